@@ -1,0 +1,41 @@
+"""The verbs: the only writers. One transaction each; they know no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+
+from punctual import outbox
+from punctual.models import db
+
+
+class Refused(ValueError):
+    """An act that cannot be done: a sentence for the person who tried, and what kind of "no" it is.
+
+    status: 404 not found, 403 not theirs, 409 contradicts the present state, 422 makes no sense. `field` names the
+    input at fault, `facts` carries values for the page (for example fresh offers).
+    """
+
+    def __init__(self, sentence: str, *, status: int = 409, field: str = "", **facts: object) -> None:
+        super().__init__(sentence)
+        self.sentence, self.status, self.field, self.facts = sentence, status, field, facts
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Begin as a writer, commit, then wake the worker if something was put; roll back whole on any error.
+
+    What the session read before is dropped: a verb reads again inside its own transaction.
+    """
+    s = db.session()
+    s.rollback()
+    s.connection(execution_options={"writer": True})
+    try:
+        yield s
+        s.commit()
+    except BaseException:
+        s.rollback()
+        raise
+    outbox.wake(s)

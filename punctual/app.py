@@ -1,0 +1,56 @@
+"""create_app(): settings, database, doors - the only place that knows every part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from flask_babel import Babel
+from flask_migrate import Migrate
+
+from punctual import clock, config
+from punctual.models import db, tune
+from punctual.web import access, api, board, customer, errors, inbound, intake, signin, start, technician
+
+HERE = Path(__file__).resolve().parent
+DOORS = (start, signin, technician, customer, board, intake, api, inbound)
+TEMPLATES = next(p for p in (HERE / "templates", HERE.parent / "templates") if (p / "base.html").is_file())
+MIGRATIONS = HERE / "migrations"
+
+
+def create_app(settings: config.Settings | None = None) -> Flask:
+    """The web application of one instance; also the context in which worker and commands use the database."""
+    settings = settings or config.load()
+    settings.instance.mkdir(parents=True, exist_ok=True)
+    clock.configure(settings.clock, settings.instance / "clock.anchor")
+    app = Flask("punctual", template_folder=str(TEMPLATES), static_folder=str(HERE / "static"))
+    app.config.update(
+        SECRET_KEY=settings.key("session"),
+        SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings),
+        MAX_CONTENT_LENGTH=settings.upload_mb * 2**20,
+        MAX_FORM_MEMORY_SIZE=2**20,
+        SETTINGS=settings,
+        BABEL_DEFAULT_LOCALE="en",
+    )
+    db.init_app(app)
+    with app.app_context():
+        tune(db.engine)
+    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+    Babel(app)
+    access.init_app(app)
+    errors.init_app(app)
+    for module in DOORS:
+        app.register_blueprint(module.door)
+    return app
+
+
+def engine_options(settings: config.Settings) -> dict[str, object]:
+    """SQLite through pysqlite3 where it is installed (Debian's own library has the WAL-reset fault), else plain."""
+    if not settings.sqlalchemy_url.startswith("sqlite"):
+        return {"pool_pre_ping": True}
+    try:
+        import pysqlite3.dbapi2 as driver
+    except ImportError:
+        return {}
+    return {"module": driver}

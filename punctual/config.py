@@ -1,0 +1,139 @@
+"""Every setting of an instance, once: its name, type, default and one sentence."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def _setting(default: Any, sentence: str) -> Any:
+    return field(default=default, metadata={"sentence": sentence})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of this instance: environment PUNCTUAL_<NAME>, else instance/config.toml, else the default.
+
+    What may be sent and when belongs to the company and lives in its row (core.policy.Rules).
+    """
+
+    instance: Path = _setting(Path("instance"), "Folder of this company's database, keys, config and outbox.")
+    database_url: str = _setting("", "SQLAlchemy URL of the database; empty means SQLite in the instance folder.")
+    origin: str = _setting("http://127.0.0.1:8000", "Public address of the pages; every link is built from it.")
+    host: str = _setting("127.0.0.1", "Address the web server listens on.")
+    port: int = _setting(8000, "Port the web server listens on.")
+    threads: int = _setting(16, "Threads of one web process.")
+    processes: int = _setting(1, "Web processes; more than one belongs to PostgreSQL.")
+    clock: str = _setting("", 'A clock of its own, "2026-11-24T08:40+00:00 x20"; empty is the machine\'s clock.')
+    mail: str = _setting("file", "How e-mail leaves: file (one .eml each in the outbox folder) or smtp.")
+    outbox: Path = _setting(Path("outbox"), "Folder for the file transport, inside the instance folder if relative.")
+    smtp_host: str = _setting("localhost", "SMTP server.")
+    smtp_port: int = _setting(587, "Port of the SMTP server.")
+    smtp_user: str = _setting("", "User name at the SMTP server; empty means no sign-in.")
+    smtp_password: str = _setting("", "Password at the SMTP server.")
+    smtp_tls: str = _setting("starttls", "TLS to the SMTP server: starttls, tls or none.")
+    geocoder_url: str = _setting("", "Nominatim server that finds addresses; empty means none is asked.")
+    geocoder_agent: str = _setting("punctual", "Name given to the geocoder, with a way to reach you.")
+    router_url: str = _setting("", "Router for travel times (Valhalla or OSRM); empty means geodesic estimates.")
+    router_kind: str = _setting("valhalla", "Wire format of the router: valhalla or osrm.")
+    upload_mb: int = _setting(8, "Largest upload in megabytes.")
+    demo: bool = _setting(False, "Show the demo's banner and start page, and let simulated technicians tap.")
+    log: str = _setting("info", "How much is logged: debug, info, warning or error.")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The URL with the driver we use spelled out."""
+        url = self.database_url or f"sqlite:///{(self.instance / 'punctual.db').resolve()}"
+        for old in ("postgres://", "postgresql://"):
+            if url.startswith(old):
+                return "postgresql+psycopg://" + url.removeprefix(old)
+        return url
+
+    @property
+    def outbox_folder(self) -> Path:
+        return self.outbox if self.outbox.is_absolute() else self.instance / self.outbox
+
+    def key(self, name: str) -> bytes:
+        """A secret of this instance (`link`, `session`), made on first use and kept in the instance folder."""
+        file = self.instance / f"{name}.key"
+        if not file.exists():
+            self.instance.mkdir(parents=True, exist_ok=True)
+            fresh = file.with_suffix(f".{secrets.token_hex(4)}")
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_hex(32))
+            try:
+                os.link(fresh, file)
+            except FileExistsError:
+                pass  # another process was first; its key counts
+            finally:
+                fresh.unlink()
+        return bytes.fromhex(file.read_text().strip())
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message says which and how to write it."""
+
+
+def load(environ: Mapping[str, str] | None = None, instance: Path | None = None) -> Settings:
+    """Settings from the environment and the instance's config.toml; raises SettingError in a sentence."""
+    env = os.environ if environ is None else environ
+    folder = instance or Path(env.get("PUNCTUAL_INSTANCE", "instance"))
+    values: dict[str, Any] = {"instance": folder}
+    file = folder / "config.toml"
+    if file.is_file():
+        try:
+            given = tomllib.loads(file.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise SettingError(f"{file} cannot be read: {error}. Compare it with instance/config.example.") from error
+        known = {f.name for f in fields(Settings)}
+        for name, value in given.items():
+            if name not in known:
+                raise SettingError(f'{file}: "{name}" is no setting. Remove it or see the README for the names.')
+            values[name] = _typed(name, value)
+    for f in fields(Settings):
+        variable = f"PUNCTUAL_{f.name.upper()}"
+        if variable in env and f.name != "instance":
+            values[f.name] = _typed(f.name, env[variable])
+    if "DATABASE_URL" in env:
+        values["database_url"] = env["DATABASE_URL"]
+    return check(replace(Settings(), **values))
+
+
+def _typed(name: str, value: Any) -> Any:
+    kind = type(next(f.default for f in fields(Settings) if f.name == name))
+    try:
+        if kind is bool:
+            word = str(value).strip().lower()
+            if word in ("1", "true", "yes", "on"):
+                return True
+            if word in ("", "0", "false", "no", "off"):
+                return False
+            raise ValueError
+        if kind is int:
+            return int(str(value).strip())
+        return Path(str(value)) if issubclass(kind, Path) else str(value)
+    except ValueError as error:
+        wanted = {"bool": "yes or no", "int": "a whole number"}.get(kind.__name__, "text")
+        raise SettingError(f'The setting {name} is "{value}"; it must be {wanted}.') from error
+
+
+def check(settings: Settings) -> Settings:
+    """The settings, or SettingError: an origin that links cannot be built from, a word that is not one of a list."""
+    parts = urlsplit(settings.origin)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise SettingError(f'The setting origin is "{settings.origin}"; write it like https://visits.example.com.')
+    for name, allowed in (
+        ("mail", ("file", "smtp")),
+        ("smtp_tls", ("starttls", "tls", "none")),
+        ("router_kind", ("valhalla", "osrm")),
+        ("log", ("debug", "info", "warning", "error")),
+    ):
+        if getattr(settings, name) not in allowed:
+            raise SettingError(f'The setting {name} is "{getattr(settings, name)}"; use {" or ".join(allowed)}.')
+    return replace(settings, origin=settings.origin.rstrip("/"))

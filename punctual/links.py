@@ -1,0 +1,79 @@
+"""Links that let people in: made from the instance's key, looked up by hash, revoked by raising the version."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from punctual.models import Link
+
+Purpose = Literal["customer", "enrol", "signin", "feed", "stop"]
+
+
+def token(key: bytes, purpose: Purpose, owner: int, version: int) -> str:
+    """base64url(HMAC-SHA256(key, purpose | row id | version))[:22]: 132 bits, made again whenever needed."""
+    mac = hmac.new(key, f"{purpose}|{owner}|{version}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(mac).decode()[:22]
+
+
+def hashed(value: str) -> str:
+    """The form in which a token is kept."""
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def make(
+    s: Session,
+    key: bytes,
+    purpose: Purpose,
+    owner: int,
+    *,
+    at: datetime,
+    version: int = 1,
+    expires: datetime | None = None,
+) -> str:
+    """The token of that purpose, owner and version; its row is written on first use. Writes in the caller's transaction."""
+    made = token(key, purpose, owner, version)
+    found = s.scalar(select(Link).where(Link.purpose == purpose, Link.owner_id == owner, Link.version == version))
+    if found is None:
+        s.add(
+            Link(
+                purpose=purpose,
+                owner_id=owner,
+                version=version,
+                token_hash=hashed(made),
+                created_at=at,
+                expires_at=expires,
+            )
+        )
+        s.flush()
+    return made
+
+
+def find(s: Session, purpose: Purpose, given: str, *, at: datetime) -> Link | None:
+    """The live link a token belongs to; None for unknown, expired, used up or revoked - no difference shows."""
+    if len(given) != 22:
+        return None
+    link = s.scalar(select(Link).where(Link.token_hash == hashed(given), Link.purpose == purpose))
+    if link is None or link.revoked_at is not None or (link.expires_at is not None and link.expires_at <= at):
+        return None
+    return link
+
+
+def revoke(s: Session, purpose: Purpose, owner: int, *, at: datetime) -> None:
+    """End every link of that purpose and owner; the caller raises the owner's version for the next one."""
+    for link in s.scalars(
+        select(Link).where(Link.purpose == purpose, Link.owner_id == owner, Link.revoked_at.is_(None))
+    ):
+        link.revoked_at = at
+
+
+def secret() -> str:
+    """A fresh random token (sessions, API): 256 bits."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,52 @@
+"""The tables, a module per topic; import them from here."""
+
+from punctual.models.base import Base, UtcDateTime, db, tune
+from punctual.models.company import Company, Heartbeat, Import, Learned
+from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
+from punctual.models.schedule import (
+    BoardVersion,
+    GeocodeAnswer,
+    JobType,
+    Place,
+    Shift,
+    SlotClaim,
+    Travel,
+    Visit,
+    touch_board,
+)
+from punctual.models.told import Answer, Attempt, Forecast, Message, Notice, Promise, Report
+
+__all__ = [
+    "Answer",
+    "ApiToken",
+    "Attempt",
+    "Base",
+    "BoardVersion",
+    "Company",
+    "Customer",
+    "Forecast",
+    "GeocodeAnswer",
+    "Heartbeat",
+    "Import",
+    "JobType",
+    "Learned",
+    "Link",
+    "LoginAttempt",
+    "Message",
+    "Notice",
+    "Place",
+    "Promise",
+    "Report",
+    "Shift",
+    "Signin",
+    "SlotClaim",
+    "Suppression",
+    "Technician",
+    "Travel",
+    "User",
+    "UtcDateTime",
+    "Visit",
+    "db",
+    "touch_board",
+    "tune",
+]

@@ -1,0 +1,62 @@
+"""The company, its rules, what was imported, what was learned, who is alive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from punctual.models.base import UtcDateTime, db
+
+
+class Company(db.Model):
+    """One row: the company of this instance. `rules` holds only what differs from core.policy.Rules' defaults."""
+
+    __tablename__ = "company"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    text_name: Mapped[str] = mapped_column(String(20))
+    zone: Mapped[str] = mapped_column(String(64))
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    country: Mapped[str] = mapped_column(String(2), default="GB")
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    hours: Mapped[str] = mapped_column(String(80), default="")
+    mail_from: Mapped[str] = mapped_column(String(254))
+    rules: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    demo: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Import(db.Model):
+    """One accepted file: when, by whom, and what it changed."""
+
+    __tablename__ = "import"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    name: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64))
+    by: Mapped[str] = mapped_column(String(120), default="")
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+class Learned(db.Model):
+    """A version of what was learned from history; the newest is in use."""
+
+    __tablename__ = "learned"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    visits: Mapped[int] = mapped_column(default=0)
+    format: Mapped[int] = mapped_column(default=1)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Heartbeat(db.Model):
+    """A process that must be alive, and when it last said so."""
+
+    __tablename__ = "heartbeat"
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    note: Mapped[str] = mapped_column(Text, default="")

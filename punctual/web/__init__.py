@@ -1,0 +1,1 @@
+"""The doors: parse, authorise, call one verb, render."""

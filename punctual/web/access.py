@@ -1,0 +1,168 @@
+"""Who may call what: every route declares it, sessions live on the server, changes must come from our own pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, request
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy import select
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+
+from punctual import clock, links
+from punctual.config import Settings
+from punctual.models import ApiToken, Signin, Technician, User, db
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: public: anybody. customer: whoever holds the link in the path. technician, dispatcher: a session of that kind.
+#: api: a bearer token with the scope after the colon. provider: a signed callback, verified by the verb.
+ROLES = ("public", "customer", "technician", "dispatcher", "api:read", "api:write", "provider")
+SAFE = ("GET", "HEAD", "OPTIONS")
+CSP = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+csrf = CSRFProtect()
+
+
+def allow(role: str) -> Callable[[View], View]:
+    """Declare who may call a view; a view without it is refused, and fails the suite."""
+    if role not in ROLES:
+        raise ValueError(f'"{role}" is no role. The roles are: {", ".join(ROLES)}.')
+
+    def mark(view: View) -> View:
+        view.allow = role  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def settings() -> Settings:
+    """The settings of this application."""
+    found: Settings = current_app.config["SETTINGS"]
+    return found
+
+
+def cookie(kind: str) -> str:
+    """Name of the session cookie of `dispatcher` or `technician`; __Host- needs https."""
+    name = f"punctual_{kind}"
+    return f"__Host-{name}" if settings().origin.startswith("https://") else name
+
+
+def set_cookie(response: Response, kind: str, value: str, seconds: int) -> Response:
+    """Hand a session's secret to the browser: HttpOnly, SameSite=Lax, Secure where the origin is https."""
+    secure = settings().origin.startswith("https://")
+    response.set_cookie(cookie(kind), value, max_age=seconds, secure=secure, httponly=True, samesite="Lax", path="/")
+    return response
+
+
+def signed_in(kind: str, at: datetime) -> Signin | None:
+    """The live session of that kind this request carries."""
+    value = request.cookies.get(cookie(kind), "")
+    if not value:
+        return None
+    found = db.session.scalar(select(Signin).where(Signin.token_hash == links.hashed(value)))
+    if found is None or found.revoked_at is not None or found.expires_at <= at:
+        return None
+    return found if (found.user_id if kind == "dispatcher" else found.technician_id) else None
+
+
+def init_app(app: Flask) -> None:
+    """Guard every request and every answer."""
+    app.config.update(
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=app.config["SETTINGS"].origin.startswith("https://"),
+    )
+    csrf.init_app(app)
+    app.before_request(guard)
+    app.after_request(headers)
+
+
+def guard() -> None:
+    """Refuse a request whose route does not allow it; put who is calling into g."""
+    if request.endpoint is None or request.endpoint == "static":
+        return
+    role = getattr(current_app.view_functions[request.endpoint], "allow", None)
+    if role is None:
+        raise NotFound()
+    g.role, g.at = role, clock.now()
+    if request.method not in SAFE and not role.startswith("api:") and role != "provider":
+        own_page()
+    if role == "dispatcher":
+        _dispatcher()
+    elif role == "technician":
+        _technician()
+    elif role.startswith("api:"):
+        _api(role.removeprefix("api:"))
+
+
+def own_page() -> None:
+    """Refuse a change that another site's page sends in the name of this browser."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise Forbidden("This came from another site. Open our own page and try again.")
+        return
+    origin = request.headers.get("Origin")
+    if origin not in (None, "null") and urlsplit(origin).netloc not in (
+        request.host,
+        urlsplit(settings().origin).netloc,
+    ):
+        raise Forbidden("This came from another site. Open our own page and try again.")
+
+
+def _dispatcher() -> None:
+    found = signed_in("dispatcher", g.at)
+    user = db.session.get(User, found.user_id) if found else None
+    if user is None or not user.active:
+        raise Unauthorized("Sign in to the board first.")
+    g.user, g.signin = user, found
+    if request.method not in SAFE:
+        csrf.protect()
+
+
+def _technician() -> None:
+    found = signed_in("technician", g.at)
+    technician = db.session.get(Technician, found.technician_id) if found else None
+    if technician is None or not technician.active:
+        raise Unauthorized("You are signed out here. Ask the office for a new link.")
+    g.technician, g.signin = technician, found
+
+
+def _api(scope: str) -> None:
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    found = None
+    if kind.lower() == "bearer" and value:
+        found = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == links.hashed(value.strip())))
+    if found is None or found.revoked_at is not None or found.expires_at <= g.at:
+        raise Unauthorized("Send a valid token: Authorization: Bearer …; `punctual token` makes one.")
+    if scope not in found.scopes:
+        raise Forbidden(f'This token has no scope "{scope}". Make one that has it with `punctual token`.')
+    g.token = found
+
+
+def address() -> str:
+    """A hash of the caller's address, for throttling; the address itself is not kept."""
+    return hashlib.sha256(settings().key("link") + (request.remote_addr or "").encode()).hexdigest()[:32]
+
+
+def headers(response: Response) -> Response:
+    """The security headers of every answer; pages behind a link are neither stored, indexed nor referred from."""
+    h = response.headers
+    h.setdefault("Content-Security-Policy", CSP)
+    h.setdefault("X-Content-Type-Options", "nosniff")
+    h.setdefault("Referrer-Policy", "no-referrer" if g.get("role") == "customer" else "same-origin")
+    h.setdefault("X-Frame-Options", "DENY")
+    if g.get("role") in ("customer", "technician", "dispatcher"):
+        h.setdefault("Cache-Control", "no-store")
+        h.setdefault("X-Robots-Tag", "noindex, nofollow")
+    return response

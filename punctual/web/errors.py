@@ -1,0 +1,101 @@
+"""Exceptions to answers, in one table: a page for people, RFC 9457 problem+json for programs."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify, render_template, request
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DataError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from punctual.actions import Refused
+
+log = logging.getLogger(__name__)
+
+#: sentences for answers that carry none of their own
+SENTENCES = {
+    400: "This could not be read. Check what was sent and try again.",
+    401: "Sign in first.",
+    403: "You may not do this.",
+    404: "There is nothing here. Check the address.",
+    405: "This address does not take that method.",
+    409: "This contradicts what is true now. Load the page again.",
+    413: "This is too large to be taken.",
+    415: "Send this as application/json.",
+    429: "Too many tries. Wait a minute and try again.",
+    500: "That did not work, and it was not you. Nothing was saved. Try again.",
+    503: "The database is busy. Nothing was saved. Try again in a moment.",
+}
+
+
+def wants_json() -> bool:
+    """Programs are answered in JSON: the API, and callers that ask for it."""
+    if request.path.startswith("/api/"):
+        return True
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"])
+    return (
+        best == "application/json"
+        and request.accept_mimetypes["application/json"] > request.accept_mimetypes["text/html"]
+    )
+
+
+def problem(status: int, sentence: str, **more: object) -> Response:
+    """An RFC 9457 document: type, title, status, detail and what the caller may use."""
+    body = {
+        "type": "about:blank",
+        "title": SENTENCES.get(status, "Error"),
+        "status": status,
+        "detail": sentence,
+        **more,
+    }
+    response = jsonify(body)
+    response.status_code, response.mimetype = status, "application/problem+json"
+    return response
+
+
+def answer(status: int, sentence: str, **more: object) -> Response:
+    """The error as this caller can read it."""
+    if wants_json():
+        return problem(status, sentence, **more)
+    page = render_template("error.html", status=status, sentence=sentence)
+    return Response(page, status=status, mimetype="text/html")
+
+
+def init_app(app: Flask) -> None:
+    """Register the table."""
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        more = {"field": error.field} if error.field else {}
+        return answer(error.status, error.sentence, **more)
+
+    @app.errorhandler(CSRFError)
+    def csrf_error(error: CSRFError) -> Response:
+        return answer(400, "This page has expired. Load it again and repeat what you did; nothing was saved.")
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        own = error.description if error.description and error.description != type(error).description else ""
+        response = answer(status, own or SENTENCES.get(status, str(error.name)))
+        for name, value in error.get_headers():
+            if name not in ("Content-Type", "Content-Length"):
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(UnicodeError)
+    @app.errorhandler(DataError)
+    def unreadable(error: Exception) -> Response:
+        log.info("unreadable input: %s", type(error).__name__)
+        return answer(400, SENTENCES[400])
+
+    @app.errorhandler(OperationalError)
+    def busy(error: OperationalError) -> Response:
+        log.error("database: %s", error.orig)
+        return answer(503, SENTENCES[503])
+
+    @app.errorhandler(Exception)
+    def fault(error: Exception) -> Response:
+        log.exception("unexpected error")
+        return answer(500, SENTENCES[500])

@@ -1,0 +1,164 @@
+"""Real databases, a real application, no outside network, no clock but the one a test gives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+from punctual import clock
+from punctual.app import create_app
+from punctual.config import Settings
+from punctual.models import db
+from tests import postgres
+
+
+@pytest.fixture(autouse=True)
+def no_outside_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for another machine fails."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: object) -> None:
+        inside = isinstance(address, str | bytes) or (
+            isinstance(address, tuple) and str(address[0]) in ("127.0.0.1", "::1", "localhost")
+        )
+        if not inside:
+            raise RuntimeError(f"A test tried to reach {address}; tests stay on 127.0.0.1.")
+        real(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def plain_clock() -> Iterator[None]:
+    """Each test starts and ends with the machine's own clock."""
+    clock.configure("")
+    yield
+    clock.configure("")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL of this run: $PUNCTUAL_TEST_POSTGRES, else a cluster of our own in a temporary folder."""
+    given = os.environ.get("PUNCTUAL_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    with postgres.cluster() as url:
+        yield url
+
+
+def migrated(url: str, folder: Path) -> None:
+    """Run every migration on an empty database."""
+    from flask_migrate import upgrade
+
+    app = create_app(Settings(instance=folder, database_url=url))
+    with app.app_context():
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "template.db"
+        migrated(f"sqlite:///{file}", Path(folder))
+        yield file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    name = f"template_{uuid.uuid4().hex[:8]}"
+    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as c:
+        c.execute(text(f"CREATE DATABASE {name}"))
+    with tempfile.TemporaryDirectory() as folder:
+        migrated(_database(postgres_url, name), Path(folder))
+    yield name
+    with admin.connect() as c:
+        c.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def _database(url: str, name: str) -> str:
+    return url.rsplit("/", 1)[0] + "/" + name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.pg)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database; every test that uses it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        file = tmp_path / "punctual.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    url, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex[:10]}"
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as c:
+        c.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield _database(url, name)
+    with admin.connect() as c:
+        c.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """A migrated, empty SQLite database, for what does not differ between databases."""
+    file = tmp_path / "punctual.db"
+    shutil.copy(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+def _application(url: str, tmp_path: Path) -> Iterator[Flask]:
+    app = create_app(Settings(instance=tmp_path / "instance", database_url=url, origin="http://localhost"))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """The application on both databases, with its context pushed."""
+    yield from _application(database_url, tmp_path)
+
+
+@pytest.fixture
+def lite(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """The application on SQLite only, for the doors."""
+    yield from _application(sqlite_url, tmp_path)
+
+
+@pytest.fixture
+def s(app: Flask) -> Session:
+    """A session on both databases."""
+    return db.session()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def needed_programs() -> None:
+    """A missing component fails the run at once, with how to install it; nothing is skipped."""
+    missing = [p for p in ("chromium", "git") if shutil.which(p) is None]
+    if missing:
+        pytest.exit(
+            f"Missing: {', '.join(missing)}. Run: python3 bootstrap.py test (or apt-get install {' '.join(missing)}).",
+            3,
+        )
+
+
+def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """A program, its output as text."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
