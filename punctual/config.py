@@ -106,7 +106,7 @@ def load(environ: Mapping[str, str] | None = None, instance: Path | None = None)
 
 
 def _typed(name: str, value: Any) -> Any:
-    kind = type(next(f.default for f in fields(Settings) if f.name == name))
+    kind: type = type(getattr(Settings(), name))
     try:
         if kind is bool:
             word = str(value).strip().lower()

@@ -60,7 +60,7 @@ def find(s: Session, purpose: Purpose, given: str, *, at: datetime) -> Link | No
     """The live link a token belongs to; None for unknown, expired, used up or revoked - no difference shows."""
     if len(given) != 22:
         return None
-    link = s.scalar(select(Link).where(Link.token_hash == hashed(given), Link.purpose == purpose))
+    link: Link | None = s.scalar(select(Link).where(Link.token_hash == hashed(given), Link.purpose == purpose))
     if link is None or link.revoked_at is not None or (link.expires_at is not None and link.expires_at <= at):
         return None
     return link

@@ -46,7 +46,7 @@ class Rules:
 
 def rules(changed: dict[str, Any]) -> Rules:
     """Rules with a company's own values; raises ValueError in a sentence for a name or value that makes no sense."""
-    known = {f.name: type(f.default) for f in fields(Rules)}
+    known: dict[str, type] = {f.name: type(getattr(Rules(), f.name)) for f in fields(Rules)}
     typed: dict[str, Any] = {}
     for name, value in changed.items():
         if name not in known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, MetaData, event
@@ -47,6 +47,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 db = SQLAlchemy(model_class=Base)
+
+if TYPE_CHECKING:  # mypy cannot see through db.Model; it is Base with Flask-SQLAlchemy's binds
+
+    class Model(Base):
+        __abstract__ = True
+
+else:
+    Model = db.Model
 
 
 def tune(engine: Engine) -> None:

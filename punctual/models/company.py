@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import JSON, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from punctual.models.base import UtcDateTime, db
+from punctual.models.base import Model, UtcDateTime
 
 
-class Company(db.Model):
+class Company(Model):
     """One row: the company of this instance. `rules` holds only what differs from core.policy.Rules' defaults."""
 
     __tablename__ = "company"
@@ -29,7 +29,7 @@ class Company(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Import(db.Model):
+class Import(Model):
     """One accepted file: when, by whom, and what it changed."""
 
     __tablename__ = "import"
@@ -41,7 +41,7 @@ class Import(db.Model):
     counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
 
-class Learned(db.Model):
+class Learned(Model):
     """A version of what was learned from history; the newest is in use."""
 
     __tablename__ = "learned"
@@ -53,7 +53,7 @@ class Learned(db.Model):
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Heartbeat(db.Model):
+class Heartbeat(Model):
     """A process that must be alive, and when it last said so."""
 
     __tablename__ = "heartbeat"

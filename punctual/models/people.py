@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from punctual.models.base import UtcDateTime, db
+from punctual.models.base import Model, UtcDateTime
 
 
-class Technician(db.Model):
+class Technician(Model):
     """Who drives to customers; nudged by e-mail or phone. `skills` is a list of words."""
 
     __tablename__ = "technician"
@@ -30,7 +30,7 @@ class Technician(db.Model):
         return self.name.split()[0]
 
 
-class Customer(db.Model):
+class Customer(Model):
     """Whom a visit is for. `zone` and `language` fall back to the company's when empty."""
 
     __tablename__ = "customer"
@@ -52,7 +52,7 @@ class Customer(db.Model):
         return self.name.split()[0]
 
 
-class User(db.Model):
+class User(Model):
     """A dispatcher or manager who signs in to the board."""
 
     __tablename__ = "user"
@@ -65,7 +65,7 @@ class User(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Signin(db.Model):
+class Signin(Model):
     """A session on the server, of a dispatcher (user) or a technician's phone; revoking it takes effect at once."""
 
     __tablename__ = "signin"
@@ -79,7 +79,7 @@ class Signin(db.Model):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class LoginAttempt(db.Model):
+class LoginAttempt(Model):
     """One try at signing in, counted per account and per address (hashed)."""
 
     __tablename__ = "login_attempt"
@@ -90,7 +90,7 @@ class LoginAttempt(db.Model):
     ok: Mapped[bool] = mapped_column(default=False)
 
 
-class Link(db.Model):
+class Link(Model):
     """A capability that was handed out: only its SHA-256 is kept; links.make() derives the token again."""
 
     __tablename__ = "link"
@@ -106,7 +106,7 @@ class Link(db.Model):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class ApiToken(db.Model):
+class ApiToken(Model):
     """A bearer token for the API: stored hashed, with scopes and an end."""
 
     __tablename__ = "api_token"
@@ -119,7 +119,7 @@ class ApiToken(db.Model):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Suppression(db.Model):
+class Suppression(Model):
     """An address that must not be written to: a keyed hash, so that it outlives the person's record."""
 
     __tablename__ = "suppression"

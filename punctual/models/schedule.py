@@ -7,11 +7,11 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Date, Float, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from punctual.models.base import UtcDateTime, db
+from punctual.models.base import Model, UtcDateTime
 from punctual.models.people import Customer, Technician
 
 
-class JobType(db.Model):
+class JobType(Model):
     """A kind of work: planned minutes, the skill it needs, and the name the public sees."""
 
     __tablename__ = "job_type"
@@ -22,7 +22,7 @@ class JobType(db.Model):
     skill: Mapped[str] = mapped_column(String(40), default="")
 
 
-class Place(db.Model):
+class Place(Model):
     """Where a visit is. `state`: known, pending (to be geocoded), not_found."""
 
     __tablename__ = "place"
@@ -33,7 +33,7 @@ class Place(db.Model):
     state: Mapped[str] = mapped_column(String(12), default="pending", index=True)
 
 
-class GeocodeAnswer(db.Model):
+class GeocodeAnswer(Model):
     """A geocoder's answer, kept for ever so that no address is asked twice."""
 
     __tablename__ = "geocode_answer"
@@ -43,7 +43,7 @@ class GeocodeAnswer(db.Model):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Travel(db.Model):
+class Travel(Model):
     """Minutes from place to place; `source` is router or geodesic (an estimate, and marked as one)."""
 
     __tablename__ = "travel"
@@ -54,7 +54,7 @@ class Travel(db.Model):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Shift(db.Model):
+class Shift(Model):
     """A technician's day: its shift and break. The row writers lock to queue up on that day (PostgreSQL)."""
 
     __tablename__ = "shift"
@@ -71,7 +71,7 @@ class Shift(db.Model):
     technician: Mapped[Technician] = relationship()
 
 
-class Visit(db.Model):
+class Visit(Model):
     """The appointment and its plan.
 
     `window_start/end` are the promised arrival window as instants, `wall_start/end` the same as agreed: local wall
@@ -132,7 +132,7 @@ class Visit(db.Model):
     place: Mapped[Place | None] = relationship()
 
 
-class SlotClaim(db.Model):
+class SlotClaim(Model):
     """Technician x planned work with its travel, held or chosen: two claims that are not exempt never overlap.
 
     The constraint is `ex_slot_claim_overlap`: an exclusion constraint on PostgreSQL, triggers on SQLite, made by the
@@ -155,7 +155,7 @@ class SlotClaim(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class BoardVersion(db.Model):
+class BoardVersion(Model):
     """One integer a date, raised in the transaction of every change to it: the board's ETag."""
 
     __tablename__ = "board_version"

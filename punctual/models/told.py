@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from punctual.models.base import UtcDateTime, db
+from punctual.models.base import Model, UtcDateTime
 
 
-class Report(db.Model):
+class Report(Model):
     """What a technician told us, append-only. `key` is made on the phone: the same key counts once."""
 
     __tablename__ = "report"
@@ -28,7 +28,7 @@ class Report(db.Model):
     note: Mapped[str] = mapped_column(Text, default="")
 
 
-class Promise(db.Model):
+class Promise(Model):
     """Something the customer was given or agreed to, by a time. Versioned: a moved promise stays as history.
 
     kind: window, call. state: open, kept, moved (with notice), broken, cancelled.
@@ -54,7 +54,7 @@ class Promise(db.Model):
     note: Mapped[str] = mapped_column(Text, default="")
 
 
-class Forecast(db.Model):
+class Forecast(Model):
     """The newest forecast of a technician-day, packed: `data` maps a visit's id to its row (see watch.packed)."""
 
     __tablename__ = "forecast"
@@ -63,7 +63,7 @@ class Forecast(db.Model):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-class Notice(db.Model):
+class Notice(Model):
     """A decision to tell somebody something, with its reason - or the reason for silence.
 
     decision: tell, silent, task. `key` makes telling the same thing twice impossible; a silent notice is one row per
@@ -90,7 +90,7 @@ class Notice(db.Model):
     resolved_by: Mapped[str] = mapped_column(String(120), default="")
 
 
-class Message(db.Model):
+class Message(Model):
     """A notice for one person on one channel: a row of the outbox; its text is made when it is claimed.
 
     state: queued, sending, sent, delivered, undelivered, failed, held, dropped, uncertain; `state_reason` says why.
@@ -121,7 +121,7 @@ class Message(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Attempt(db.Model):
+class Attempt(Model):
     """What was really sent: the intent is committed before the network, the outcome after it.
 
     state: intent, accepted, refused, uncertain. `body` is the very bytes handed to the transport.
@@ -148,7 +148,7 @@ class Attempt(db.Model):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Answer(db.Model):
+class Answer(Model):
     """What a customer answered: keep, time, deadline, call, cancel, note. Append-only."""
 
     __tablename__ = "answer"
