@@ -103,15 +103,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), file)
         yield f"sqlite:///{file}"
         return
+    yield fresh_postgres(request)
+
+
+def fresh_postgres(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty PostgreSQL database that is dropped when the requesting test ends."""
     url, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
     name = f"test_{uuid.uuid4().hex[:10]}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
+
+    def drop() -> None:
+        with admin.connect() as c:
+            c.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        admin.dispose()
+
+    request.addfinalizer(drop)
     with admin.connect() as c:
         c.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield _database(url, name)
-    with admin.connect() as c:
-        c.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-    admin.dispose()
+    return _database(url, name)
 
 
 @pytest.fixture
