@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from typing import Any
+
+from punctual.core.day import Window, at_wall, local
+from punctual.core.kinds import KINDS
 
 
 def _rule(default: Any, sentence: str) -> Any:
@@ -55,3 +60,140 @@ def rules(changed: dict[str, Any]) -> Rules:
             raise ValueError(f'The rule {name} is "{value}"; it must be a number that is not negative.')
         typed[name] = known[name](value)
     return Rules(**typed)
+
+
+#: Kinds that no person asked for and that count against caps and gap; the others follow a person's act.
+AUTOMATIC = frozenset(
+    {
+        "reminder",
+        "on_my_way",
+        "late_first",
+        "late_update",
+        "deadline_done",
+        "deadline_arrive",
+        "no_time_yet",
+    }
+)
+#: An answer to the customer's own act goes at any hour this long (policy 1).
+ANSWER_WITHIN = timedelta(minutes=10)
+#: A visit that starts before this minute of the day may be told of a delay earlier, where the customer agreed.
+EARLY_VISIT = 510
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One notice about a visit that was put: what, when, and whether it still counts.
+
+    `live` is False once it was dropped or superseded before anybody saw it; `told` is the range it told. `number`
+    counts notices of that kind and promise version from 1.
+    """
+
+    kind: str
+    at: datetime
+    version: int
+    live: bool = True
+    told: Window | None = None
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """May it go? `reason` is a code of words.md's board; `until` the next moment to ask again, None: not by itself."""
+
+    ok: bool
+    reason: str = ""
+    until: datetime | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+GO = Verdict(True)
+
+
+def may(
+    kind: str,
+    *,
+    at: datetime,
+    rules: Rules,
+    zones: Iterable[str],
+    said: Sequence[Said] = (),
+    window_start: datetime | None = None,
+    early: bool = False,
+    asked_at: datetime | None = None,
+    useful_until: datetime | None = None,
+    person_today: int = 0,
+    muted_until: datetime | None = None,
+    paused: bool = False,
+) -> Verdict:
+    """May this message go now? Usefulness, storm, mute, caps, gap and night, in this order (policy 1).
+
+    `zones`: every zone whose night counts - the visit's first, then those the phone's prefix may mean. `said`: the other
+    notices of the visit. `early`: the customer agreed to early messages. `asked_at`: when the customer acted, for an
+    answer. `person_today`: automatic texts to this phone today, over all visits.
+    """
+    if useful_until is not None and at > useful_until:
+        return Verdict(False, "too_late", None, {"useful_until": useful_until.isoformat()})
+    class_ = KINDS[kind].class_
+    if class_ == "staff" or (class_ == "answer" and asked_at is not None and at - asked_at <= ANSWER_WITHIN):
+        return GO
+    if kind in AUTOMATIC:
+        if paused:
+            return Verdict(False, "storm")
+        if muted_until is not None and at < muted_until:
+            return Verdict(False, "muted", muted_until, {"until": muted_until.isoformat()})
+        no = _cap(kind, rules, said, person_today) or _gap(at, rules, said)
+        if no is not None:
+            return no
+    return _night(class_, at, rules, list(zones), window_start, early)
+
+
+def _cap(kind: str, rules: Rules, said: Sequence[Said], person_today: int) -> Verdict | None:
+    live = [x.kind for x in said if x.live and x.kind in AUTOMATIC]
+    delays = sum(KINDS[k].class_ == "delay" for k in live)
+    if kind == "on_my_way" and kind in live:
+        return Verdict(False, "already_told")
+    for used, most, of in (
+        (delays if KINDS[kind].class_ == "delay" else 0, rules.max_delay, "delay"),
+        (len(live), rules.max_visit, "visit"),
+        (person_today, rules.max_person_day, "person"),
+    ):
+        if used >= most:
+            return Verdict(False, "cap", None, {"used": used, "max": most, "of": of})
+    return None
+
+
+def _gap(at: datetime, rules: Rules, said: Sequence[Said]) -> Verdict | None:
+    last = max((x.at for x in said if x.live and x.kind in AUTOMATIC), default=None)
+    if last is None or at - last >= timedelta(minutes=rules.gap_min):
+        return None
+    until = last + timedelta(minutes=rules.gap_min)
+    return Verdict(False, "too_soon", until, {"last": last.isoformat(), "until": until.isoformat()})
+
+
+def _night(
+    class_: str, at: datetime, rules: Rules, zones: list[str], window_start: datetime | None, early: bool
+) -> Verdict:
+    until = opens(at, zones, rules)
+    if until is None or not zones:
+        return GO
+    if class_ == "delay" and early and window_start is not None:
+        start = local(window_start, zones[0])
+        if start.hour * 60 + start.minute < EARLY_VISIT:
+            return GO
+    return Verdict(False, "night", until, {"local": local(at, zones[0]).isoformat(), "until": until.isoformat()})
+
+
+def opens(at: datetime, zones: Sequence[str], rules: Rules) -> datetime | None:
+    """The next instant at which every zone is inside message hours; None when `at` itself is."""
+    found = at
+    for _ in range(4 * len(zones)):
+        before = found
+        for zone in zones:
+            here = local(found, zone)
+            minute = here.hour * 60 + here.minute
+            if rules.quiet_until <= minute < rules.quiet_from:
+                continue
+            day = here.date() + timedelta(days=int(minute >= rules.quiet_until))
+            found = at_wall(day, *divmod(min(rules.quiet_until, 1439), 60), zone)
+        if found == before:
+            break
+    return None if found == at else found

@@ -1,0 +1,390 @@
+"""What a technician's tap does: report, undo, note_read - each one transaction, each key once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from punctual import outbox, watch
+from punctual.actions import Refused, transaction
+from punctual.core import promise
+from punctual.core.day import Report, ReportKind, Visit, Window, fold, local
+from punctual.models import Answer, Customer, Notice, Promise, Shift, touch_board
+from punctual.models import Report as ReportRow
+from punctual.models import Visit as VisitRow
+from punctual.queries import day as queries
+
+report_, visit_, shift_, notice_ = ReportRow.__table__, VisitRow.__table__, Shift.__table__, Notice.__table__
+
+#: A phone's clock may be this far ahead of ours.
+AHEAD = timedelta(minutes=2)
+#: Reports about a day are taken this long before its shift and after it: phones without signal deliver late.
+AROUND = timedelta(hours=12)
+MOST_MINUTES = 600
+KINDS = frozenset(get_args(ReportKind)) - {"undo"}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A report that is kept: its row, whether it was here `already`, and who is told because of it.
+
+    `told` holds for each customer visit_id, kind, name (first name), decision (tell or task), from and to (instants or
+    None).
+    """
+
+    report_id: int
+    already: bool
+    shift_id: int | None
+    told: list[dict[str, Any]]
+
+
+def report(
+    visit_id: int,
+    kind: str,
+    *,
+    technician_id: int,
+    key: str,
+    tapped_at: datetime,
+    at: datetime,
+    minutes: int = 0,
+    source: str = "tap",
+    note: str = "",
+    arriving: datetime | None = None,
+) -> Taken:
+    """Keep what a technician reports and tell whom it concerns, in one transaction.
+
+    `tapped_at` is the moment on the phone, `at` the present; `minutes` (or `arriving`, the time they name) belongs to
+    "late". The same key again changes nothing and returns the same outcome. Raises Refused in a sentence.
+    """
+    _sane(kind, key, minutes, arriving, tapped_at, at)
+    with transaction() as s:
+        row = _visit(s, visit_id)
+        if kind == "late" and arriving is not None:
+            minutes = _minutes_until(row, arriving)
+        values = {
+            "key": key,
+            "visit_id": visit_id,
+            "technician_id": technician_id,
+            "kind": kind,
+            "minutes": minutes if kind == "late" else 0,
+            "undoes_id": None,
+            "at": min(tapped_at, at),
+            "received_at": at,
+            "source": source,
+            "note": note,
+        }
+        report_id = _insert(s, values)
+        if report_id is None:
+            return _again(s, key, visit_id, technician_id, row)
+        _theirs(row, technician_id, tapped_at)
+        reports = _reports(s, visit_id)
+        _possible(row, [r for r in reports if r.id != report_id], kind, min(tapped_at, at))
+        return _settled(s, row, reports, report_id, kind, at)
+
+
+def undo(
+    visit_id: int, *, technician_id: int, key: str, tapped_at: datetime, at: datetime, of_key: str | None = None
+) -> Taken:
+    """Take the last report about a visit back (or the one with `of_key`); what it queued is not sent.
+
+    If the customer was told already, the dispatcher is asked to call. Raises Refused when there is nothing to undo.
+    """
+    _sane("done", key, 0, None, tapped_at, at)
+    with transaction() as s:
+        row = _visit(s, visit_id)
+        values = {
+            "key": key,
+            "visit_id": visit_id,
+            "technician_id": technician_id,
+            "kind": "undo",
+            "minutes": 0,
+            "undoes_id": None,
+            "at": min(tapped_at, at),
+            "received_at": at,
+            "source": "tap",
+            "note": "",
+        }
+        report_id = _insert(s, values)
+        if report_id is None:
+            return _again(s, key, visit_id, technician_id, row)
+        _theirs(row, technician_id, tapped_at)
+        reports = _reports(s, visit_id)
+        taken_back = _last(s, reports, of_key)
+        s.connection().execute(update(report_).where(report_.c.id == report_id).values(undoes_id=taken_back.id))
+        _take_back(s, row, taken_back, at)
+        return _settled(s, row, _reports(s, visit_id), report_id, "undo", at)
+
+
+def note_read(visit_id: int, *, technician_id: int, at: datetime) -> None:
+    """The technician has read what the customer wrote; the customer's page shows by whom and when."""
+    with transaction() as s:
+        row = _visit(s, visit_id)
+        if row.technician_id != technician_id:
+            raise Refused("This visit is not on your day. Ask the office if you think it should be.", status=403)
+        for answer in s.scalars(select(Answer).where(Answer.visit_id == visit_id, Answer.kind == "note")):
+            if "read_at" not in answer.data:
+                answer.data = answer.data | {"read_at": at.isoformat(), "read_by": technician_id}
+        touch_board(s, row.date)
+
+
+def _sane(kind: str, key: str, minutes: int, arriving: datetime | None, tapped_at: datetime, at: datetime) -> None:
+    """Refuse what makes no sense whatever the visit is."""
+    if kind not in KINDS:
+        raise Refused(f"There is no report of this kind. The kinds are: {', '.join(sorted(KINDS))}.", status=422)
+    if not 8 <= len(key) <= 80 or not key.isascii() or not key.isprintable():
+        raise Refused("The key of a tap has 8 to 80 plain characters. Make a new one.", status=422, field="key")
+    if tapped_at > at + AHEAD:
+        ahead = round((tapped_at - at).total_seconds() / 60)
+        sentence = f"This was tapped {ahead} min in the future; check the phone's time."
+        raise Refused(sentence, status=422, field="tapped_at")
+    if kind == "late" and arriving is None and not 1 <= minutes <= MOST_MINUTES:
+        sentence = f"Running late takes 1 to {MOST_MINUTES} minutes. Choose +15, +30, +60 or a time."
+        raise Refused(sentence, status=422, field="minutes")
+
+
+_VISIT = (
+    select(
+        visit_.c.id,
+        visit_.c.technician_id,
+        visit_.c.job_type_id,
+        visit_.c.date,
+        visit_.c.zone,
+        visit_.c.planned_start,
+        visit_.c.planned_min,
+        visit_.c.window_start,
+        visit_.c.window_end,
+        visit_.c.state,
+        visit_.c.arrived_at,
+        visit_.c.late_min,
+        visit_.c.promise_version,
+        visit_.c.cancelled_at,
+        visit_.c.cancelled_by,
+        shift_.c.id.label("shift_id"),
+        shift_.c.starts_at,
+        shift_.c.ends_at,
+    )
+    .select_from(
+        visit_.outerjoin(shift_, (shift_.c.technician_id == visit_.c.technician_id) & (shift_.c.date == visit_.c.date))
+    )
+    .where(visit_.c.id == bindparam("visit"))
+)
+_LOCK = (
+    select(shift_.c.id)
+    .join(visit_, (shift_.c.technician_id == visit_.c.technician_id) & (shift_.c.date == visit_.c.date))
+    .where(visit_.c.id == bindparam("visit"))
+    .with_for_update(of=shift_)
+)
+_REPORTS = select(report_).where(report_.c.visit_id == bindparam("visit"))
+
+
+def _visit(s: Session, visit_id: int) -> Row[Any]:
+    """The visit as it is now, with its day's row locked so that taps on one day queue up."""
+    if not 0 < visit_id < 2**31:
+        raise Refused("There is no such visit. Open your day again.", status=404)
+    c = s.connection()
+    if c.dialect.name == "postgresql":
+        c.execute(_LOCK, {"visit": visit_id})
+    row = c.execute(_VISIT, {"visit": visit_id}).first()
+    if row is None:
+        raise Refused("There is no such visit. Open your day again.", status=404)
+    return row
+
+
+def _insert(s: Session, values: dict[str, Any]) -> int | None:
+    """Write first, then look: the report's id, or None where its key is known."""
+    c = s.connection()
+    make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
+    found: int | None = c.execute(
+        make(report_).on_conflict_do_nothing(index_elements=["key"]).returning(report_.c.id), values
+    ).scalar()
+    return found
+
+
+def _reports(s: Session, visit_id: int) -> list[Report]:
+    rows = s.connection().execute(_REPORTS, {"visit": visit_id})
+    return [Report(r.id, r.visit_id, r.kind, r.at, r.received_at, r.minutes, r.undoes_id or 0) for r in rows]
+
+
+def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Row[Any]) -> Taken:
+    """The outcome of a tap that was delivered before."""
+    r = s.connection().execute(select(report_).where(report_.c.key == key)).one()
+    if r.visit_id != visit_id or r.technician_id != technician_id:
+        raise Refused("This key belongs to another tap. Make a new one.", status=409, field="key")
+    ids = _around(s, row.shift_id)
+    told = s.scalars(select(Notice).where(Notice.visit_id.in_(ids), Notice.cause == f"report:{r.id}")).all()
+    return Taken(r.id, True, row.shift_id, _told(s, told))
+
+
+def _around(s: Session, shift_id: int | None) -> list[int]:
+    return [v.id for d in queries.load(s, [shift_id] if shift_id else []) for v in d.visits]
+
+
+def _theirs(row: Row[Any], technician_id: int, tapped_at: datetime) -> None:
+    if row.technician_id != technician_id:
+        raise Refused("This visit is not on your day. Ask the office if you think it should be.", status=403)
+    start, end = row.starts_at or row.planned_start, row.ends_at or row.planned_start
+    if not start - AROUND <= tapped_at <= end + AROUND:
+        raise Refused(f"This visit is on another day: {row.date.isoformat()}.", status=409)
+
+
+def _possible(row: Row[Any], before: Sequence[Report], kind: str, tapped: datetime) -> None:
+    """Refuse a report that contradicts what is known of the visit."""
+    if row.state == "cancelled":
+        when = f" at {_clock(row.cancelled_at, row.zone)}" if row.cancelled_at else ""
+        who = "The customer" if row.cancelled_by == "customer" else "The office"
+        raise Refused(f"{who} cancelled this visit{when}.", status=409)
+    known = fold(_value(row), before)
+    if known.over:
+        word = {"done": "done", "nobody_home": "closed as nobody home", "cannot_finish": "closed as cannot finish"}
+        raise Refused(f"This visit is already {word[known.state]}. Undo first if that is wrong.", status=409)
+    if kind in ("on_my_way", "arrived") and known.arrived_at is not None:
+        clock = _clock(known.arrived_at, row.zone)
+        raise Refused(f"You already arrived at {clock}. Undo first if that is wrong.", status=409)
+    if kind == "on_my_way" and known.on_my_way_at is not None:
+        raise Refused("You are already on your way. Undo first if that is wrong.", status=409)
+    if kind in ("done", "cannot_finish") and known.arrived_at is None:
+        raise Refused("Tap Arrived before you finish this visit.", status=409)
+    if kind == "nobody_home" and known.state == "planned":
+        raise Refused("Tap On my way or Arrived before Nobody home.", status=409)
+    if kind in ("done", "cannot_finish", "nobody_home"):
+        begun = known.arrived_at or known.on_my_way_at
+        if begun is not None and tapped < begun:
+            clock = _clock(begun, row.zone)
+            raise Refused(f"This was tapped before the visit began at {clock}; check the phone's time.", status=409)
+
+
+def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
+    """The report to be taken back."""
+    undone = {r.undoes for r in reports if r.kind == "undo"}
+    left = [r for r in reports if r.kind != "undo" and r.id not in undone]
+    if of_key is not None:
+        wanted = s.connection().execute(select(report_.c.id).where(report_.c.key == of_key)).scalar()
+        left = [r for r in left if r.id == wanted]
+    if not left:
+        raise Refused("There is nothing to undo for this visit.", status=409)
+    return max(left, key=lambda r: (r.at, r.id))
+
+
+def _take_back(s: Session, row: Row[Any], back: Report, at: datetime) -> None:
+    """Remove what the report queued; where the customer was told already, a person has to call."""
+    if back.kind != "on_my_way":
+        return
+    if outbox.supersede(s, row.id, at=at, why="undone", kinds=("on_my_way",)):
+        return
+    cause = f"report:{back.id}"
+    told = s.scalar(
+        select(Notice.id).where(Notice.visit_id == row.id, Notice.kind == "on_my_way", Notice.cause == cause)
+    )
+    if told is not None:
+        outbox.put(
+            s,
+            key=f"{row.id}:{row.promise_version}:call:undone:{back.id}",
+            kind="call",
+            at=at,
+            reason="undone",
+            cause=cause,
+            decision="task",
+            visit=s.get(VisitRow, row.id),
+            shift_id=row.shift_id,
+            to="dispatcher",
+        )
+
+
+def _settled(s: Session, row: Row[Any], reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:
+    """Write what the reports make of the visit, drop what is no longer true, then look at the day."""
+    now = fold(_value(row), reports)
+    c = s.connection()
+    c.execute(
+        update(visit_).where(visit_.c.id == row.id),
+        {
+            "state": now.state,
+            "on_my_way_at": now.on_my_way_at,
+            "arrived_at": now.arrived_at,
+            "finished_at": now.finished_at,
+            "late_min": now.late_min,
+            "late_at": now.late_at,
+            "changed_at": at,
+        },
+    )
+    if now.arrived_at is not None or now.over:
+        outbox.supersede(s, row.id, at=at, why=now.state)
+    if kind not in ("late", "on_my_way"):
+        _promise(s, row, now, at)
+    if row.shift_id is None:
+        touch_board(s, row.date)
+        return Taken(report_id, False, None, [])
+    told = watch.look(s, [row.shift_id], at=at, cause=f"report:{report_id}")
+    return Taken(report_id, False, row.shift_id, _told(s, told))
+
+
+def _promise(s: Session, row: Row[Any], now: Visit, at: datetime) -> None:
+    """The window promise as the visit leaves it: kept, broken, or open again after an undo."""
+    found = s.scalar(
+        select(Promise)
+        .where(Promise.visit_id == row.id, Promise.kind == "window", Promise.state.in_(("open", "kept", "broken")))
+        .order_by(Promise.version.desc())
+    )
+    if found is None:
+        return
+    state = promise.window(now, found.due_at)
+    if state != found.state:
+        found.state, found.ended_at = state, None if state == "open" else at
+        found.ended_by = "" if state == "open" else "report"
+
+
+def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
+    """Who is told, or called, in words a phone can show."""
+    about = [n for n in notices if n.visit_id is not None and n.kind not in ("tech_nudge", "silent", "storm")]
+    if not about:
+        return []
+    names = dict(
+        s.execute(
+            select(VisitRow.id, Customer.name)
+            .join(Customer, Customer.id == VisitRow.customer_id)
+            .where(VisitRow.id.in_({n.visit_id for n in about}))
+        ).all()
+    )
+    return [
+        {
+            "visit_id": n.visit_id,
+            "kind": n.kind,
+            "decision": n.decision,
+            "name": names[n.visit_id].split()[0],
+            "from": n.told_start,
+            "to": n.told_end,
+        }
+        for n in about
+    ]
+
+
+def _minutes_until(row: Row[Any], arriving: datetime) -> int:
+    """A named time as minutes over the plan: of the arrival, or of the end once they are there."""
+    planned = row.planned_start
+    if row.state == "arrived":
+        planned = (row.arrived_at or row.planned_start) + timedelta(minutes=row.planned_min)
+    minutes = round((arriving - planned).total_seconds() / 60 - row.late_min)
+    if not 1 <= minutes <= MOST_MINUTES:
+        raise Refused("That time is not later than planned. Choose a later one.", status=422, field="arriving")
+    return minutes
+
+
+def _value(row: Row[Any]) -> Visit:
+    return Visit(
+        id=row.id,
+        job_type=row.job_type_id,
+        planned_start=row.planned_start,
+        planned_min=row.planned_min,
+        window=Window(row.window_start, row.window_end),
+        place=None,
+        state=row.state,
+    )
+
+
+def _clock(at: datetime, zone: str) -> str:
+    return f"{local(at, zone):%H:%M}"

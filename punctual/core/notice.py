@@ -1,0 +1,375 @@
+"""decide(): what to tell whom now, and why not - a reason for every visit, in numbers the board can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+
+from punctual.core.day import Days, State, Window, instant, minutes, outward
+from punctual.core.forecast import LEVELS, Forecast
+from punctual.core.policy import AUTOMATIC, Rules, Said, may
+
+Verb = Literal["tell", "silent", "task"]
+
+LOW, HIGH = int(np.argmin(np.abs(np.asarray(LEVELS) - 0.1))), int(np.argmin(np.abs(np.asarray(LEVELS) - 0.9)))
+#: A forecast that crosses the limit this often within FLAP_SPAN mutes its visit for as long again (policy 1).
+FLAP_SPAN = timedelta(minutes=30)
+#: An on-my-way tap that arrives later than this is history (policy 1, useful_until).
+FRESH_TAP = timedelta(minutes=10)
+#: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
+CALL_CHANCE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the watch remembers of a visit from look to look: since when, at which chance, over the limit."""
+
+    since: datetime | None = None
+    chance: float = 0.0
+    crossings: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a visit beside its row of Days; `zones` are those whose night counts, the visit's first."""
+
+    version: int
+    zones: tuple[str, ...]
+    state: State = "planned"
+    said: tuple[Said, ...] = ()
+    mark: Mark = Mark()
+    early: bool = False
+    reachable: bool = True
+    held: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A technician's silence: when they were asked, and whether this day is off altogether."""
+
+    nudged_at: datetime | None = None
+    off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Tell, stay silent or ask a person, with its reason and the numbers behind it.
+
+    `until`: when it is decided again by itself. `key` makes the same thing impossible twice.
+    """
+
+    verb: Verb
+    kind: str
+    reason: str
+    day: int
+    visit: int
+    key: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    told: Window | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """All decisions of one look, and the marks to remember, one a row."""
+
+    decisions: list[Decision]
+    marks: list[Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One visit under decision: its numbers, pulled out of the columns once."""
+
+    day: int
+    visit: int
+    known: Known
+    rules: Rules
+    at: datetime
+    cause: str
+    on_my_way: datetime | None
+    window: Window
+    deadline: datetime | None
+    deadline_kind: str
+    arrive: Window
+    mean: float
+    chance: float
+    past_window: float
+    miss: float
+
+    @property
+    def told_now(self) -> Window:
+        return outward(self.arrive, self.at, self.known.zones[0])
+
+    def last(self) -> Said | None:
+        """The newest notice of this promise that told a range or asked."""
+        live = [x for x in self.known.said if x.live and x.version == self.known.version and x.kind in AUTOMATIC]
+        return max((x for x in live if x.kind != "reminder"), key=lambda x: x.at, default=None)
+
+    def key(self, kind: str) -> str:
+        n = 1 + sum(x.kind == kind and x.version == self.known.version for x in self.known.said)
+        return f"{self.visit}:{self.known.version}:{kind}:{n}"
+
+    def numbers(self) -> dict[str, Any]:
+        """What every explanation may need: chances in per cent, minutes, instants as text."""
+        return {
+            "chance": _percent(self.chance),
+            "limit": _percent(self.rules.tell_chance),
+            "threshold": self.rules.threshold_min,
+            "late_min": round(self.mean - minutes(self.window.end), 1),
+            "from": self.arrive.start.isoformat(),
+            "to": self.arrive.end.isoformat(),
+        }
+
+    def silent(self, reason: str, until: datetime | None = None, **facts: Any) -> Decision:
+        key = f"{self.visit}:{self.known.version}:silent"
+        return Decision("silent", "silent", reason, self.day, self.visit, key, self.numbers() | facts, None, until)
+
+    def task(self, reason: str, **facts: Any) -> Decision:
+        key = f"{self.visit}:{self.known.version}:call:{reason}"
+        return Decision("task", "call", reason, self.day, self.visit, key, self.numbers() | facts)
+
+
+def decide(
+    days: Days,
+    forecast: Forecast,
+    known: Sequence[Known],
+    quiet: Sequence[Quiet],
+    rules: Rules,
+    *,
+    at: datetime,
+    cause: str = "",
+) -> Decided:
+    """What to tell whom now. `known` has one value a row, `quiet` one a day; `cause` "" is the look of every minute.
+
+    A report or a dispatcher's act (a cause) needs no second look; it still tells only those whose promise breaks.
+    """
+    if len(known) != days.rows or len(quiet) != len(days):
+        raise ValueError(f"{len(known)} known and {len(quiet)} quiet for {days.rows} visits of {len(days)} days.")
+    decisions: list[Decision] = []
+    marks: list[Mark] = []
+    now = minutes(at)
+    for d in range(len(days)):
+        first, end = int(days.offset[d]), int(days.offset[d + 1])
+        expected = float(forecast.expected_report[d])
+        silence = now - expected - rules.silence_min  # NaN: none is expected
+        stale = quiet[d].off or silence >= 0
+        if stale:
+            decisions += _ask(days, d, first, end, expected, known, quiet[d], at)
+        for r in range(first, end):
+            case = _case(days, forecast, d, r, known[r], rules, at, cause)
+            mark = _mark(case)
+            case = replace(case, known=replace(case.known, mark=mark))
+            marks.append(mark)
+            decisions += _untold(case, quiet[d], expected) if stale else _visit(case)
+    return Decided(decisions, marks)
+
+
+def _case(days: Days, f: Forecast, d: int, r: int, known: Known, rules: Rules, at: datetime, cause: str) -> _Case:
+    deadline = float(days.deadline[r])
+    out = float(days.on_my_way[r])
+    low, high = float(f.arrive[r, LOW]), float(f.arrive[r, HIGH])
+    return _Case(
+        day=int(days.day_id[d]),
+        visit=int(days.visit_id[r]),
+        known=known,
+        rules=rules,
+        at=at,
+        cause=cause,
+        on_my_way=None if np.isnan(out) else instant(out),
+        window=Window(instant(float(days.window_start[r])), instant(float(days.window_end[r]))),
+        deadline=None if np.isnan(deadline) else instant(deadline),
+        deadline_kind="deadline_arrive" if days.deadline_arrive[r] else "deadline_done",
+        arrive=Window(instant(low), instant(max(low, high))),
+        mean=float(f.mean_arrive[r]),
+        chance=float(f.p_late[r]),
+        past_window=float(f.p_window[r]),
+        miss=float(f.p_deadline[r]),
+    )
+
+
+def _visit(c: _Case) -> list[Decision]:
+    """The decision about one visit on a day from which reports come."""
+    if c.known.state not in ("planned", "on_my_way"):
+        return [c.silent("over", state=c.known.state)]
+    if c.known.held:
+        return [c.silent("held", why=c.known.held)]
+    if _setting_out(c):
+        return _try(c, "on_my_way", "on_my_way", c.told_now)
+    return _deadline(c) or _late(c)
+
+
+def _setting_out(c: _Case) -> bool:
+    """On the way by a tap that is still news, and not told so."""
+    fresh = c.known.state == "on_my_way" and c.on_my_way is not None and c.at - c.on_my_way <= FRESH_TAP
+    return fresh and c.known.reachable and not any(x.kind == "on_my_way" and x.live for x in c.known.said)
+
+
+def _deadline(c: _Case) -> list[Decision]:
+    """The customer's own limit: asked once per deadline, at once, when the chance of making it is too small."""
+    if c.deadline is None or c.at >= c.deadline or np.isnan(c.miss):
+        return []
+    if 1.0 - c.miss >= c.rules.deadline_chance:
+        return []
+    asked = [x for x in c.known.said if x.live and x.deadline == c.deadline]
+    if asked:
+        return []
+    return _try(
+        c,
+        c.deadline_kind,
+        "deadline",
+        c.told_now,
+        deadline=c.deadline.isoformat(),
+        chance_of_making_it=_percent(1.0 - c.miss),
+        deadline_limit=_percent(c.rules.deadline_chance),
+    )
+
+
+def _late(c: _Case) -> list[Decision]:
+    """The promised window: first notice, update, or the reason for silence."""
+    last = c.last()
+    if last is not None:
+        return _update(c, last)
+    limit = c.rules.tell_chance if c.known.reachable else min(c.rules.tell_chance, CALL_CHANCE)
+    if c.chance < limit:
+        over = c.mean - minutes(c.window.end)
+        if over > c.rules.threshold_min or c.chance >= 0.2:
+            return [c.silent("below_limit")]
+        return [c.silent("inside_threshold" if over > 0 else "fine")]
+    since = c.known.mark.since or c.at
+    until = since + timedelta(minutes=c.rules.second_look_min)
+    if not c.cause and c.at < until:
+        return [c.silent("second_look", until, since=since.isoformat(), until=until.isoformat())]
+    return _try(c, "late_first", "late", c.told_now, **_in_time(c))
+
+
+def _update(c: _Case, last: Said) -> list[Decision]:
+    """Told already: again only if the range moved by enough, and never to say "back on time"."""
+    new, old = c.told_now, last.told
+    facts: dict[str, Any] = {"told_at": last.at.isoformat(), "told_kind": last.kind}
+    if old is None:
+        return [c.silent("already_told", **facts)]
+    remains = max(0.0, minutes(old.end) - minutes(c.at))
+    later, earlier = minutes(new.end) - minutes(old.end), minutes(old.start) - minutes(new.start)
+    need = max(c.rules.update_min, c.rules.update_share * remains)
+    facts |= {
+        "told_from": old.start.isoformat(),
+        "told_to": old.end.isoformat(),
+        "later_min": round(later),
+        "earlier_min": round(earlier),
+        "needed_min": round(need),
+    }
+    if c.chance < c.rules.tell_chance:
+        return [c.silent("already_told", back_on_time=True, **facts)]
+    if later < need and earlier < c.rules.update_min:
+        return [c.silent("already_told", **facts)]
+    return _try(c, "late_update", "moved", new, **facts, **_in_time(c))
+
+
+def _try(c: _Case, kind: str, reason: str, told: Window | None, **facts: Any) -> list[Decision]:
+    """The notice, if policy lets it go now; else silence with policy's reason, and a call where a cap is used up."""
+    verdict = may(
+        kind,
+        at=c.at,
+        rules=c.rules,
+        zones=c.known.zones,
+        said=c.known.said,
+        window_start=c.window.start,
+        early=c.known.early,
+        muted_until=_muted_until(c.known.mark.crossings, c.rules),
+        paused=c.known.paused,
+    )
+    if verdict.ok:
+        if not c.known.reachable:
+            return [c.task("no_channel", wanted=kind, **facts), c.silent("no_channel", wanted=kind)]
+        numbers = c.numbers() | facts
+        if c.known.mark.since is not None:
+            numbers |= {"since": c.known.mark.since.isoformat(), "since_chance": _percent(c.known.mark.chance)}
+        return [Decision("tell", kind, reason, c.day, c.visit, c.key(kind), numbers, told)]
+    found = [c.silent(verdict.reason, verdict.until, wanted=kind, **verdict.facts)]
+    if verdict.reason == "cap":
+        found.append(c.task("cap", wanted=kind, **verdict.facts))
+    return found
+
+
+def _in_time(c: _Case) -> dict[str, Any]:
+    """The warn-by clock: in time when accepted `warn_by_min` before the window opens."""
+    by = c.window.start - timedelta(minutes=c.rules.warn_by_min)
+    return {"warn_by": by.isoformat(), "in_time": c.at <= by}
+
+
+def _ask(
+    days: Days, d: int, first: int, end: int, expected: float, known: Sequence[Known], quiet: Quiet, at: datetime
+) -> list[Decision]:
+    """Silence has lasted: nudge the technician and show the dispatcher, once per episode; a day off needs no nudge."""
+    if quiet.nudged_at is not None:
+        return []
+    open_ = [r for r in range(first, end) if known[r].state in ("planned", "on_my_way", "arrived")]
+    if not open_:
+        return []
+    day, now = int(days.day_id[d]), open_[0]
+    visit = int(days.visit_id[now])
+    facts: dict[str, Any] = {"visit": visit, "state": known[now].state, "open": len(open_)}
+    if quiet.off:
+        return [Decision("task", "silent", "off", day, visit, f"{day}:off", facts)]
+    facts |= {"expected": instant(expected).isoformat(), "silent_min": round(minutes(at) - expected)}
+    steps = np.concatenate([days.on_my_way[first:end], days.arrived[first:end], days.finished[first:end]])
+    if not np.all(np.isnan(steps)):
+        facts["last_report"] = instant(float(np.nanmax(steps))).isoformat()
+    episode = f"{day}:{round(expected)}"
+    return [
+        Decision("tell", "tech_nudge", "silent", day, visit, f"{episode}:tech_nudge", facts),
+        Decision("task", "silent", "silent", day, visit, f"{episode}:silent", facts),
+    ]
+
+
+def _untold(c: _Case, quiet: Quiet, expected: float) -> list[Decision]:
+    """A day nothing is heard from: no time is told; customers at risk get the message without one in the end."""
+    if c.known.state not in ("planned", "on_my_way"):
+        return [c.silent("over", state=c.known.state)]
+    facts: dict[str, Any] = {"off": quiet.off}
+    if not np.isnan(expected):
+        facts |= {"silent_min": round(minutes(c.at) - expected), "expected": instant(expected).isoformat()}
+    if quiet.nudged_at is not None:
+        facts["nudged_at"] = quiet.nudged_at.isoformat()
+    told = any(x.kind == "no_time_yet" and x.live and x.version == c.known.version for x in c.known.said)
+    answer = timedelta(minutes=c.rules.silence_answer_min)
+    waited = quiet.nudged_at is not None and c.at >= quiet.nudged_at + answer
+    warn_by = c.window.start - timedelta(minutes=c.rules.warn_by_min) - answer
+    if told or not waited or not (_at_risk(c) or (quiet.off and c.at >= warn_by)):
+        return [c.silent("no_news", **facts)]
+    due = c.at + timedelta(minutes=c.rules.callback_min)
+    return _try(c, "no_time_yet", "no_news", None, due=due.isoformat(), **facts)
+
+
+def _at_risk(c: _Case) -> bool:
+    missed = c.deadline is not None and not np.isnan(c.miss) and 1.0 - c.miss < c.rules.deadline_chance
+    return c.chance >= c.rules.tell_chance or missed
+
+
+def _mark(c: _Case) -> Mark:
+    """Since when the chance is over the limit, and when it crossed it lately."""
+    old = c.known.mark
+    over = c.chance >= c.rules.tell_chance
+    if over == (old.since is not None):
+        return old
+    crossings = (*(x for x in old.crossings if c.at - x <= 2 * FLAP_SPAN), c.at)
+    return Mark(c.at, c.chance, crossings) if over else Mark(None, 0.0, crossings)
+
+
+def _muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:
+    """The end of the mute that too many crossings within FLAP_SPAN brought; None without one, or with the guard off."""
+    n = rules.flap_crossings
+    ends = (
+        [b + FLAP_SPAN for a, b in zip(crossings, crossings[n - 1 :], strict=False) if b - a <= FLAP_SPAN] if n else []
+    )
+    return max(ends, default=None)
+
+
+def _percent(p: float) -> float:
+    return round(100.0 * p, 1)

@@ -1,0 +1,109 @@
+"""What a short answer means: keep, new time, call me, stop, help, start - and a technician's LATE 30, DONE, OMW."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+Meaning = Literal["stop", "start", "help", "keep", "new_time", "call", "unknown"]
+Tap = Literal["late", "done", "on_my_way", "arrived", "unknown"]
+
+STOP = frozenset(
+    {
+        "STOP",
+        "STOPALL",
+        "STOP ALL",
+        "UNSUBSCRIBE",
+        "END",
+        "QUIT",
+        "CANCEL",
+        "REVOKE",
+        "OPTOUT",
+        "OPT OUT",
+        "REMOVE",
+        "ARRET",
+    }
+)
+START = frozenset({"START", "UNSTOP"})
+HELP = frozenset({"HELP", "INFO"})
+KEEP = frozenset({"1", "KEEP"})
+#: YES and its like answer a question of ours that is not older than a day; they never lift an opt-out (policy 1).
+YES = frozenset({"YES", "Y", "OK", "OKAY", "YES PLEASE"})
+NEW_TIME = frozenset({"2", "NEW TIME", "ANOTHER TIME"})
+CALL = frozenset({"3", "CALL", "CALL ME"})
+
+#: Clear wishes in free text; whoever writes one of these wants no more texts (policy 1).
+WISHES = re.compile(
+    r"\b(?:STOP|QUIT|NO MORE) (?:TEXT|MESSAG|SEND|CONTACT|WRIT|SPAM)\w*"
+    r"|\bSTOP (?:ALL )?(?:THE |THESE |YOUR )?(?:TEXT|MESSAGE)S?\b"
+    r"|\bDO(?:N'?T| NOT) (?:TEXT|MESSAGE|CONTACT|WRITE)\b"
+    r"|\b(?:TAKE|REMOVE) ME (?:OFF|FROM)\b|\bREMOVE MY NUMBER\b|\bUNSUBSCRIBE ME\b"
+    r"|\b(?:WRONG|NOT MY|INCORRECT) (?:PHONE )?NUMBER\b|\bWRONG PERSON\b"
+)
+_LATE = re.compile(r"(?:RUNNING )?LATE[ :+]*(\d{1,3})(?: ?(?:M|MIN|MINS|MINUTES))?")
+_WIDTHLESS = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
+#: Longer texts are read by a person.
+LONGEST = 1600
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a customer's text means. `to_person`: somebody must look at it (a CANCEL may mean the visit)."""
+
+    meaning: Meaning
+    to_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    """What a technician's text reports; `minutes` belongs to late."""
+
+    kind: Tap
+    minutes: int = 0
+
+
+def bare(text: str) -> str:
+    """A text in capitals without punctuation at its ends, spaces doubled or zero-width characters; accents removed."""
+    plain = unicodedata.normalize("NFKD", text[:LONGEST].translate(_WIDTHLESS)).upper()
+    plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("’", "'")
+    words = " ".join("".join(" " if c in "-_/." else c for c in plain).split())
+    return words.strip(" !?,;:'\"()[]*#<>")
+
+
+def read(text: str, extra_stop: frozenset[str] = frozenset(), *, asked: bool = False) -> Read:
+    """The meaning of a customer's text. `asked`: a question of ours from the last 24 hours is open (for YES).
+
+    `extra_stop`: the company's own words for STOP, in capitals. CANCEL stops texts, because the provider does so, and
+    goes to a person: it may mean the visit. Anything not understood exactly is for a person.
+    """
+    words = bare(text)
+    if words in STOP or words in extra_stop or WISHES.search(words):
+        return Read("stop", to_person=words == "CANCEL")
+    if words in START:
+        return Read("start")
+    if words in HELP:
+        return Read("help")
+    if words in KEEP or (asked and words in YES):
+        return Read("keep")
+    if words in NEW_TIME:
+        return Read("new_time")
+    if words in CALL:
+        return Read("call")
+    return Read("unknown", to_person=True)
+
+
+def technician(text: str) -> Tapped:
+    """The report in a technician's text: LATE 15, LATE 30, DONE, OMW (or ON MY WAY), HERE (or ARRIVED)."""
+    words = bare(text)
+    late = _LATE.fullmatch(words)
+    if late and 1 <= int(late[1]) <= 600:
+        return Tapped("late", int(late[1]))
+    if words in ("DONE", "FINISHED"):
+        return Tapped("done")
+    if words in ("OMW", "ON MY WAY"):
+        return Tapped("on_my_way")
+    if words in ("HERE", "ARRIVED"):
+        return Tapped("arrived")
+    return Tapped("unknown")

@@ -1,0 +1,308 @@
+"""Rows -> days: the only translator between the tables of a technician's day and the core's values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, NamedTuple
+from zoneinfo import available_timezones
+
+import numpy as np
+import phonenumbers
+from phonenumbers import timezone
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.orm import Session
+
+from punctual.core import policy
+from punctual.core.day import OVER, Day, Days, Place, Visit, Window, minutes, pack
+from punctual.core.forecast import VisitForecast
+from punctual.models import Company, Customer, Forecast, Shift, Technician, Travel
+from punctual.models import Place as PlaceRow
+from punctual.models import Visit as VisitRow
+
+shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
+technician_, forecast_, travel_, company_ = (
+    Technician.__table__,
+    Forecast.__table__,
+    Travel.__table__,
+    Company.__table__,
+)
+home_ = place_.alias("home")
+
+#: Hours before its start and after its end in which a shift is still watched.
+AROUND = timedelta(hours=12)
+
+
+class Who(NamedTuple):
+    """What the watch must know of a visit beside the plan: the zone it is in and whom it is for."""
+
+    date: date
+    zone: str
+    customer_id: int
+    first_name: str
+    email: bool
+    phone: str
+    early_messages: bool
+    told: Window | None
+    told_at: datetime | None
+    told_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One shift as it stands: the core's day, who each visit is for, and what the watch left at its last look."""
+
+    day: Day
+    who: tuple[Who, ...]
+    off: str
+    nudged_at: datetime | None
+    forecast: dict[str, Any]
+
+    @property
+    def date(self) -> date:
+        return self.day.date
+
+
+_ROWS = (
+    select(
+        shift_.c.id.label("shift_id"),
+        shift_.c.technician_id,
+        shift_.c.date,
+        shift_.c.starts_at,
+        shift_.c.ends_at,
+        shift_.c.break_starts_at,
+        shift_.c.break_ends_at,
+        shift_.c.off,
+        shift_.c.nudged_at,
+        home_.c.id.label("home_id"),
+        home_.c.lat.label("home_lat"),
+        home_.c.lon.label("home_lon"),
+        forecast_.c.data.label("forecast"),
+        visit_.c.id,
+        visit_.c.job_type_id,
+        visit_.c.planned_start,
+        visit_.c.planned_min,
+        visit_.c.window_start,
+        visit_.c.window_end,
+        visit_.c.state,
+        visit_.c.on_my_way_at,
+        visit_.c.arrived_at,
+        visit_.c.finished_at,
+        visit_.c.late_min,
+        visit_.c.late_at,
+        visit_.c.deadline,
+        visit_.c.deadline_kind,
+        visit_.c.early_ok,
+        visit_.c.promise_version,
+        visit_.c.zone,
+        visit_.c.told_start,
+        visit_.c.told_end,
+        visit_.c.told_at,
+        visit_.c.told_kind,
+        visit_.c.customer_id,
+        place_.c.id.label("place_id"),
+        place_.c.lat,
+        place_.c.lon,
+        customer_.c.name,
+        customer_.c.email,
+        customer_.c.email_bad,
+        customer_.c.phone,
+        customer_.c.phone_bad,
+        customer_.c.early_messages,
+    )
+    .select_from(
+        shift_.join(technician_, technician_.c.id == shift_.c.technician_id)
+        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
+        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+        .outerjoin(
+            visit_,
+            (visit_.c.technician_id == shift_.c.technician_id)
+            & (visit_.c.date == shift_.c.date)
+            & (visit_.c.state != "cancelled"),
+        )
+        .outerjoin(place_, place_.c.id == visit_.c.place_id)
+        .outerjoin(customer_, customer_.c.id == visit_.c.customer_id)
+    )
+    .where(shift_.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(shift_.c.id)
+)
+
+
+def lock(s: Session, shift_ids: Iterable[int]) -> None:
+    """Make the writers of these days queue up: a row lock on PostgreSQL; SQLite has one writer anyway."""
+    ids = sorted(set(shift_ids))
+    if ids and s.get_bind().dialect.name == "postgresql":
+        s.connection().execute(select(shift_.c.id).where(shift_.c.id.in_(ids)).order_by(shift_.c.id).with_for_update())
+
+
+def rules(s: Session) -> policy.Rules:
+    """The company's rules: its own values over the defaults."""
+    changed = s.connection().execute(select(company_.c.rules).limit(1)).scalar()
+    return policy.rules(changed or {})
+
+
+def shift_of(s: Session, technician_id: int, on: date) -> Shift | None:
+    """The shift of a technician on a date."""
+    found: Shift | None = s.scalar(select(Shift).where(Shift.technician_id == technician_id, Shift.date == on))
+    return found
+
+
+def in_progress(s: Session, at: datetime) -> list[int]:
+    """Ids of the shifts to be watched now: around their hours, with a visit that is not over."""
+    open_visit = (
+        select(visit_.c.id)
+        .where(
+            visit_.c.technician_id == shift_.c.technician_id,
+            visit_.c.date == shift_.c.date,
+            visit_.c.state.not_in(OVER),
+        )
+        .exists()
+    )
+    found = s.execute(
+        select(shift_.c.id)
+        .where(shift_.c.starts_at <= at + AROUND, shift_.c.ends_at >= at - AROUND, open_visit)
+        .order_by(shift_.c.id)
+    )
+    return list(found.scalars())
+
+
+def read(s: Session, shift_ids: Collection[int]) -> list[Loaded]:
+    """Some shifts with everything the watch decides from but what was said; in order of id, one statement."""
+    if not shift_ids:
+        return []
+    rows = s.connection().execute(_ROWS, {"ids": list(shift_ids)}).all()
+    return [_loaded(list(group)) for _, group in groupby(rows, key=lambda r: r.shift_id)]
+
+
+def load(s: Session, shift_ids: Collection[int]) -> list[Day]:
+    """The core's days of some shifts, visits in the order they were or will be made."""
+    return [x.day for x in read(s, shift_ids)]
+
+
+def columns(s: Session, shift_ids: Collection[int]) -> Days:
+    """The same as columns, with travel from the travel table where it has the way."""
+    return packed(s, load(s, shift_ids))
+
+
+def packed(s: Session, days: Sequence[Day]) -> Days:
+    """Columns of days, travel filled from the table; NaN leaves a way to the core's estimate."""
+    ways = [way for d in days for way in _ways(d)]
+    wanted = {way for way in ways if all(way)}
+    known: dict[tuple[int, int], float] = {}
+    if wanted:
+        found = s.connection().execute(
+            select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).where(
+                travel_.c.from_place.in_({a for a, _ in wanted}), travel_.c.to_place.in_({b for _, b in wanted})
+            )
+        )
+        known = {(a, b): m for a, b, m in found}
+    return pack(days, [known.get(way, np.nan) for way in ways])
+
+
+def forecasts(s: Session, shift_ids: Collection[int]) -> dict[int, VisitForecast]:
+    """The newest forecast of every visit of some shifts, by visit id; nothing for a shift not looked at yet."""
+    if not shift_ids:
+        return {}
+    found = s.execute(select(forecast_.c.data).where(forecast_.c.shift_id.in_(list(shift_ids)))).scalars()
+    return {int(key): VisitForecast.from_json(value) for data in found for key, value in data.items() if key != "_"}
+
+
+@lru_cache(maxsize=4096)
+def phone_zones(phone: str) -> tuple[str, ...]:
+    """Every zone a phone number's prefix may mean; none for no number, or for one that tells nothing."""
+    if not phone:
+        return ()
+    try:
+        found = timezone.time_zones_for_number(phonenumbers.parse(phone))
+    except phonenumbers.NumberParseException:
+        return ()
+    return tuple(z for z in found if z in available_zones())
+
+
+@lru_cache(maxsize=1)
+def available_zones() -> frozenset[str]:
+    """Names of the zones this machine knows; the prefix data may know others (Etc/Unknown)."""
+    return frozenset(available_timezones()) - {"Etc/Unknown"}
+
+
+def _ways(day: Day) -> list[tuple[int, int]]:
+    """Place ids (from, to) of the way into each visit; 0 for a place that is not known."""
+    last, found = day.home.id if day.home else 0, []
+    for v in day.visits:
+        here = v.place.id if v.place else 0
+        found.append((last, here))
+        last = here or last
+    return found
+
+
+def _place(id_: int | None, lat: float | None, lon: float | None) -> Place | None:
+    return None if id_ is None or lat is None or lon is None else Place(lat, lon, id_)
+
+
+def _order(r: Row[Any]) -> tuple[int, float, int]:
+    """Made visits in the order they were made, then the one under way, then the plan."""
+    if r.state in OVER:
+        return 0, minutes(r.arrived_at or r.finished_at or r.planned_start), r.id
+    if r.state == "arrived":
+        return 1, minutes(r.arrived_at), r.id
+    if r.state == "on_my_way":
+        return 2, minutes(r.on_my_way_at), r.id
+    return 3, minutes(r.planned_start), r.id
+
+
+def _loaded(rows: list[Row[Any]]) -> Loaded:
+    first = rows[0]
+    visits = sorted((r for r in rows if r.id is not None), key=_order)
+    pause = None
+    if first.break_starts_at is not None and first.break_ends_at is not None:
+        pause = Window(first.break_starts_at, first.break_ends_at)
+    day = Day(
+        id=first.shift_id,
+        technician=first.technician_id,
+        date=first.date,
+        shift=Window(first.starts_at, first.ends_at),
+        visits=tuple(_visit(r) for r in visits),
+        break_=pause,
+        home=_place(first.home_id, first.home_lat, first.home_lon),
+    )
+    return Loaded(day, tuple(_who(r) for r in visits), first.off, first.nudged_at, first.forecast or {})
+
+
+def _visit(r: Row[Any]) -> Visit:
+    return Visit(
+        id=r.id,
+        job_type=r.job_type_id,
+        planned_start=r.planned_start,
+        planned_min=r.planned_min,
+        window=Window(r.window_start, r.window_end),
+        place=_place(r.place_id, r.lat, r.lon),
+        state=r.state,
+        on_my_way_at=r.on_my_way_at,
+        arrived_at=r.arrived_at,
+        finished_at=r.finished_at,
+        late_min=r.late_min,
+        late_at=r.late_at,
+        deadline=r.deadline,
+        deadline_kind=r.deadline_kind,
+        early_ok=r.early_ok,
+        promise_version=r.promise_version,
+    )
+
+
+def _who(r: Row[Any]) -> Who:
+    told = Window(r.told_start, r.told_end) if r.told_start is not None and r.told_end is not None else None
+    return Who(
+        date=r.date,
+        zone=r.zone,
+        customer_id=r.customer_id,
+        first_name=r.name.split()[0] if r.name.split() else r.name,
+        email=bool(r.email) and not r.email_bad,
+        phone=r.phone if r.phone and not r.phone_bad else "",
+        early_messages=r.early_messages,
+        told=told,
+        told_at=r.told_at,
+        told_kind=r.told_kind,
+    )
