@@ -1,0 +1,49 @@
+"""Every kind of message, once: its class, how long it is useful, what happens when its fate is uncertain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Class = Literal["delay", "answer", "ordinary", "staff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of message (policy.md 1).
+
+    `useful_min`: minutes after it is put until which it is worth sending; None: until the promise behind it is due.
+    `doubt`: after a crash between sending and knowing, `resend` the very same bytes or `hold` and show it.
+    `calendar`: the iTIP method of its calendar part, "" for none. `moves_window`: the calendar entry's time changes.
+    """
+
+    name: str
+    class_: Class
+    useful_min: float | None
+    doubt: Literal["resend", "hold"] = "resend"
+    calendar: Literal["", "REQUEST", "CANCEL"] = ""
+    moves_window: bool = False
+
+
+_ALL = (
+    Kind("booked", "ordinary", 24 * 60, calendar="REQUEST", moves_window=True),
+    Kind("reminder", "ordinary", 120),
+    Kind("on_my_way", "ordinary", 10, doubt="hold"),
+    Kind("late_first", "delay", 20, doubt="hold", calendar="REQUEST"),
+    Kind("late_update", "delay", 20, doubt="hold", calendar="REQUEST"),
+    Kind("deadline_done", "delay", 20, doubt="hold"),
+    Kind("deadline_arrive", "delay", 20, doubt="hold"),
+    Kind("no_time_yet", "delay", 20, doubt="hold"),
+    Kind("kept", "answer", 24 * 60, calendar="REQUEST", moves_window=True),
+    Kind("keep_impossible", "answer", 24 * 60),
+    Kind("deadline_noted", "answer", 24 * 60),
+    Kind("promise_call", "answer", None),
+    Kind("rescheduled", "answer", 24 * 60, calendar="REQUEST", moves_window=True),
+    Kind("moved_by_us", "ordinary", 24 * 60, calendar="REQUEST", moves_window=True),
+    Kind("cancelled_us", "ordinary", 24 * 60, calendar="CANCEL"),
+    Kind("cancelled_you", "answer", 24 * 60, calendar="CANCEL"),
+    Kind("tech_nudge", "staff", 30),
+    Kind("enrol", "staff", 24 * 60),
+)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
