@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual import clock, learn, outbox
 from punctual.core import forecast as core
-from punctual.core.day import Days, Window, instant, minutes
+from punctual.core.day import Days, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.notice import Decided, Decision, Known, Mark, Quiet, decide
-from punctual.core.policy import Rules, Said
-from punctual.models import Forecast, Message, Notice, Shift, Visit, touch_board
+from punctual.core.policy import AUTOMATIC, Rules
+from punctual.models import Forecast, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
+from punctual.queries import told
 from punctual.queries.day import Loaded
+from punctual.queries.told import Past
 
-notice_, message_, forecast_, shift_ = Notice.__table__, Message.__table__, Forecast.__table__, Shift.__table__
+notice_, forecast_ = Notice.__table__, Forecast.__table__
 
-#: A message in one of these states was never seen by anybody.
-UNSEEN = ("dropped",)
-
-
-@dataclass(slots=True)
-class _Past:
-    """What was decided about one visit before: notices that counted, and its row of silence."""
-
-    said: list[Said]
-    silent: Any = None
-    answered_at: datetime | None = None
+#: A storm pauses what has longer than this until its window opens: a person has time to decide.
+CRITICAL = timedelta(minutes=60)
 
 
 def look(
@@ -51,120 +43,78 @@ def look(
     loaded = queries.read(s, shift_ids)
     if not loaded:
         return []
-    rules = queries.rules(s)
-    past = _past(s, [v.id for x in loaded for v in x.day.visits])
+    rules, zone = queries.company(s)
+    past = told.past(s, [v.id for x in loaded for v in x.day.visits])
     days = queries.packed(s, [x.day for x in loaded])
     made = core.forecast(days, learned or learn.current(s), minutes(at), threshold=rules.threshold_min)
     made, signatures = _episodes(loaded, days, made, past)
-    decided = decide(
-        days,
-        made,
-        [_known(x, i, past) for x in loaded for i in range(len(x.day.visits))],
-        [_quiet(x, float(made.expected_report[d])) for d, x in enumerate(loaded)],
-        rules,
-        at=at,
-        cause=cause,
-    )
-    told, changed = _write(s, loaded, decided, past, rules, at, cause)
+    known = [told.known(x, i, past, zone) for x in loaded for i in range(len(x.day.visits))]
+    quiet = [told.quiet(x, float(made.expected_report[d])) for d, x in enumerate(loaded)]
+    decided = decide(days, made, known, quiet, rules, at=at, cause=cause)
+    decided, storm = _paused(s, days, made, known, quiet, rules, decided, at, cause)
+    put, changed = _write(s, decided.decisions, past, rules, at, cause)
     moved = _keep(s, loaded, days, made, decided.marks, signatures, at)
     for date in {x.date for d, x in enumerate(loaded) if cause or d in moved or x.day.id in changed}:
         touch_board(s, date)
-    return told
+    return put + storm
 
 
-def _past(s: Session, visit_ids: Sequence[int]) -> dict[int, _Past]:
-    """Every notice about these visits, and whether its message was ever on its way; one statement."""
-    found: dict[int, _Past] = defaultdict(lambda: _Past([]))
-    if not visit_ids:
-        return found
-    rows = s.connection().execute(_NOTICES.where(notice_.c.visit_id.in_(visit_ids))).all()
-    states = defaultdict(set)
-    for r in rows:
-        states[r.id].add(r.state)
-    seen: set[int] = set()
-    for r in rows:
-        if r.id in seen:
-            continue
-        seen.add(r.id)
-        past = found[r.visit_id]
-        if r.decision == "silent":
-            if past.silent is None or r.id > past.silent.id:
-                past.silent = r
-        elif r.decision == "tell":
-            past.said.append(_said(r, bool(states[r.id] - set(UNSEEN))))
-        elif r.kind == "silent" and r.resolved_at is not None:
-            past.answered_at = max(filter(None, (past.answered_at, r.resolved_at)))
-    return found
+def promises(s: Session, at: datetime) -> int:
+    """Call backs whose time has passed without a call are broken; returns how many. For the worker, each minute."""
+    late = s.execute(
+        select(Promise, Visit.date)
+        .join(Visit, Visit.id == Promise.visit_id)
+        .where(Promise.kind == "call", Promise.state == "open", Promise.due_at < at)
+    ).all()
+    for promise, date in late:
+        promise.state, promise.ended_at, promise.ended_by = "broken", at, "clock"
+        touch_board(s, date)
+    return len(late)
 
 
-_NOTICES = (
-    select(
-        notice_.c.id,
-        notice_.c.key,
-        notice_.c.visit_id,
-        notice_.c.decision,
-        notice_.c.kind,
-        notice_.c.reason,
-        notice_.c.facts,
-        notice_.c.at,
-        notice_.c.told_start,
-        notice_.c.told_end,
-        notice_.c.resolved_at,
-        message_.c.state,
+def _paused(
+    s: Session,
+    days: Days,
+    made: core.Forecast,
+    known: Sequence[Known],
+    quiet: Sequence[Quiet],
+    rules: Rules,
+    decided: Decided,
+    at: datetime,
+    cause: str,
+) -> tuple[Decided, list[Notice]]:
+    """The storm guard: too much from one cause, or from all at once, waits for a person unless time is short."""
+    count = sum(d.verb == "tell" and d.kind in AUTOMATIC for d in decided.decisions)
+    if not count or not (rules.storm_cause or rules.storm_all):
+        return decided, []
+    lately = told.lately(s, cause, at)
+    by_cause = bool(rules.storm_cause and cause) and lately.cause + count > rules.storm_cause
+    most = max(rules.storm_all, lately.visits // 10)
+    by_all = bool(rules.storm_all) and lately.all + count > most
+    if lately.released or not (lately.open or by_cause or by_all):
+        return decided, []
+    asked = [] if lately.open else [_ask_about_storm(s, lately.cause if by_cause else lately.all, count, at, cause)]
+    far = days.window_start > minutes(at + CRITICAL)
+    held = [replace(k, paused=bool(far[r])) for r, k in enumerate(known)]
+    return decide(days, made, held, quiet, rules, at=at, cause=cause), [n for n in asked if n is not None]
+
+
+def _ask_about_storm(s: Session, before: int, now: int, at: datetime, cause: str) -> Notice | None:
+    return outbox.put(
+        s,
+        key=f"storm:{cause or 'all'}:{at:%Y%m%dT%H%M}",
+        kind="storm",
+        at=at,
+        reason="storm",
+        cause=cause,
+        decision="task",
+        facts={"messages": before + now, "waiting": now, "cause": cause},
+        to="dispatcher",
     )
-    .select_from(notice_.outerjoin(message_, message_.c.notice_id == notice_.c.id))
-    .order_by(notice_.c.id)
-)
-
-
-def _said(r: Any, live: bool) -> Said:
-    version = r.key.split(":")[1:2]
-    deadline = (r.facts or {}).get("deadline")
-    return Said(
-        kind=r.kind,
-        at=r.at,
-        version=int(version[0]) if version and version[0].isdigit() else 0,
-        live=live,
-        told=Window(r.told_start, r.told_end) if r.told_start is not None and r.told_end is not None else None,
-        deadline=datetime.fromisoformat(deadline) if deadline else None,
-    )
-
-
-def _known(x: Loaded, i: int, past: dict[int, _Past]) -> Known:
-    visit, who = x.day.visits[i], x.who[i]
-    said = past[visit.id].said if visit.id in past else []
-    kept = x.forecast.get("_", {}).get("marks", {}).get(str(visit.id))
-    mark = Mark()
-    if kept and kept["version"] == visit.promise_version:
-        since = datetime.fromisoformat(kept["since"]) if kept["since"] else None
-        mark = Mark(since, kept["chance"], tuple(datetime.fromisoformat(t) for t in kept["crossings"]))
-    return Known(
-        version=visit.promise_version,
-        zones=(who.zone, *queries.phone_zones(who.phone)),
-        state=visit.state,
-        said=tuple(_as_sent(x, who) for x in said),
-        mark=mark,
-        early=who.early_messages,
-        reachable=who.email or bool(who.phone),
-    )
-
-
-def _as_sent(said: Said, who: queries.Who) -> Said:
-    """A range is composed when its message is claimed: what the provider accepted counts, not what was planned."""
-    newest = who.told is not None and who.told_at is not None and who.told_kind == said.kind and who.told_at >= said.at
-    return replace(said, told=who.told) if newest else said
-
-
-def _quiet(x: Loaded, expected: float) -> Quiet:
-    """The nudge counts for the silence it was sent in."""
-    nudged = x.nudged_at
-    if nudged is not None and not x.off and not minutes(nudged) >= expected:
-        nudged = None
-    return Quiet(nudged, bool(x.off))
 
 
 def _episodes(
-    loaded: Sequence[Loaded], days: Days, made: core.Forecast, past: dict[int, _Past]
+    loaded: Sequence[Loaded], days: Days, made: core.Forecast, past: Mapping[int, Past]
 ) -> tuple[core.Forecast, list[str]]:
     """When the next report should have come, as it was first expected: waiting does not make it due later.
 
@@ -250,37 +200,31 @@ def _upsert(s: Session, table: Any, rows: list[dict[str, Any]], key: str, column
 
 
 def _write(
-    s: Session,
-    loaded: Sequence[Loaded],
-    decided: Decided,
-    past: dict[int, _Past],
-    rules: Rules,
-    at: datetime,
-    cause: str,
+    s: Session, decisions: Sequence[Decision], past: Mapping[int, Past], rules: Rules, at: datetime, cause: str
 ) -> tuple[list[Notice], set[int]]:
     """Put what is told or asked; rewrite the reasons for silence that changed. Returns both, the latter by day."""
-    told: list[Notice] = []
+    put: list[Notice] = []
     changed: set[int] = set()
     silent: list[dict[str, Any]] = []
-    for decision in decided.decisions:
+    for decision in decisions:
         if decision.verb == "silent":
-            before = past[decision.visit].silent if decision.visit in past else None
+            before = past[decision.visit].silent
             if before is None or _differs(before, decision):
                 silent.append(_silent(decision, at))
                 changed.add(decision.day)
             continue
-        put = _put(s, decision, rules, at, cause)
-        if put is not None:
-            told.append(put)
+        made = _put(s, decision, rules, at, cause)
+        if made is not None:
+            put.append(made)
             changed.add(decision.day)
     _upsert(s, notice_, silent, "key", ("reason", "facts", "at", "due_at", "shift_id"))
-    return told, changed
+    return put, changed
 
 
 def _differs(before: Any, decision: Decision) -> bool:
     """Another reason, another promise, or a chance that moved visibly."""
     chance = (before.facts or {}).get("chance", 0.0)
-    return (
+    return bool(
         before.key != decision.key
         or before.reason != decision.reason
         or abs(chance - decision.facts.get("chance", 0.0)) >= 5.0
@@ -304,17 +248,17 @@ def _silent(decision: Decision, at: datetime) -> dict[str, Any]:
 
 
 def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str) -> Notice | None:
-    visit = s.get(Visit, decision.visit)
-    to, person, due = "customer", None, None
-    if decision.kind == "tech_nudge":
+    visit = s.get_one(Visit, decision.visit)
+    to: Literal["customer", "technician", "dispatcher"] = "dispatcher" if decision.verb == "task" else "customer"
+    person, due = None, None
+    if decision.kind in ("tech_nudge", "silent"):
         shift = s.get_one(Shift, decision.day)
         shift.nudged_at = at
-        to, person = "technician", shift.technician
-    elif decision.verb == "task":
-        to = "dispatcher"
+        if decision.verb == "tell":
+            to, person = "technician", shift.technician
     elif decision.kind == "on_my_way":
         due = at + timedelta(seconds=rules.undo_s * clock.speed())
-    return outbox.put(
+    made = outbox.put(
         s,
         key=decision.key,
         kind=decision.kind,
@@ -328,5 +272,31 @@ def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str)
         to=to,
         person=person,
         told=decision.told,
+        due_at=due,
+    )
+    if made is not None and decision.kind == "no_time_yet" and decision.verb == "tell":
+        _promise_call(s, visit, datetime.fromisoformat(decision.facts["due"]), decision, at)
+    return made
+
+
+def _promise_call(s: Session, visit: Visit, due: datetime, decision: Decision, at: datetime) -> None:
+    """A message without a time promises to say more by `due`: somebody has to call by then."""
+    mine = Promise.visit_id == visit.id, Promise.kind == "call"
+    if s.scalar(select(Promise.id).where(*mine, Promise.state == "open")) is not None:
+        return
+    version = (s.scalar(select(func.max(Promise.version)).where(*mine)) or 0) + 1
+    s.add(Promise(visit_id=visit.id, kind="call", version=version, due_at=due, made_by="watch", made_at=at))
+    outbox.put(
+        s,
+        key=f"{visit.id}:{visit.promise_version}:call:promise:{version}",
+        kind="call",
+        at=at,
+        reason="promised",
+        cause=f"watch:{decision.day}",
+        decision="task",
+        facts=decision.facts,
+        visit=visit,
+        shift_id=decision.day,
+        to="dispatcher",
         due_at=due,
     )

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
 from punctual.actions import Refused, transaction
 from punctual.core import promise
-from punctual.core.day import Report, ReportKind, Visit, Window, fold, local
+from punctual.core.day import Report, ReportKind, Visit, Window, fold
+from punctual.core.report import clock, impossible
 from punctual.models import Answer, Customer, Notice, Promise, Shift, touch_board
 from punctual.models import Report as ReportRow
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as queries
 
-report_, visit_, shift_, notice_ = ReportRow.__table__, VisitRow.__table__, Shift.__table__, Notice.__table__
+report_, visit_, shift_, notice_ = (cast(Table, x.__table__) for x in (ReportRow, VisitRow, Shift, Notice))
 
 #: A phone's clock may be this far ahead of ours.
 AHEAD = timedelta(minutes=2)
@@ -168,6 +169,7 @@ _VISIT = (
         shift_.c.id.label("shift_id"),
         shift_.c.starts_at,
         shift_.c.ends_at,
+        shift_.c.nudged_at,
     )
     .select_from(
         visit_.outerjoin(shift_, (shift_.c.technician_id == visit_.c.technician_id) & (shift_.c.date == visit_.c.date))
@@ -183,7 +185,7 @@ _LOCK = (
 _REPORTS = select(report_).where(report_.c.visit_id == bindparam("visit"))
 
 
-def _visit(s: Session, visit_id: int) -> Row[Any]:
+def _visit(s: Session, visit_id: int) -> Any:
     """The visit as it is now, with its day's row locked so that taps on one day queue up."""
     if not 0 < visit_id < 2**31:
         raise Refused("There is no such visit. Open your day again.", status=404)
@@ -211,7 +213,7 @@ def _reports(s: Session, visit_id: int) -> list[Report]:
     return [Report(r.id, r.visit_id, r.kind, r.at, r.received_at, r.minutes, r.undoes_id or 0) for r in rows]
 
 
-def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Row[Any]) -> Taken:
+def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) -> Taken:
     """The outcome of a tap that was delivered before."""
     r = s.connection().execute(select(report_).where(report_.c.key == key)).one()
     if r.visit_id != visit_id or r.technician_id != technician_id:
@@ -225,7 +227,7 @@ def _around(s: Session, shift_id: int | None) -> list[int]:
     return [v.id for d in queries.load(s, [shift_id] if shift_id else []) for v in d.visits]
 
 
-def _theirs(row: Row[Any], technician_id: int, tapped_at: datetime) -> None:
+def _theirs(row: Any, technician_id: int, tapped_at: datetime) -> None:
     if row.technician_id != technician_id:
         raise Refused("This visit is not on your day. Ask the office if you think it should be.", status=403)
     start, end = row.starts_at or row.planned_start, row.ends_at or row.planned_start
@@ -233,30 +235,15 @@ def _theirs(row: Row[Any], technician_id: int, tapped_at: datetime) -> None:
         raise Refused(f"This visit is on another day: {row.date.isoformat()}.", status=409)
 
 
-def _possible(row: Row[Any], before: Sequence[Report], kind: str, tapped: datetime) -> None:
+def _possible(row: Any, before: Sequence[Report], kind: str, tapped: datetime) -> None:
     """Refuse a report that contradicts what is known of the visit."""
     if row.state == "cancelled":
-        when = f" at {_clock(row.cancelled_at, row.zone)}" if row.cancelled_at else ""
+        when = f" at {clock(row.cancelled_at, row.zone)}" if row.cancelled_at else ""
         who = "The customer" if row.cancelled_by == "customer" else "The office"
         raise Refused(f"{who} cancelled this visit{when}.", status=409)
-    known = fold(_value(row), before)
-    if known.over:
-        word = {"done": "done", "nobody_home": "closed as nobody home", "cannot_finish": "closed as cannot finish"}
-        raise Refused(f"This visit is already {word[known.state]}. Undo first if that is wrong.", status=409)
-    if kind in ("on_my_way", "arrived") and known.arrived_at is not None:
-        clock = _clock(known.arrived_at, row.zone)
-        raise Refused(f"You already arrived at {clock}. Undo first if that is wrong.", status=409)
-    if kind == "on_my_way" and known.on_my_way_at is not None:
-        raise Refused("You are already on your way. Undo first if that is wrong.", status=409)
-    if kind in ("done", "cannot_finish") and known.arrived_at is None:
-        raise Refused("Tap Arrived before you finish this visit.", status=409)
-    if kind == "nobody_home" and known.state == "planned":
-        raise Refused("Tap On my way or Arrived before Nobody home.", status=409)
-    if kind in ("done", "cannot_finish", "nobody_home"):
-        begun = known.arrived_at or known.on_my_way_at
-        if begun is not None and tapped < begun:
-            clock = _clock(begun, row.zone)
-            raise Refused(f"This was tapped before the visit began at {clock}; check the phone's time.", status=409)
+    sentence = impossible(fold(_value(row), before), kind, tapped, row.zone)
+    if sentence:
+        raise Refused(sentence, status=409)
 
 
 def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
@@ -271,7 +258,7 @@ def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
     return max(left, key=lambda r: (r.at, r.id))
 
 
-def _take_back(s: Session, row: Row[Any], back: Report, at: datetime) -> None:
+def _take_back(s: Session, row: Any, back: Report, at: datetime) -> None:
     """Remove what the report queued; where the customer was told already, a person has to call."""
     if back.kind != "on_my_way":
         return
@@ -296,7 +283,7 @@ def _take_back(s: Session, row: Row[Any], back: Report, at: datetime) -> None:
         )
 
 
-def _settled(s: Session, row: Row[Any], reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:
+def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:
     """Write what the reports make of the visit, drop what is no longer true, then look at the day."""
     now = fold(_value(row), reports)
     c = s.connection()
@@ -316,6 +303,8 @@ def _settled(s: Session, row: Row[Any], reports: Sequence[Report], report_id: in
         outbox.supersede(s, row.id, at=at, why=now.state)
     if kind not in ("late", "on_my_way"):
         _promise(s, row, now, at)
+    if row.nudged_at is not None:
+        _heard(s, row.shift_id, at)
     if row.shift_id is None:
         touch_board(s, row.date)
         return Taken(report_id, False, None, [])
@@ -323,7 +312,21 @@ def _settled(s: Session, row: Row[Any], reports: Sequence[Report], report_id: in
     return Taken(report_id, False, row.shift_id, _told(s, told))
 
 
-def _promise(s: Session, row: Row[Any], now: Visit, at: datetime) -> None:
+def _heard(s: Session, shift_id: int, at: datetime) -> None:
+    """The technician who was asked has reported: what the dispatcher was asked about them is answered."""
+    s.connection().execute(
+        update(notice_)
+        .where(
+            notice_.c.decision == "task",
+            notice_.c.resolved_at.is_(None),
+            notice_.c.kind == "silent",
+            notice_.c.shift_id == shift_id,
+        )
+        .values(resolved_at=at, resolved_by="report")
+    )
+
+
+def _promise(s: Session, row: Any, now: Visit, at: datetime) -> None:
     """The window promise as the visit leaves it: kept, broken, or open again after an undo."""
     found = s.scalar(
         select(Promise)
@@ -343,19 +346,18 @@ def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
     about = [n for n in notices if n.visit_id is not None and n.kind not in ("tech_nudge", "silent", "storm")]
     if not about:
         return []
-    names = dict(
-        s.execute(
-            select(VisitRow.id, Customer.name)
-            .join(Customer, Customer.id == VisitRow.customer_id)
-            .where(VisitRow.id.in_({n.visit_id for n in about}))
-        ).all()
+    rows = s.execute(
+        select(VisitRow.id, Customer.name)
+        .join(Customer, Customer.id == VisitRow.customer_id)
+        .where(VisitRow.id.in_({n.visit_id for n in about}))
     )
+    names: dict[int | None, str] = {i: name.split()[0] for i, name in rows}
     return [
         {
             "visit_id": n.visit_id,
             "kind": n.kind,
             "decision": n.decision,
-            "name": names[n.visit_id].split()[0],
+            "name": names[n.visit_id],
             "from": n.told_start,
             "to": n.told_end,
         }
@@ -363,18 +365,18 @@ def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
     ]
 
 
-def _minutes_until(row: Row[Any], arriving: datetime) -> int:
+def _minutes_until(row: Any, arriving: datetime) -> int:
     """A named time as minutes over the plan: of the arrival, or of the end once they are there."""
     planned = row.planned_start
     if row.state == "arrived":
         planned = (row.arrived_at or row.planned_start) + timedelta(minutes=row.planned_min)
-    minutes = round((arriving - planned).total_seconds() / 60 - row.late_min)
+    minutes: int = round((arriving - planned).total_seconds() / 60 - row.late_min)
     if not 1 <= minutes <= MOST_MINUTES:
         raise Refused("That time is not later than planned. Choose a later one.", status=422, field="arriving")
     return minutes
 
 
-def _value(row: Row[Any]) -> Visit:
+def _value(row: Any) -> Visit:
     return Visit(
         id=row.id,
         job_type=row.job_type_id,
@@ -384,7 +386,3 @@ def _value(row: Row[Any]) -> Visit:
         place=None,
         state=row.state,
     )
-
-
-def _clock(at: datetime, zone: str) -> str:
-    return f"{local(at, zone):%H:%M}"

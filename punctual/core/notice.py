@@ -128,6 +128,8 @@ class _Case:
 
     def silent(self, reason: str, until: datetime | None = None, **facts: Any) -> Decision:
         key = f"{self.visit}:{self.known.version}:silent"
+        if until is not None:
+            facts["until"] = until.isoformat()
         return Decision("silent", "silent", reason, self.day, self.visit, key, self.numbers() | facts, None, until)
 
     def task(self, reason: str, **facts: Any) -> Decision:
@@ -243,8 +245,8 @@ def _late(c: _Case) -> list[Decision]:
         return [c.silent("inside_threshold" if over > 0 else "fine")]
     since = c.known.mark.since or c.at
     until = since + timedelta(minutes=c.rules.second_look_min)
-    if not c.cause and c.at < until:
-        return [c.silent("second_look", until, since=since.isoformat(), until=until.isoformat())]
+    if c.known.reachable and not c.cause and c.at < until:
+        return [c.silent("second_look", until, since=since.isoformat())]
     return _try(c, "late_first", "late", c.told_now, **_in_time(c))
 
 

@@ -84,8 +84,8 @@ EARLY_VISIT = 510
 class Said:
     """One notice about a visit that was put: what, when, and whether it still counts.
 
-    `live` is False once it was dropped or superseded before anybody saw it; `told` is the range it told. `number`
-    counts notices of that kind and promise version from 1.
+    `live` is False once it was dropped or superseded before anybody saw it; `told` is the range it told, `deadline`
+    the customer's limit it asked about.
     """
 
     kind: str
@@ -139,7 +139,7 @@ def may(
         if paused:
             return Verdict(False, "storm")
         if muted_until is not None and at < muted_until:
-            return Verdict(False, "muted", muted_until, {"until": muted_until.isoformat()})
+            return Verdict(False, "muted", muted_until)
         no = _cap(kind, rules, said, person_today) or _gap(at, rules, said)
         if no is not None:
             return no
@@ -166,7 +166,7 @@ def _gap(at: datetime, rules: Rules, said: Sequence[Said]) -> Verdict | None:
     if last is None or at - last >= timedelta(minutes=rules.gap_min):
         return None
     until = last + timedelta(minutes=rules.gap_min)
-    return Verdict(False, "too_soon", until, {"last": last.isoformat(), "until": until.isoformat()})
+    return Verdict(False, "too_soon", until, {"last": last.isoformat()})
 
 
 def _night(
@@ -179,7 +179,7 @@ def _night(
         start = local(window_start, zones[0])
         if start.hour * 60 + start.minute < EARLY_VISIT:
             return GO
-    return Verdict(False, "night", until, {"local": local(at, zones[0]).isoformat(), "until": until.isoformat()})
+    return Verdict(False, "night", until, {"local": local(at, zones[0]).isoformat()})
 
 
 def opens(at: datetime, zones: Sequence[str], rules: Rules) -> datetime | None:

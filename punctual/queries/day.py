@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 import numpy as np
 import phonenumbers
 from phonenumbers import timezone
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from punctual.core import policy
@@ -138,10 +138,15 @@ def lock(s: Session, shift_ids: Iterable[int]) -> None:
         s.connection().execute(select(shift_.c.id).where(shift_.c.id.in_(ids)).order_by(shift_.c.id).with_for_update())
 
 
+def company(s: Session) -> tuple[policy.Rules, str]:
+    """The company's rules - its own values over the defaults - and its zone."""
+    row = s.connection().execute(select(company_.c.rules, company_.c.zone).limit(1)).first()
+    return (policy.rules(row.rules or {}), row.zone) if row else (policy.Rules(), "UTC")
+
+
 def rules(s: Session) -> policy.Rules:
-    """The company's rules: its own values over the defaults."""
-    changed = s.connection().execute(select(company_.c.rules).limit(1)).scalar()
-    return policy.rules(changed or {})
+    """The company's rules."""
+    return company(s)[0]
 
 
 def shift_of(s: Session, technician_id: int, on: date) -> Shift | None:
@@ -242,7 +247,7 @@ def _place(id_: int | None, lat: float | None, lon: float | None) -> Place | Non
     return None if id_ is None or lat is None or lon is None else Place(lat, lon, id_)
 
 
-def _order(r: Row[Any]) -> tuple[int, float, int]:
+def _order(r: Any) -> tuple[int, float, int]:
     """Made visits in the order they were made, then the one under way, then the plan."""
     if r.state in OVER:
         return 0, minutes(r.arrived_at or r.finished_at or r.planned_start), r.id
@@ -253,7 +258,7 @@ def _order(r: Row[Any]) -> tuple[int, float, int]:
     return 3, minutes(r.planned_start), r.id
 
 
-def _loaded(rows: list[Row[Any]]) -> Loaded:
+def _loaded(rows: list[Any]) -> Loaded:
     first = rows[0]
     visits = sorted((r for r in rows if r.id is not None), key=_order)
     pause = None
@@ -271,7 +276,7 @@ def _loaded(rows: list[Row[Any]]) -> Loaded:
     return Loaded(day, tuple(_who(r) for r in visits), first.off, first.nudged_at, first.forecast or {})
 
 
-def _visit(r: Row[Any]) -> Visit:
+def _visit(r: Any) -> Visit:
     return Visit(
         id=r.id,
         job_type=r.job_type_id,
@@ -292,7 +297,7 @@ def _visit(r: Row[Any]) -> Visit:
     )
 
 
-def _who(r: Row[Any]) -> Who:
+def _who(r: Any) -> Who:
     told = Window(r.told_start, r.told_end) if r.told_start is not None and r.told_end is not None else None
     return Who(
         date=r.date,

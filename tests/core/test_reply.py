@@ -1,0 +1,132 @@
+"""Short answers: exact words, clear wishes, and nothing read into the rest."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from punctual.core import reply
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP",
+        "stop",
+        " Stop. ",
+        "S\u200bTOP",
+        "STOP ALL",
+        "stopall!",
+        "Unsubscribe",
+        "end",
+        "QUIT",
+        "revoke",
+        "optout",
+        "opt out",
+        "Opt-Out",
+        "remove",
+        "arrêt",
+        "ARRET",
+        "please stop texting me",
+        "Stop sending me messages",
+        "don't text this number",
+        "Don’t contact me again",
+        "Wrong number, mate",
+        "you have the wrong person",
+        "take me off your list",
+    ],
+)
+def test_a_word_or_a_clear_wish_to_stop_stops(text: str) -> None:
+    assert reply.read(text).meaning == "stop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can't stop the leak",
+        "The bus stop is outside",
+        "ended",
+        "please cancel my visit",
+        "STOPP",
+        "I will remove it",
+    ],
+)
+def test_a_sentence_that_only_holds_such_a_word_goes_to_a_person(text: str) -> None:
+    assert reply.read(text) == reply.Read("unknown", to_person=True)
+
+
+def test_cancel_stops_texts_and_is_shown_to_a_person_because_it_may_mean_the_visit() -> None:
+    assert reply.read("Cancel") == reply.Read("stop", to_person=True)
+
+
+def test_a_company_adds_stop_words_of_its_language() -> None:
+    assert reply.read("¡Alto!").meaning == "unknown"
+    assert reply.read("alto", frozenset({"ALTO"})).meaning == "stop"
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("1", "keep"),
+        ("keep", "keep"),
+        ("2.", "new_time"),
+        ("Another time", "new_time"),
+        ("3", "call"),
+        ("Call me!", "call"),
+    ],
+)
+def test_one_keeps_two_asks_for_a_new_time_three_for_a_call(text: str, meaning: str) -> None:
+    assert reply.read(text).meaning == meaning
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"), [("START", "start"), ("unstop", "start"), ("help", "help"), ("HELP?", "help")]
+)
+def test_start_lifts_a_stop_and_help_helps(text: str, meaning: str) -> None:
+    assert reply.read(text).meaning == meaning
+
+
+@pytest.mark.parametrize("text", ["Yes", "ok", "yes please"])
+def test_yes_answers_only_an_open_question_of_ours(text: str) -> None:
+    assert reply.read(text).meaning == "unknown"
+    assert reply.read(text, asked=True).meaning == "keep"
+
+
+@pytest.mark.parametrize("text", ["", "   ", "12", "1 2", "2 pm works", "call me after 5", "?", "👍", "1" * 5000])
+def test_what_is_not_exactly_an_answer_goes_to_a_person(text: str) -> None:
+    assert reply.read(text) == reply.Read("unknown", to_person=True)
+
+
+@given(st.text(max_size=400))
+def test_any_text_has_a_meaning_and_never_an_error(text: str) -> None:
+    assert reply.read(text).meaning
+    assert reply.technician(text).kind
+
+
+@given(st.sampled_from(sorted(reply.STOP)), st.text(alphabet=" .!?\u200b\u200d\ufeff\t\n\"'", max_size=6))
+def test_punctuation_case_and_invisible_characters_do_not_hide_a_stop(word: str, around: str) -> None:
+    assert reply.read(around + word.lower() + around).meaning == "stop"
+    assert reply.read(around + word.title() + around).meaning == "stop"
+
+
+@pytest.mark.parametrize(
+    ("text", "tapped"),
+    [
+        ("LATE 30", reply.Tapped("late", 30)),
+        ("late 15.", reply.Tapped("late", 15)),
+        ("Late +60", reply.Tapped("late", 60)),
+        ("running late 45 min", reply.Tapped("late", 45)),
+        ("DONE", reply.Tapped("done")),
+        ("omw", reply.Tapped("on_my_way")),
+        ("On my way!", reply.Tapped("on_my_way")),
+        ("here", reply.Tapped("arrived")),
+    ],
+)
+def test_a_technicians_text_is_a_tap(text: str, tapped: reply.Tapped) -> None:
+    assert reply.technician(text) == tapped
+
+
+@pytest.mark.parametrize("text", ["LATE", "LATE 0", "LATE 999", "LATE 30 DONE", "not done", "30", "late -15 or so"])
+def test_a_technicians_text_that_is_not_exact_is_not_taken(text: str) -> None:
+    assert reply.technician(text) == reply.Tapped("unknown")
