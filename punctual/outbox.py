@@ -1,9 +1,216 @@
-"""The outbox: put, claim, deliver, retry, expire, wake."""
+"""The outbox: put a notice with its messages, drop what is no longer true, claim what is due, wake the worker."""
 
 from __future__ import annotations
 
+import hashlib
+import socket
+import tempfile
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+
+from punctual import clock
+from punctual.core.day import Window
+from punctual.core.kinds import KINDS
+from punctual.models import Customer, Message, Notice, Technician, User, Visit, touch_board
+
+#: Real seconds a claimed message belongs to its worker; more than any transport's time-out and its retries.
+LEASE_S = 60.0
+CHANNEL = "punctual_outbox"
+
+Person = Customer | Technician | User
+
+
+def put(
+    s: Session,
+    *,
+    key: str,
+    kind: str,
+    at: datetime,
+    reason: str,
+    cause: str = "",
+    decision: Literal["tell", "task"] = "tell",
+    facts: dict[str, Any] | None = None,
+    visit: Visit | None = None,
+    shift_id: int | None = None,
+    to: str = "customer",
+    person: Person | None = None,
+    told: Window | None = None,
+    due_at: datetime | None = None,
+    useful_until: datetime | None = None,
+) -> Notice | None:
+    """Write a notice and one message for each channel its person can be reached on, in the caller's transaction.
+
+    The same key again writes nothing and returns None: nobody is told the same thing twice. A customer who cannot be
+    reached becomes a "call" task instead. A newer delay message replaces what of that class is still unsent.
+    """
+    who = person if person is not None else (visit.customer if visit is not None and to == "customer" else None)
+    reachable = _address(who) if who is not None else ""
+    unreachable = decision == "tell" and not reachable
+    notice = _notice(
+        s,
+        key=f"{key}:call" if unreachable else key,
+        kind="call" if unreachable else kind,
+        decision="task" if unreachable else decision,
+        reason="no_contact" if unreachable else reason,
+        facts={**(facts or {}), **({"kind": kind} if unreachable else {})},
+        visit_id=visit.id if visit is not None else None,
+        shift_id=shift_id,
+        cause=cause,
+        told_start=told.start if told else None,
+        told_end=told.end if told else None,
+        at=at,
+        due_at=due_at,
+        resolved_by="",
+    )
+    if notice is None:
+        return None
+    if visit is not None:
+        touch_board(s, visit.date)
+    if notice.decision == "task":
+        return notice
+    if visit is not None and KINDS[kind].class_ == "delay":
+        supersede(
+            s, visit.id, at=at, why=f"replaced by {kind}", kinds=[k.name for k in KINDS.values() if k.class_ == "delay"]
+        )
+    _message(s, notice, kind, who, at, due_at or at, useful_until, facts or {})
+    return notice
+
+
+def _address(who: Person) -> str:
+    if isinstance(who, Customer):
+        return "" if who.email_bad else who.email or ""
+    return who.email or ""
+
+
+def _insert(s: Session, table: Any, values: dict[str, Any]) -> int | None:
+    """Insert unless the key is there: the new row's id, or None; one statement on both databases."""
+    connection = s.connection()
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make(table).values(values).on_conflict_do_nothing(index_elements=["key"]).returning(table.c.id)
+    made: int | None = connection.execute(statement).scalar()
+    return made
+
+
+def _notice(s: Session, **values: Any) -> Notice | None:
+    made = _insert(s, Notice.__table__, values)
+    return None if made is None else s.get_one(Notice, made)
+
+
+def _message(
+    s: Session,
+    notice: Notice,
+    kind: str,
+    who: Person | None,
+    at: datetime,
+    due: datetime,
+    useful_until: datetime | None,
+    facts: dict[str, Any],
+) -> None:
+    minutes = KINDS[kind].useful_min
+    ends = useful_until or (due + timedelta(minutes=minutes) if minutes is not None else _promised(facts, due))
+    role = type(who).__name__.lower()
+    assert who is not None
+    _insert(
+        s,
+        Message.__table__,
+        {
+            "key": f"{notice.key}|{role}{who.id}|email",
+            "notice_id": notice.id,
+            "visit_id": notice.visit_id,
+            f"{role}_id": who.id,
+            "channel": "email",
+            "kind": kind,
+            "state": "queued",
+            "state_reason": "",
+            "state_at": at,
+            "due_at": due,
+            "useful_until": ends,
+            "lease_by": "",
+            "tries": 0,
+            "cause": notice.cause,
+            "facts": facts,
+            "created_at": at,
+        },
+    )
+    s.info["put"] = True
+    if s.connection().dialect.name == "postgresql":
+        s.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def _promised(facts: dict[str, Any], due: datetime) -> datetime:
+    """A message about a promise is useful until the promise is due."""
+    given = facts.get("due")
+    return datetime.fromisoformat(given) if given else due + timedelta(days=1)
+
+
+def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Collection[str] | None = None) -> int:
+    """Drop what of a visit is still unsent, with its reason; `kinds` None: everything to the customer. Returns how many."""
+    found = update(Message).where(
+        Message.visit_id == visit_id, Message.state.in_(("queued", "held")), Message.customer_id.is_not(None)
+    )
+    if kinds is not None:
+        found = found.where(Message.kind.in_(list(kinds)))
+    done = s.execute(
+        found.values(state="dropped", state_reason=f"superseded: {why}"[:200], state_at=at).execution_options(
+            synchronize_session="fetch"
+        )
+    )
+    count = int(getattr(done, "rowcount", 0))
+    if count:
+        on = s.scalar(select(Visit.date).where(Visit.id == visit_id))
+        if on is not None:
+            touch_board(s, on)
+    return count
+
+
+def claim(s: Session, *, at: datetime, by: str, limit: int = 20) -> list[int]:
+    """Take messages that are due (queued, held until now, or left behind by a worker whose lease ran out).
+
+    A conditional update: two workers never hold one message. Returns ids, the longest due first.
+    """
+    due = or_(
+        and_(Message.state.in_(("queued", "held")), Message.due_at <= at),
+        and_(Message.state == "sending", Message.lease_until < at),
+    )
+    chosen = select(Message.id).where(due).order_by(Message.due_at, Message.id).limit(limit)
+    if s.connection().dialect.name == "postgresql":
+        chosen = chosen.with_for_update(skip_locked=True)
+    taken = s.execute(
+        update(Message)
+        .where(Message.id.in_(chosen.scalar_subquery()))
+        .values(state="sending", lease_until=clock.after(LEASE_S), lease_by=by, state_at=at)
+        .returning(Message.id, Message.due_at)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return [row.id for row in sorted(taken, key=lambda r: (r.due_at, r.id))]
+
+
+def next_due(s: Session) -> datetime | None:
+    """When the next message wants to go."""
+    return s.scalar(
+        select(Message.due_at).where(Message.state.in_(("queued", "held"))).order_by(Message.due_at).limit(1)
+    )
+
+
+def bell(url: str) -> str:
+    """Address of the local socket that wakes the worker of a SQLite database."""
+    name = hashlib.sha256(url.encode()).hexdigest()[:20]
+    return str(Path(tempfile.gettempdir()) / f"punctual-{name}.sock")
 
 
 def wake(s: Session) -> None:
-    """Tell the worker that something was put."""
+    """After a commit that put something: ring the worker. PostgreSQL was told in the transaction itself (NOTIFY)."""
+    if not s.info.pop("put", False) or s.get_bind().dialect.name == "postgresql":
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ringer:
+        ringer.setblocking(False)
+        try:
+            ringer.sendto(b"1", bell(str(s.get_bind().engine.url)))
+        except OSError:
+            return  # nobody listens, or the bell is ringing already; the slow poll finds the message

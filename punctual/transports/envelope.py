@@ -1,0 +1,51 @@
+"""What every transport takes, gives back and raises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message, ready: the bytes to hand over and the one address they go to.
+
+    `key` is the same for every attempt of one logical message; `kind` and `at` only serve a file's name.
+    """
+
+    recipient: str
+    sender: str
+    body: bytes
+    key: str
+    kind: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The provider accepted it, under this name of theirs."""
+
+    provider_id: str
+
+
+class TransportError(Exception):
+    """It was not accepted. permanent: never will be for this address. uncertain: it may have been, nobody can say."""
+
+    def __init__(self, sentence: str, *, permanent: bool = False, uncertain: bool = False) -> None:
+        super().__init__(sentence)
+        self.sentence, self.permanent, self.uncertain = sentence, permanent, uncertain
+
+
+class Transport(Protocol):
+    """A way out. Made once per worker; may keep a connection open."""
+
+    name: str
+
+    def send(self, envelope: Envelope) -> Receipt:
+        """Hand one message over; returns when it was accepted. Raises TransportError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was kept open."""
+        ...

@@ -1,0 +1,38 @@
+"""A folder as the way out: one .eml a message, named by time, kind and recipient. The default, and what tests read."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from punctual.config import Settings
+from punctual.transports.envelope import Envelope, Receipt, TransportError
+
+
+class FileTransport:
+    """Writes whole files only: a reader never sees half a mail, and the same message again replaces itself."""
+
+    name = "file"
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder: Path = settings.outbox_folder
+
+    def send(self, envelope: Envelope) -> Receipt:
+        """Write and sync the file; its name is the receipt."""
+        to = re.sub(r"[^\w.@-]", "_", envelope.recipient)[:60]
+        name = f"{envelope.at:%Y%m%dT%H%M%S}-{envelope.kind}-{to}-{envelope.key[:8]}.eml"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fresh = self.folder / f".{name}"
+            with fresh.open("wb") as out:
+                out.write(envelope.body)
+                out.flush()
+                os.fsync(out.fileno())
+            fresh.replace(self.folder / name)
+        except OSError as error:
+            raise TransportError(f"The outbox folder cannot be written: {error.strerror}.") from error
+        return Receipt(name)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
