@@ -26,6 +26,8 @@ from punctual.queries.told import Past
 
 notice_, forecast_ = Notice.__table__, Forecast.__table__
 
+#: Kinds after which a customer knows a time, or was asked.
+ABOUT_TIME = AUTOMATIC - {"reminder", "no_time_yet"}
 #: A storm pauses what has longer than this until its window opens: a person has time to decide.
 CRITICAL = timedelta(minutes=60)
 
@@ -217,8 +219,19 @@ def _write(
         if made is not None:
             put.append(made)
             changed.add(decision.day)
+            if decision.verb == "tell" and decision.kind in ABOUT_TIME:
+                silent.append(_silent(_from_now_on(decision, at), at))
     _upsert(s, notice_, silent, "key", ("reason", "facts", "at", "due_at", "shift_id"))
     return put, changed
+
+
+def _from_now_on(decision: Decision, at: datetime) -> Decision:
+    """The reason for silence once this is told; the next look would give the same."""
+    facts = decision.facts | {"told_at": at.isoformat(), "told_kind": decision.kind}
+    if decision.told is not None:
+        facts |= {"told_from": decision.told.start.isoformat(), "told_to": decision.told.end.isoformat()}
+    key = ":".join([*decision.key.split(":")[:2], "silent"])
+    return replace(decision, verb="silent", kind="silent", reason="already_told", key=key, facts=facts)
 
 
 def _differs(before: Any, decision: Decision) -> bool:
@@ -265,7 +278,7 @@ def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str)
         at=at,
         reason=decision.reason,
         cause=cause or f"watch:{decision.day}",
-        decision=decision.verb,
+        decision="task" if decision.verb == "task" else "tell",
         facts=decision.facts,
         visit=visit,
         shift_id=decision.day,

@@ -15,6 +15,7 @@ from punctual import outbox, watch
 from punctual.actions import Refused, transaction
 from punctual.core import promise
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
+from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
 from punctual.models import Answer, Customer, Notice, Promise, Shift, touch_board
 from punctual.models import Report as ReportRow
@@ -300,7 +301,7 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
         },
     )
     if now.arrived_at is not None or now.over:
-        outbox.supersede(s, row.id, at=at, why=now.state)
+        outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):
         _promise(s, row, now, at)
     if row.nudged_at is not None:
