@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, cast
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Insert, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -24,7 +25,7 @@ from punctual.queries import told
 from punctual.queries.day import Loaded
 from punctual.queries.told import Past
 
-notice_, forecast_ = Notice.__table__, Forecast.__table__
+notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, Forecast.__table__)
 
 #: Kinds after which a customer knows a time, or was asked.
 ABOUT_TIME = AUTOMATIC - {"reminder", "no_time_yet"}
@@ -176,7 +177,7 @@ def _keep(
         if _moved(x.forecast, data):
             moved.add(d)
         rows.append({"shift_id": x.day.id, "at": at, "data": data})
-    _upsert(s, forecast_, rows, "shift_id", ("at", "data"))
+    _save(s, forecast_, _FORECAST, rows)
     return moved
 
 
@@ -191,14 +192,25 @@ def _moved(old: dict[str, Any], new: dict[str, Any]) -> bool:
     )
 
 
-def _upsert(s: Session, table: Any, rows: list[dict[str, Any]], key: str, columns: Sequence[str]) -> None:
-    if not rows:
-        return
-    connection = s.connection()
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+_FORECAST = ("shift_id", ("at", "data"))
+_SILENT = ("key", ("reason", "facts", "at", "due_at", "shift_id"))
+
+
+@lru_cache(maxsize=8)
+def _upsert(table: Table, dialect: str, key: str, columns: tuple[str, ...]) -> Insert:
+    """The statement, built once: on the way of a tap building it costs more than running it."""
+    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = make(table)
-    values = {name: statement.excluded[name] for name in columns}
-    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=values), rows)
+    changed: Insert = statement.on_conflict_do_update(
+        index_elements=[key], set_={name: statement.excluded[name] for name in columns}
+    )
+    return changed
+
+
+def _save(s: Session, table: Table, how: tuple[str, tuple[str, ...]], rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection = s.connection()
+        connection.execute(_upsert(table, connection.dialect.name, *how), rows)
 
 
 def _write(
@@ -221,7 +233,7 @@ def _write(
             changed.add(decision.day)
             if decision.verb == "tell" and decision.kind in ABOUT_TIME:
                 silent.append(_silent(_from_now_on(decision, at), at))
-    _upsert(s, notice_, silent, "key", ("reason", "facts", "at", "due_at", "shift_id"))
+    _save(s, notice_, _SILENT, silent)
     return put, changed
 
 

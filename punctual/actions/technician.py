@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast, get_args
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Executable, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -184,6 +185,22 @@ _LOCK = (
     .with_for_update(of=shift_)
 )
 _REPORTS = select(report_).where(report_.c.visit_id == bindparam("visit"))
+_FOLDED = ("state", "on_my_way_at", "arrived_at", "finished_at", "late_min", "late_at", "changed_at")
+_UPDATE = update(visit_).where(visit_.c.id == bindparam("visit")).values({name: bindparam(name) for name in _FOLDED})
+
+
+@lru_cache(maxsize=2)
+def _keep(dialect: str) -> Executable:
+    """INSERT a report unless its key is there; built once for a dialect."""
+    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    names = [c.name for c in report_.c if c.name != "id"]
+    statement: Executable = (
+        make(report_)
+        .values({name: bindparam(name) for name in names})
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(report_.c.id)
+    )
+    return statement
 
 
 def _visit(s: Session, visit_id: int) -> Any:
@@ -202,10 +219,7 @@ def _visit(s: Session, visit_id: int) -> Any:
 def _insert(s: Session, values: dict[str, Any]) -> int | None:
     """Write first, then look: the report's id, or None where its key is known."""
     c = s.connection()
-    make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
-    found: int | None = c.execute(
-        make(report_).on_conflict_do_nothing(index_elements=["key"]).returning(report_.c.id), values
-    ).scalar()
+    found: int | None = c.execute(_keep(c.dialect.name), values).scalar()
     return found
 
 
@@ -287,20 +301,9 @@ def _take_back(s: Session, row: Any, back: Report, at: datetime) -> None:
 def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:
     """Write what the reports make of the visit, drop what is no longer true, then look at the day."""
     now = fold(_value(row), reports)
-    c = s.connection()
-    c.execute(
-        update(visit_).where(visit_.c.id == row.id),
-        {
-            "state": now.state,
-            "on_my_way_at": now.on_my_way_at,
-            "arrived_at": now.arrived_at,
-            "finished_at": now.finished_at,
-            "late_min": now.late_min,
-            "late_at": now.late_at,
-            "changed_at": at,
-        },
-    )
-    if now.arrived_at is not None or now.over:
+    values = {name: getattr(now, name) for name in _FOLDED[:-1]} | {"visit": row.id, "changed_at": at}
+    s.connection().execute(_UPDATE, values)
+    if kind == "arrived" or now.over:
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):
         _promise(s, row, now, at)

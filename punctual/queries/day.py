@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
@@ -39,7 +38,6 @@ AROUND = timedelta(hours=12)
 class Who(NamedTuple):
     """What the watch must know of a visit beside the plan: the zone it is in and whom it is for."""
 
-    date: date
     zone: str
     customer_id: int
     first_name: str
@@ -66,9 +64,10 @@ class Loaded:
         return self.day.date
 
 
-_ROWS = (
+_IDS = shift_.c.id.in_(bindparam("ids", expanding=True))
+_SHIFTS = (
     select(
-        shift_.c.id.label("shift_id"),
+        shift_.c.id,
         shift_.c.technician_id,
         shift_.c.date,
         shift_.c.starts_at,
@@ -81,6 +80,18 @@ _ROWS = (
         home_.c.lat.label("home_lat"),
         home_.c.lon.label("home_lon"),
         forecast_.c.data.label("forecast"),
+    )
+    .select_from(
+        shift_.join(technician_, technician_.c.id == shift_.c.technician_id)
+        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
+        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+    )
+    .where(_IDS)
+    .order_by(shift_.c.id)
+)
+_VISITS = (
+    select(
+        shift_.c.id.label("shift_id"),
         visit_.c.id,
         visit_.c.job_type_id,
         visit_.c.planned_start,
@@ -114,21 +125,17 @@ _ROWS = (
         customer_.c.early_messages,
     )
     .select_from(
-        shift_.join(technician_, technician_.c.id == shift_.c.technician_id)
-        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
-        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
-        .outerjoin(
-            visit_,
-            (visit_.c.technician_id == shift_.c.technician_id)
-            & (visit_.c.date == shift_.c.date)
-            & (visit_.c.state != "cancelled"),
-        )
+        shift_.join(visit_, (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date))
+        .join(customer_, customer_.c.id == visit_.c.customer_id)
         .outerjoin(place_, place_.c.id == visit_.c.place_id)
-        .outerjoin(customer_, customer_.c.id == visit_.c.customer_id)
     )
-    .where(shift_.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(shift_.c.id)
+    .where(_IDS, visit_.c.state != "cancelled")
 )
+_TRAVEL = select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).where(
+    travel_.c.from_place.in_(bindparam("origins", expanding=True)),
+    travel_.c.to_place.in_(bindparam("targets", expanding=True)),
+)
+_COMPANY = select(company_.c.rules, company_.c.zone).limit(1)
 
 
 def lock(s: Session, shift_ids: Iterable[int]) -> None:
@@ -140,7 +147,7 @@ def lock(s: Session, shift_ids: Iterable[int]) -> None:
 
 def company(s: Session) -> tuple[policy.Rules, str]:
     """The company's rules - its own values over the defaults - and its zone."""
-    row = s.connection().execute(select(company_.c.rules, company_.c.zone).limit(1)).first()
+    row = s.connection().execute(_COMPANY).first()
     return (policy.rules(row.rules or {}), row.zone) if row else (policy.Rules(), "UTC")
 
 
@@ -175,11 +182,15 @@ def in_progress(s: Session, at: datetime) -> list[int]:
 
 
 def read(s: Session, shift_ids: Collection[int]) -> list[Loaded]:
-    """Some shifts with everything the watch decides from but what was said; in order of id, one statement."""
+    """Some shifts with everything the watch decides from but what was said; in order of id, two statements."""
     if not shift_ids:
         return []
-    rows = s.connection().execute(_ROWS, {"ids": list(shift_ids)}).all()
-    return [_loaded(list(group)) for _, group in groupby(rows, key=lambda r: r.shift_id)]
+    connection, ids = s.connection(), {"ids": list(shift_ids)}
+    shifts = connection.execute(_SHIFTS, ids).all()
+    visits: dict[int, list[Any]] = {x.id: [] for x in shifts}
+    for row in connection.execute(_VISITS, ids):
+        visits[row.shift_id].append(row)
+    return [_loaded(x, visits[x.id]) for x in shifts]
 
 
 def load(s: Session, shift_ids: Collection[int]) -> list[Day]:
@@ -198,11 +209,8 @@ def packed(s: Session, days: Sequence[Day]) -> Days:
     wanted = {way for way in ways if all(way)}
     known: dict[tuple[int, int], float] = {}
     if wanted:
-        found = s.connection().execute(
-            select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).where(
-                travel_.c.from_place.in_({a for a, _ in wanted}), travel_.c.to_place.in_({b for _, b in wanted})
-            )
-        )
+        ends = {"origins": sorted({a for a, _ in wanted}), "targets": sorted({b for _, b in wanted})}
+        found = s.connection().execute(_TRAVEL, ends)
         known = {(a, b): m for a, b, m in found}
     return pack(days, [known.get(way, np.nan) for way in ways])
 
@@ -258,14 +266,13 @@ def _order(r: Any) -> tuple[int, float, int]:
     return 3, minutes(r.planned_start), r.id
 
 
-def _loaded(rows: list[Any]) -> Loaded:
-    first = rows[0]
-    visits = sorted((r for r in rows if r.id is not None), key=_order)
+def _loaded(first: Any, rows: list[Any]) -> Loaded:
+    visits = sorted(rows, key=_order)
     pause = None
     if first.break_starts_at is not None and first.break_ends_at is not None:
         pause = Window(first.break_starts_at, first.break_ends_at)
     day = Day(
-        id=first.shift_id,
+        id=first.id,
         technician=first.technician_id,
         date=first.date,
         shift=Window(first.starts_at, first.ends_at),
@@ -300,7 +307,6 @@ def _visit(r: Any) -> Visit:
 def _who(r: Any) -> Who:
     told = Window(r.told_start, r.told_end) if r.told_start is not None and r.told_end is not None else None
     return Who(
-        date=r.date,
         zone=r.zone,
         customer_id=r.customer_id,
         first_name=r.name.split()[0] if r.name.split() else r.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import Window, minutes
@@ -63,6 +63,7 @@ _NOTICES = (
         message_.c.state,
     )
     .select_from(notice_.outerjoin(message_, message_.c.notice_id == notice_.c.id))
+    .where(notice_.c.visit_id.in_(bindparam("visits", expanding=True)))
     .order_by(notice_.c.id)
 )
 
@@ -73,7 +74,7 @@ def past(s: Session, visit_ids: Sequence[int]) -> dict[int, Past]:
     if not found:
         return found
     by_notice: dict[int, list[Any]] = {}
-    for row in s.connection().execute(_NOTICES.where(notice_.c.visit_id.in_(visit_ids))):
+    for row in s.connection().execute(_NOTICES, {"visits": list(visit_ids)}):
         by_notice.setdefault(row.id, []).append(row)
     for rows in by_notice.values():
         _add(found[rows[0].visit_id], rows)

@@ -1,0 +1,173 @@
+"""What a tap costs: server CPU of `POST /t/visits/<id>/late` against a bare Flask + SQLAlchemy commit, round by round.
+
+    python -m tests.bench.bench_tap [--rounds 9] [--taps 150] [--strict]
+
+Both are served by one gunicorn worker each on SQLite with synchronous=FULL; the sides take turns, ratios are taken
+within a round, CPU is what the kernel counted for the server process. The goal is twice the anchor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from flask_migrate import upgrade
+
+from punctual import links
+from punctual.actions import technician, transaction
+from punctual.app import create_app
+from punctual.config import Settings
+from punctual.models import Signin, db
+from tests import build
+from tests.postgres import free_port
+
+GOAL = 2.0
+TECHNICIANS, HOURS = 30, (9, 10, 11, 13, 14, 15)
+TICK = os.sysconf("SC_CLK_TCK")
+DAY = "\n".join(
+    f"T{t} 08:00-17:00 home 51.45,-2.58\n"
+    + "\n".join(f"  {h:02}:00-{h:02}:30 C{t}x{h} boiler 45 at 51.46{h},-2.59{t}" for h in HOURS)
+    for t in range(10, 10 + TECHNICIANS)
+)
+
+
+@contextmanager
+def served(target: str, env: dict[str, str], folder: Path) -> Iterator[tuple[int, int]]:
+    """A gunicorn with one worker: its port, and the process id whose CPU counts."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", target, "-b", f"127.0.0.1:{port}", "-w", "1"]
+    command += ["--threads", "4", "--keep-alive", "60"]
+    with (folder / f"{port}.log").open("wb") as log:
+        server = subprocess.Popen(command, env=os.environ | env, stdout=log, stderr=log)
+    try:
+        yield port, worker_of(server.pid, port)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+
+
+def worker_of(master: int, port: int) -> int:
+    """The worker's process id, once it answers."""
+    for _ in range(200):
+        try:
+            http.client.HTTPConnection("127.0.0.1", port, timeout=5).request("GET", "/healthz")
+            children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            if children:
+                return int(children[0])
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError("The server did not start; its log is in the temporary folder.")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def prepare(folder: Path) -> list[tuple[int, str]]:
+    """A day of thirty technicians, each at the first visit: (visit id, session secret)."""
+    app = create_app(Settings(instance=folder, database_url=f"sqlite:///{folder}/tap.db"))
+    with app.app_context():
+        upgrade()
+        with transaction() as s:
+            built = build.day(s, DAY)
+            at = build.wall("09:05")
+            found = []
+            for name, person in built.technicians.items():
+                secret = links.secret()
+                s.add(
+                    Signin(
+                        token_hash=links.hashed(secret),
+                        technician_id=person.id,
+                        created_at=at,
+                        expires_at=at + timedelta(days=30),
+                    )
+                )
+                found.append((built.visits[f"C{name[1:]}x9"].id, person.id, secret))
+        for visit, person_id, _ in found:
+            key = uuid.uuid4().hex
+            technician.report(visit, "arrived", technician_id=person_id, key=key, tapped_at=at, at=at)
+        db.session.remove()
+        db.engine.dispose()
+    return [(visit, secret) for visit, _, secret in found]
+
+
+class Side:
+    """One server under load from one kept-open connection."""
+
+    def __init__(self, port: int, pid: int) -> None:
+        self.pid, self.connection = pid, http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def round(self, requests: list[tuple[str, bytes, dict[str, str]]]) -> float:
+        """Server CPU of one request, in milliseconds."""
+        before = cpu_seconds(self.pid)
+        for path, body, headers in requests:
+            self.connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+            answer = self.connection.getresponse()
+            text = answer.read()
+            if answer.status >= 300:
+                raise RuntimeError(f"{path} answered {answer.status}: {text[:300]!r}")
+        return (cpu_seconds(self.pid) - before) / len(requests) * 1000.0
+
+
+def taps(days: list[tuple[int, str]], n: int, at: str) -> list[tuple[str, bytes, dict[str, str]]]:
+    """n taps "+1 min", each with a key of its own, spread over the technicians."""
+    found = []
+    for i in range(n):
+        visit, secret = days[i % len(days)]
+        body = json.dumps({"key": uuid.uuid4().hex, "tapped_at": at, "minutes": 1}).encode()
+        headers = {"Cookie": f"punctual_technician={secret}", "Accept": "application/json"}
+        found.append((f"/t/visits/{visit}/late", body, headers))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Server CPU of a tap against a bare commit.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--taps", type=int, default=150)
+    parser.add_argument("--strict", action="store_true", help="exit 1 above the goal")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        days = prepare(folder)
+        env = {
+            "PUNCTUAL_INSTANCE": name,
+            "DATABASE_URL": f"sqlite:///{folder}/tap.db",
+            "PUNCTUAL_CLOCK": "2026-11-24T09:10+00:00 x1",
+        }
+        bare = {"BARE_URL": f"sqlite:///{folder}/bare.db"}
+        with served("tests.bench.bare:app", bare, folder) as a, served("punctual.app:create_app()", env, folder) as b:
+            anchor, product = Side(*a), Side(*b)
+            ratios, costs = [], []
+            for i in range(given.rounds + 1):
+                at = build.wall("09:10").isoformat()
+                sides = {anchor: [("/tap", b"{}", {})] * given.taps, product: taps(days, given.taps, at)}
+                order = list(sides) if i % 2 else list(sides)[::-1]
+                cost = {side: side.round(sides[side]) for side in order}
+                if i:  # the first round warms up
+                    ratios.append(cost[product] / cost[anchor])
+                    costs.append((cost[anchor], cost[product]))
+    ratio = statistics.median(ratios)
+    bare_ms, tap_ms = (statistics.median(c[k] for c in costs) for k in (0, 1))
+    print(f"tap {tap_ms:.2f} ms CPU, bare commit {bare_ms:.2f} ms CPU")
+    print(f"ratio {ratio:.2f} (rounds {min(ratios):.2f} to {max(ratios):.2f}), goal {GOAL:g}")
+    return int(given.strict and ratio > GOAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
