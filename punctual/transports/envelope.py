@@ -30,11 +30,16 @@ class Receipt:
 
 
 class TransportError(Exception):
-    """It was not accepted. permanent: never will be for this address. uncertain: it may have been, nobody can say."""
+    """It was not accepted.
 
-    def __init__(self, sentence: str, *, permanent: bool = False, uncertain: bool = False) -> None:
+    permanent: it never will be; address: because of the recipient; uncertain: it may have been, nobody can say.
+    """
+
+    def __init__(
+        self, sentence: str, *, permanent: bool = False, address: bool = False, uncertain: bool = False
+    ) -> None:
         super().__init__(sentence)
-        self.sentence, self.permanent, self.uncertain = sentence, permanent, uncertain
+        self.sentence, self.permanent, self.address, self.uncertain = sentence, permanent, address, uncertain
 
 
 class Transport(Protocol):

@@ -60,21 +60,21 @@ class SmtpTransport:
         try:
             code, answer = client.data(envelope.body)
         except smtplib.SMTPDataError as error:
-            raise _refusal(error.smtp_code, error.smtp_error, permanent=False) from error
+            raise _refusal(error.smtp_code, error.smtp_error) from error
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise TransportError("The connection broke before the server answered.", uncertain=True) from error
         if code != 250:
-            raise _refusal(code, answer, permanent=False)
+            raise _refusal(code, answer)
         return Receipt(answer.decode("utf-8", "replace")[:120])
 
     def _begin(self, client: smtplib.SMTP, envelope: Envelope) -> None:
         code, answer = client.mail(envelope.sender)
         if code != 250:
-            raise _refusal(code, answer, permanent=False)
+            raise _refusal(code, answer)
         code, answer = client.rcpt(envelope.recipient)
         if code not in (250, 251):
-            raise _refusal(code, answer, permanent=500 <= code < 600)
+            raise _refusal(code, answer, address=True)
 
     def close(self) -> None:
         """End the connection politely."""
@@ -86,6 +86,7 @@ class SmtpTransport:
             self.client = None
 
 
-def _refusal(code: int, answer: bytes | str, *, permanent: bool) -> TransportError:
+def _refusal(code: int, answer: bytes | str, *, address: bool = False) -> TransportError:
     words = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
-    return TransportError(f"The mail server answered {code}: {words}"[:400], permanent=permanent)
+    final = 500 <= code < 600
+    return TransportError(f"The mail server answered {code}: {words}"[:400], permanent=final, address=final and address)

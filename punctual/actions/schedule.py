@@ -1,0 +1,294 @@
+"""What happens to an appointment, whoever asks for it: add, move, agree, cancel, give away, a customer's own limit.
+
+Each is called inside a verb's transaction, with its session.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from punctual import outbox, watch
+from punctual.actions import Refused
+from punctual.core.day import OVER, Window, at_wall, local
+from punctual.models import (
+    Company,
+    Customer,
+    JobType,
+    Place,
+    Promise,
+    Shift,
+    SlotClaim,
+    Visit,
+    touch_board,
+)
+from punctual.queries import day as queries
+from punctual.queries import slots
+
+#: The day of a technician nobody has planned a shift for.
+SHIFT = (8, 17)
+TAKEN = "Somebody took this time a moment ago. We are sorry. Your visit is unchanged. Here are times that are free now."
+
+
+def ensure_shift(s: Session, technician_id: int, on: date) -> Shift:
+    """The technician's shift on that date; one of 8 to 17 is made where nobody planned one."""
+    found = queries.shift_of(s, technician_id, on)
+    if found is None:
+        zone = s.get_one(Company, 1).zone
+        found = Shift(
+            technician_id=technician_id,
+            date=on,
+            starts_at=at_wall(on, SHIFT[0], 0, zone),
+            ends_at=at_wall(on, SHIFT[1], 0, zone),
+        )
+        s.add(found)
+        s.flush()
+    return found
+
+
+def _wall(at: datetime, zone: str) -> str:
+    return local(at, zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def _promise(s: Session, visit: Visit, window: Window, at: datetime, by: str) -> None:
+    """A new version of the window promise; the one before it stays as "moved"."""
+    for old in s.scalars(
+        select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "window", Promise.state == "open")
+    ):
+        old.state, old.ended_at, old.ended_by = "moved", at, by
+    s.add(
+        Promise(
+            visit_id=visit.id,
+            kind="window",
+            version=visit.promise_version,
+            opens_at=window.start,
+            due_at=window.end,
+            made_by=by[:20],
+            made_at=at,
+        )
+    )
+
+
+def _give_window(visit: Visit, window: Window, at: datetime) -> None:
+    visit.window_start, visit.window_end = window.start, window.end
+    visit.wall_start, visit.wall_end = _wall(window.start, visit.zone), _wall(window.end, visit.zone)
+    visit.promise_version += 1
+    visit.told_start = visit.told_end = visit.told_at = None
+    visit.told_kind, visit.over_since, visit.changed_at = "", None, at
+
+
+def _look(s: Session, shifts: set[int], at: datetime, cause: str) -> None:
+    s.flush()
+    watch.look(s, sorted(shifts), at=at, cause=cause)
+
+
+def add(
+    s: Session,
+    *,
+    customer: Customer,
+    job_type: JobType,
+    technician_id: int | None,
+    place: Place | None,
+    planned_start: datetime,
+    planned_min: float,
+    window: Window,
+    notes: str = "",
+    deadline: datetime | None = None,
+    deadline_kind: str = "done",
+    ref: str | None = None,
+    at: datetime,
+    by: str,
+    tell: bool = True,
+    origin: str = "board",
+) -> Visit:
+    """A new visit with its window promise; unless `tell` is False the customer gets the booking with its invitation."""
+    company = s.get_one(Company, 1)
+    zone = customer.zone or company.zone
+    visit = Visit(
+        ref=ref,
+        customer_id=customer.id,
+        technician_id=technician_id,
+        job_type_id=job_type.id,
+        place_id=place.id if place else None,
+        date=local(window.start, zone).date(),
+        zone=zone,
+        planned_start=planned_start,
+        planned_min=planned_min,
+        window_start=window.start,
+        window_end=window.end,
+        wall_start=_wall(window.start, zone),
+        wall_end=_wall(window.end, zone),
+        promise_version=1,
+        deadline=deadline,
+        deadline_kind=deadline_kind,
+        notes=notes,
+        origin=origin,
+        uid=f"{uuid4()}@{company.mail_from.rsplit('@', 1)[-1]}",
+        created_at=at,
+        changed_at=at,
+    )
+    s.add(visit)
+    s.flush()
+    _promise(s, visit, window, at, by)
+    if tell:
+        outbox.put(
+            s,
+            key=f"{visit.id}:1:booked:1",
+            kind="booked",
+            at=at,
+            reason="booked",
+            cause=f"{by}:add:{visit.id}",
+            visit=visit,
+        )
+    touch_board(s, visit.date)
+    if technician_id is not None:
+        _look(s, {ensure_shift(s, technician_id, visit.date).id}, at, f"{by}:add:{visit.id}")
+    return visit
+
+
+def move(
+    s: Session,
+    visit: Visit,
+    *,
+    technician_id: int,
+    planned_start: datetime,
+    window: Window,
+    at: datetime,
+    by: str,
+    name: str = "",
+    forced: bool = False,
+    tell: bool = True,
+) -> None:
+    """Another time, maybe another technician: a new promise, the calendar entry moves, both days are forecast again.
+
+    `by` is "customer" or who else did it; a time a customer chose is claimed, and the database lets one owner have it
+    (409, with fresh times in `offers`). A `forced` move is exempt and shown as an overlap.
+    """
+    before = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    after = ensure_shift(s, technician_id, local(planned_start, visit.zone).date())
+    queries.lock(s, sorted({x.id for x in (before, after) if x}))
+    _claim(s, visit, technician_id, planned_start, window, at, forced)
+    old = {
+        "old_start": visit.window_start.isoformat(),
+        "old_end": visit.window_end.isoformat(),
+    }
+    outbox.supersede(s, visit.id, at=at, why="moved")
+    touch_board(s, visit.date, after.date)
+    visit.technician_id, visit.date, visit.planned_start = technician_id, after.date, planned_start
+    _give_window(visit, window, at)
+    if visit.deadline is not None and local(visit.deadline, visit.zone).date() != after.date:
+        visit.deadline = None  # the limit was for the day that is left
+    _promise(s, visit, window, at, name or by)
+    kind = "rescheduled" if by == "customer" else "moved_by_us"
+    if tell:
+        outbox.put(
+            s,
+            key=f"{visit.id}:{visit.promise_version}:{kind}:1",
+            kind=kind,
+            at=at,
+            reason="moved",
+            cause=f"{by}:move:{visit.id}:{visit.promise_version}",
+            facts=old,
+            visit=visit,
+            shift_id=after.id,
+        )
+    _look(s, {x.id for x in (before, after) if x}, at, f"{by}:move:{visit.id}:{visit.promise_version}")
+
+
+def _claim(
+    s: Session, visit: Visit, technician_id: int, start: datetime, window: Window, at: datetime, forced: bool
+) -> None:
+    """Planned work with its drive, owned by one visit; expired holds in the way go first."""
+    slot = None if forced else slots.still_free(s, visit.id, technician_id, start, at=at)
+    if slot is None and not forced:
+        raise Refused(TAKEN, offers=slots.offers(s, visit.id, at=at))
+    begins = start - timedelta(minutes=slot.travel if slot else 0.0)
+    ends = start + timedelta(minutes=visit.planned_min)
+    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
+    s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", SlotClaim.expires_at <= at))
+    try:
+        with s.begin_nested():
+            s.add(
+                SlotClaim(
+                    technician_id=technician_id,
+                    visit_id=visit.id,
+                    kind="choice",
+                    starts_at=begins,
+                    ends_at=ends,
+                    window_start=window.start,
+                    window_end=window.end,
+                    planned_start=start,
+                    exempt=forced,
+                    created_at=at,
+                )
+            )
+    except IntegrityError as error:
+        if "ex_slot_claim_overlap" not in str(error):
+            raise
+        raise Refused(TAKEN, offers=slots.offers(s, visit.id, at=at)) from error
+
+
+def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) -> None:
+    """ "This works": the told range becomes the window; the promise before it was moved with notice (policy 1)."""
+    _give_window(visit, window, at)
+    visit.planned_start = max(visit.planned_start, window.start)
+    _promise(s, visit, window, at, by)
+    touch_board(s, visit.date)
+    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    if shift is not None:
+        _look(s, {shift.id}, at, f"{by}:agree:{visit.id}:{visit.promise_version}")
+
+
+def reassign(s: Session, visit: Visit, *, technician_id: int | None, planned_start: datetime, at: datetime) -> None:
+    """Another technician on the same day under the same promise; the caller looks at both days."""
+    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
+    visit.technician_id, visit.planned_start, visit.changed_at = technician_id, planned_start, at
+    touch_board(s, visit.date)
+    s.flush()
+
+
+def cancel(s: Session, visit: Visit, *, at: datetime, by: str, tell: bool = True) -> None:
+    """The visit will not happen: promises end, what is unsent is dropped, the customer gets the cancellation."""
+    if visit.state in OVER:
+        raise Refused("This visit is over already; there is nothing to cancel.")
+    outbox.supersede(s, visit.id, at=at, why="cancelled")
+    visit.state, visit.cancelled_at, visit.changed_at = "cancelled", at, at
+    visit.cancelled_by = "customer" if by == "customer" else "us"
+    for promise in s.scalars(select(Promise).where(Promise.visit_id == visit.id, Promise.state == "open")):
+        promise.state, promise.ended_at, promise.ended_by = "cancelled", at, by[:120]
+    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
+    kind = "cancelled_you" if by == "customer" else "cancelled_us"
+    if tell:
+        outbox.put(
+            s,
+            key=f"{visit.id}:{visit.promise_version}:{kind}:1",
+            kind=kind,
+            at=at,
+            reason="cancelled",
+            cause=f"{by}:cancel:{visit.id}",
+            visit=visit,
+        )
+    touch_board(s, visit.date)
+    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    if shift is not None:
+        _look(s, {shift.id}, at, f"{by}:cancel:{visit.id}")
+
+
+def set_deadline(s: Session, visit: Visit, *, deadline: datetime | None, kind: str, at: datetime, by: str) -> list[Any]:
+    """The customer's own limit, or None for no limit; returns the notices it caused (it may not be possible)."""
+    if deadline is not None and deadline <= at:
+        raise Refused("That time has already passed. Enter a later time.", status=422, field="deadline")
+    if deadline is not None and kind not in ("done", "arrive"):
+        raise Refused("Say whether the work must be done by then, or whether it is enough that we arrive.", status=422)
+    visit.deadline, visit.deadline_kind, visit.changed_at = deadline, kind if deadline else "done", at
+    touch_board(s, visit.date)
+    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    if shift is None:
+        return []
+    s.flush()
+    return list(watch.look(s, [shift.id], at=at, cause=f"{by}:deadline:{visit.id}:{at.isoformat()}"))

@@ -1,0 +1,349 @@
+"""One message as a letter: the facts of its visit, the words, and the mail around them with its calendar part."""
+
+from __future__ import annotations
+
+import email.policy
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime, formataddr
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from punctual import itip, links, messages
+from punctual.config import Settings
+from punctual.core.day import Window, local, outward
+from punctual.core.kinds import KINDS, Kind
+from punctual.models import Attempt, Company, Message, Technician, Visit
+from punctual.queries import day as days
+from punctual.queries import slots
+
+#: Kinds that tell the range as it is forecast when they are written; the others tell the promised window.
+FORECAST = frozenset({"on_my_way", "late_first", "late_update"})
+#: Offers named in a mail.
+OFFERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What an attempt keeps: the bytes as sent, and what they say."""
+
+    recipient: str
+    sender: str
+    subject: str
+    text: str
+    body: bytes
+    mail_id: str
+    sequence: int | None
+    told: Window | None
+
+
+def customer_link(s: Session, settings: Settings, visit: Visit, at: datetime) -> str:
+    """The address of a customer's page; the link's row is written on first use."""
+    version = visit.customer.link_version
+    key = settings.key("link")
+    return f"{settings.origin}/c/{links.make(s, key, 'customer', visit.id, at=at, version=version)}"
+
+
+def told_range(s: Session, visit: Visit, kind: str, at: datetime) -> Window:
+    """The range a message of this kind tells at this moment, rounded outwards for people."""
+    window = Window(visit.window_start, visit.window_end)
+    if kind not in FORECAST:
+        return window
+    shift = days.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
+    if made is None:
+        return window
+    return outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
+
+
+def write(s: Session, message: Message, settings: Settings, at: datetime) -> Letter:
+    """The letter of a customer's or technician's message, fresh from what is true now.
+
+    Raises ValueError where it cannot be written (no address, a placeholder without a value).
+    """
+    company = s.get_one(Company, 1)
+    if message.customer_id is not None:
+        return _to_customer(s, message, s.get_one(Visit, message.visit_id), company, settings, at)
+    return _to_technician(s, message, s.get_one(Technician, message.technician_id), company, settings, at)
+
+
+def _to_customer(
+    s: Session, message: Message, visit: Visit, company: Company, settings: Settings, at: datetime
+) -> Letter:
+    kind, customer = KINDS[message.kind], visit.customer
+    told = told_range(s, visit, message.kind, at)
+    link = customer_link(s, settings, visit, at)
+    facts = _facts(s, message, visit, company, told, link, at)
+    if message.kind in ("deadline_done", "deadline_arrive"):
+        found = slots.offers(s, visit.id, at=at)[:OFFERS]
+        facts["offer_list"] = [_offer(x.window, visit.zone, customer.language) for x in found]
+    calendar = _calendar(s, message, kind, visit, company, facts, link, at)
+    if kind.moves_window or kind.calendar == "CANCEL":
+        facts["jsonld"] = _reservation(visit, company, kind, link)
+    words = messages.compose(message.kind, facts, customer.language)
+    return _letter(
+        s, message, words, company, customer.email or "", customer.name, settings, at, calendar,
+        told if message.kind in FORECAST or kind.moves_window else None,
+    )  # fmt: skip
+
+
+def _facts(
+    s: Session, message: Message, visit: Visit, company: Company, told: Window, link: str, at: datetime
+) -> dict[str, Any]:
+    """Every placeholder a customer's message may use, in the visit's zone and the customer's language."""
+    zone, language, own = visit.zone, visit.customer.language, message.facts or {}
+
+    def clock(when: datetime) -> str:
+        return messages.clock_time(when, zone, language)
+
+    before = Window(visit.window_start, visit.window_end)
+    if message.kind == "late_update" and visit.told_start and visit.told_end:
+        before = Window(visit.told_start, visit.told_end)
+    if "old_start" in own:
+        before = Window(datetime.fromisoformat(own["old_start"]), datetime.fromisoformat(own["old_end"]))
+    due = datetime.fromisoformat(own["due"]) if own.get("due") else at + timedelta(hours=1)
+    on = local(told.start, zone).date()
+    first = visit.technician.first_name if visit.technician else company.name
+    facts: dict[str, Any] = {
+        "company": messages.company_in_text(company.text_name),
+        "company_full": company.name,
+        "company_phone": company.phone,
+        "company_hours": company.hours,
+        "name": visit.customer.first_name,
+        "tech": first,
+        "owner": own.get("owner") or company.name,
+        "day": messages.day_short(on, language),
+        "day_long": messages.day_long(on, language),
+        "old_day": messages.day_short(local(before.start, zone).date(), language),
+        "from": clock(told.start),
+        "to": clock(told.end),
+        "told_from": clock(before.start),
+        "told_to": clock(before.end),
+        "deadline": clock(visit.deadline) if visit.deadline else "",
+        "due": messages.due_words(due, at, zone, language),
+        "zone": messages.zone_words(zone, told.start, language),
+        "job": visit.job_type.public_name,
+        "link": link,
+        "offer_list": [],
+    }
+    kind = KINDS[message.kind]
+    facts["range_from"] = message.kind in FORECAST or message.kind in (
+        "booked",
+        "reminder",
+        "rescheduled",
+        "moved_by_us",
+        "kept",
+    )
+    if kind.class_ == "delay" or message.kind == "keep_impossible":
+        facts["times_link"] = f"{link}/times"
+    return facts
+
+
+def _offer(window: Window, zone: str, language: str) -> str:
+    on = messages.day_long(local(window.start, zone).date(), language)
+    return (
+        f"{on}, {messages.clock_time(window.start, zone, language)} - {messages.clock_time(window.end, zone, language)}"
+    )
+
+
+def _calendar(
+    s: Session,
+    message: Message,
+    kind: Kind,
+    visit: Visit,
+    company: Company,
+    facts: dict[str, Any],
+    link: str,
+    at: datetime,
+) -> tuple[bytes, str, int] | None:
+    """The calendar part, its method and SEQUENCE; None where there is none.
+
+    A lateness note or a cancellation has one only if the invitation went out from here. `visit.sequence` is the next
+    number: every mailed revision takes one, a dropped claim leaves a gap (calendar.md 0.3).
+    """
+    if not kind.calendar or (not kind.moves_window and visit.invited_at is None):
+        return None
+    sequence = visit.sequence
+    visit.sequence = sequence + 1
+    if kind.moves_window:
+        visit.window_sequence = sequence
+    chosen = message.kind in ("rescheduled", "kept")
+    asks = message.kind in ("booked", "moved_by_us")
+    visit.partstat = "ACCEPTED" if chosen else "NEEDS-ACTION" if asks else visit.partstat
+    return (
+        itip.invite(
+            itip.Entry(
+                uid=visit.uid,
+                sequence=sequence,
+                stamp=at.replace(microsecond=0),
+                created=visit.created_at.replace(microsecond=0),
+                start=visit.window_start,
+                end=visit.window_end,
+                summary=summary(message.kind, facts),
+                description=_description(message.kind, facts, link),
+                location=visit.place.address if visit.place else "",
+                url=link,
+                organizer=company.mail_from,
+                organizer_name=company.name,
+                attendee=visit.customer.email or "",
+                attendee_name=visit.customer.name,
+                partstat=visit.partstat,
+                rsvp=asks,
+            ),
+            kind.calendar,
+        ),
+        kind.calendar,
+        sequence,
+    )
+
+
+def summary(kind: str, facts: dict[str, Any]) -> str:
+    """The entry's title, with the job type's public name."""
+    if KINDS[kind].class_ == "delay":
+        return f"{facts['job']} – running late, expected {facts['from']}-{facts['to']}"
+    title = f"{facts['job']} – {facts['company_full']}"
+    return f"Cancelled: {title}" if KINDS[kind].calendar == "CANCEL" else title
+
+
+def _description(kind: str, facts: dict[str, Any], link: str) -> str:
+    promised = f"{facts['told_from']} and {facts['told_to']}"
+    window = f"between {facts['from']} and {facts['to']} ({facts['zone']})"
+    if KINDS[kind].class_ == "delay":
+        return f"We are sorry: we are running late. We expect to arrive {window}, promised between {promised}.\nChoose: {link}"
+    if kind == "cancelled_you":
+        return f"This visit was cancelled, as you asked.\nBook again: {link}"
+    if kind == "cancelled_us":
+        return f"We cancelled this visit, and we are sorry.\nBook again: {link}"
+    changed = {
+        "rescheduled": f"You chose a new time. It replaces {facts['old_day']}, {facts['told_from']} to {facts['told_to']}. ",
+        "moved_by_us": f"We moved your visit from {facts['old_day']}, {facts['told_from']} to {facts['told_to']}. ",
+        "kept": "You said this time works. ",
+    }.get(kind, "")
+    return f"{changed}We arrive {window}.\nView or change: {link}"
+
+
+def _reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[str, Any]:
+    """JSON-LD for programs that file appointments; times with their offset (calendar.md 5)."""
+    state = "ReservationCancelled" if kind.calendar == "CANCEL" else "ReservationConfirmed"
+    return {
+        "@context": "http://schema.org",
+        "@type": "EventReservation",
+        "reservationNumber": visit.uid.split("@")[0],
+        "reservationStatus": f"http://schema.org/{state}",
+        "underName": {"@type": "Person", "name": visit.customer.name},
+        "url": link,
+        "modifyReservationUrl": link,
+        "reservationFor": {
+            "@type": "Event",
+            "name": f"{visit.job_type.public_name} – {company.name}",
+            "startDate": local(visit.window_start, visit.zone).isoformat(),
+            "endDate": local(visit.window_end, visit.zone).isoformat(),
+            "location": {
+                "@type": "Place",
+                "name": visit.place.address if visit.place else company.name,
+                "address": visit.place.address if visit.place else company.name,
+            },
+        },
+    }
+
+
+def _to_technician(
+    s: Session, message: Message, technician: Technician, company: Company, settings: Settings, at: datetime
+) -> Letter:
+    own = message.facts or {}
+    visit = s.get(Visit, message.visit_id) if message.visit_id else None
+    facts: dict[str, Any] = {
+        "company": messages.company_in_text(company.text_name),
+        "company_full": company.name,
+        "tech": technician.first_name,
+        "link": own.get("link") or f"{settings.origin}/t/",
+        "staff": True,
+    }
+    if visit is not None:
+        after = s.scalars(
+            select(Visit)
+            .where(
+                Visit.technician_id == technician.id,
+                Visit.date == visit.date,
+                Visit.planned_start > visit.planned_start,
+            )
+            .order_by(Visit.planned_start)
+            .limit(1)
+        ).first()
+        steps = [t for t in (visit.late_at, visit.finished_at, visit.arrived_at, visit.on_my_way_at) if t is not None]
+        facts |= {
+            "visit_ref": f"your {messages.clock_time(visit.window_start, visit.zone)} visit",
+            "last_report": messages.clock_time(max(steps), visit.zone) if steps else "the start of your day",
+            "next_from": messages.clock_time((after or visit).window_start, visit.zone),
+        }
+    words = messages.compose(message.kind, facts, "en")
+    return _letter(s, message, words, company, technician.email or "", technician.name, settings, at, None, None)
+
+
+def mail_id(message: Message, domain: str) -> str:
+    """The Message-ID of a logical message: the same for every attempt."""
+    return f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@{domain}>"
+
+
+def _letter(
+    s: Session, message: Message, words: messages.Composed, company: Company, recipient: str, name: str,
+    settings: Settings, at: datetime, calendar: tuple[bytes, str, int] | None, told: Window | None,
+) -> Letter:  # fmt: skip
+    if not recipient:
+        raise ValueError("There is no e-mail address for this message.")
+    domain = company.mail_from.rsplit("@", 1)[-1]
+    mail = EmailMessage(policy=email.policy.SMTP)
+    mail["From"] = formataddr((company.name, company.mail_from))
+    mail["To"] = formataddr((name.replace('"', "'"), recipient))
+    mail["Subject"] = words.subject
+    mail["Date"] = format_datetime(at)
+    mail["Message-ID"] = mail_id(message, domain)
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"
+    first = _first_mail(s, message)
+    if first and first != mail["Message-ID"]:
+        mail["In-Reply-To"] = mail["References"] = first
+    mail.set_content(words.text, cte="quoted-printable")
+    mail.add_alternative(words.html, subtype="html", cte="quoted-printable")
+    if calendar is not None:
+        ics, method, _ = calendar
+        mail.add_alternative(
+            ics.decode(), subtype="calendar", charset="utf-8", cte="base64",
+            params={"method": method, "component": "VEVENT"},
+        )  # fmt: skip
+        mail.make_mixed()
+        mail.add_attachment(ics, maintype="application", subtype="ics", filename="invite.ics")
+    return Letter(
+        recipient=recipient,
+        sender=company.mail_from,
+        subject=words.subject,
+        text=words.text,
+        body=mail.as_bytes(),
+        mail_id=str(mail["Message-ID"]),
+        sequence=calendar[2] if calendar else None,
+        told=told,
+    )
+
+
+def _first_mail(s: Session, message: Message) -> str:
+    """The Message-ID of the visit's first accepted mail to the same person: later ones thread under it."""
+    if message.visit_id is None or message.customer_id is None:
+        return ""
+    return (
+        s.scalar(
+            select(Attempt.mail_id)
+            .join(Message, Message.id == Attempt.message_id)
+            .where(
+                Message.visit_id == message.visit_id,
+                Message.customer_id == message.customer_id,
+                Attempt.state == "accepted",
+            )
+            .order_by(Attempt.id)
+            .limit(1)
+        )
+        or ""
+    )
