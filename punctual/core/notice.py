@@ -20,6 +20,8 @@ LOW, HIGH = int(np.argmin(np.abs(np.asarray(LEVELS) - 0.1))), int(np.argmin(np.a
 FLAP_SPAN = timedelta(minutes=30)
 #: An on-my-way tap that arrives later than this is history (policy 1, useful_until).
 FRESH_TAP = timedelta(minutes=10)
+#: Causes that are a customer's own act: they do not make a look of the day surer than the look of every minute.
+CUSTOMERS = ("customer", "answer")
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
 
@@ -245,13 +247,17 @@ def _late(c: _Case) -> list[Decision]:
         return [c.silent("inside_threshold" if over > 0 else "fine")]
     since = c.known.mark.since or c.at
     until = since + timedelta(minutes=c.rules.second_look_min)
-    if c.known.reachable and not c.cause and c.at < until:
+    acted = bool(c.cause) and not c.cause.startswith(CUSTOMERS)
+    if c.known.reachable and not acted and c.at < until:
         return [c.silent("second_look", until, since=since.isoformat())]
     return _try(c, "late_first", "late", c.told_now, **_in_time(c))
 
 
 def _update(c: _Case, last: Said) -> list[Decision]:
-    """Told already: again only if the range moved by enough, and never to say "back on time"."""
+    """Told already: again only if the range moved by enough, and never to say "back on time".
+
+    A customer told to expect us later than we now come is asked by a person: nobody is to stand there unawaited.
+    """
     new, old = c.told_now, last.told
     facts: dict[str, Any] = {"told_at": last.at.isoformat(), "told_kind": last.kind}
     if old is None:
@@ -267,7 +273,8 @@ def _update(c: _Case, last: Said) -> list[Decision]:
         "needed_min": round(need),
     }
     if c.chance < c.rules.tell_chance:
-        return [c.silent("already_told", back_on_time=True, **facts)]
+        found = [c.silent("already_told", back_on_time=True, **facts)]
+        return [*found, c.task("earlier_than_told", **facts)] if c.arrive.end < old.start else found
     if later < need and earlier < c.rules.update_min:
         return [c.silent("already_told", **facts)]
     return _try(c, "late_update", "moved", new, **facts, **_in_time(c))

@@ -148,7 +148,12 @@ def lock(s: Session, shift_ids: Iterable[int]) -> None:
 def company(s: Session) -> tuple[policy.Rules, str]:
     """The company's rules - its own values over the defaults - and its zone."""
     row = s.connection().execute(_COMPANY).first()
-    return (policy.rules(row.rules or {}), row.zone) if row else (policy.Rules(), "UTC")
+    return (_rules(tuple(sorted((row.rules or {}).items()))), row.zone) if row else (policy.Rules(), "UTC")
+
+
+@lru_cache(maxsize=16)
+def _rules(changed: tuple[tuple[str, Any], ...]) -> policy.Rules:
+    return policy.rules(dict(changed))
 
 
 def rules(s: Session) -> policy.Rules:

@@ -144,6 +144,10 @@ def test_a_report_needs_no_second_look() -> None:
     assert only(look("08:50", cause="report:1", **LATE)).kind == "late_first"
 
 
+def test_a_customers_own_act_makes_no_look_surer() -> None:
+    assert only(look("08:50", cause="customer:2", **LATE)).reason == "second_look"
+
+
 def test_a_report_still_tells_nobody_whose_promise_holds() -> None:
     assert only(look("08:50", cause="report:1", chance=0.3)).verb == "silent"
 
@@ -200,8 +204,15 @@ def test_a_range_fifteen_minutes_earlier_is_told_while_it_is_still_late() -> Non
 
 def test_back_on_time_is_never_told() -> None:
     who = known(told_at("08:55", "10:50", "11:20"), mark=OVER)
-    decision = only(look("09:30", who, arrive="10:10", chance=0.05, cause="report:3"))
+    decision = only(look("09:30", who, arrive="10:45", chance=0.4, cause="report:3"))
     assert (decision.reason, decision.facts["back_on_time"]) == ("already_told", True)
+
+
+def test_coming_before_the_told_range_opens_is_a_question_for_a_person_to_ask() -> None:
+    who = known(told_at("08:55", "10:50", "11:20"), mark=OVER)
+    silent, task = look("09:30", who, arrive="10:10", chance=0.05, cause="report:3").decisions
+    assert (silent.verb, silent.reason) == ("silent", "already_told")
+    assert (task.verb, task.kind, task.reason) == ("task", "call", "earlier_than_told")
 
 
 def test_a_third_delay_notice_becomes_a_call_by_a_person() -> None:
