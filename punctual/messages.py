@@ -57,11 +57,11 @@ def day_long(on: date, language: str = "en") -> str:
 
 
 def zone_words(zone: str, at: datetime, language: str = "en") -> str:
-    """ "London time (GMT)": the zone of the visit in words, with the abbreviation in force at that instant."""
+    """ "London time, GMT": the zone of the visit in words, with the abbreviation in force at that instant."""
     here = local(at, zone)
     city = get_timezone_location(zone, locale=locale_of(language), return_city=True)
     short = get_timezone_name(here, width="short", locale=locale_of(language))
-    return str(gettext("%(city)s time (%(short)s)", city=city, short=short))
+    return str(gettext("%(city)s time, %(short)s", city=city, short=short))
 
 
 def due_words(due: datetime, at: datetime, zone: str, language: str = "en") -> str:
