@@ -1,0 +1,386 @@
+"""What a dispatcher does with visits and tasks: give, move, cancel, add, edit, hold back, tell - one transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from punctual import outbox, watch
+from punctual.actions import Refused, reach, schedule, transaction
+from punctual.actions.effect import movable
+from punctual.core.day import OVER, Window, local, outward
+from punctual.core.kinds import KINDS
+from punctual.models import Customer, JobType, Notice, Place, Promise, Report, Shift, Technician, Visit, touch_board
+from punctual.queries import day as queries
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """The dispatcher who acts; their act is a cause of its own."""
+
+    id: int
+    name: str
+
+    @property
+    def source(self) -> str:
+        """user:7 - how schedule and promises name who did it."""
+        return f"user:{self.id}"
+
+    def cause(self, verb: str) -> str:
+        """user:7:give:3f2a... - one cause for each act, however often the verb is used."""
+        return f"{self.source}:{verb}:{uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a new visit is for: a customer we know (`id`), or somebody new."""
+
+    id: int = 0
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+
+
+def give(visit_id: int, technician_id: int, *, start: datetime | None = None, at: datetime, by: By) -> None:
+    """Give a visit to another technician; the promise stays. Who is told then follows from the usual rules - and a
+    customer told of a delay that is gone now is told the better range once."""
+    cause = by.cause("give")
+    with transaction() as s:
+        visit = movable(s, visit_id)
+        if visit.technician_id == technician_id:
+            raise Refused(f"{_technician(s, technician_id).first_name} has this visit already.", field="technician")
+        technician, old = _technician(s, technician_id), _shift(s, visit)
+        if visit.state == "on_my_way" and visit.technician and not (old and old.off):
+            raise Refused(f"{visit.technician.first_name} is on the way there. Ask for an undo first.")
+        new = schedule.ensure_shift(s, technician_id, local(start, visit.zone).date() if start else visit.date)
+        if new.off:
+            raise Refused(f"{technician.first_name} is off that day.", field="technician")
+        if new.date != visit.date:
+            raise Refused("Giving keeps the day. To change the day, move the visit.", field="start")
+        before = Window(visit.told_start, visit.told_end) if visit.told_start and visit.told_end else None
+        _take_back(s, visit, cause, at)
+        schedule.reassign(s, visit, technician_id=technician_id, planned_start=start or visit.planned_start, at=at)
+        outbox.supersede(s, visit.id, at=at, why=f"given to {technician.first_name}")
+        touch_board(s, visit.date)
+        watch.look(s, sorted({x.id for x in (old, new) if x}), at=at, cause=cause)
+        if before is not None:
+            _better(s, visit, new.id, before, at, cause)
+
+
+def _take_back(s: Session, visit: Visit, cause: str, at: datetime) -> None:
+    """What the one before reported about getting there says nothing about the one who comes now."""
+    reports = list(s.scalars(select(Report).where(Report.visit_id == visit.id).order_by(Report.id)))
+    undone = {r.undoes_id for r in reports}
+    for r in reports:
+        if r.kind in ("on_my_way", "late") and r.id not in undone:
+            s.add(
+                Report(
+                    key=f"{cause}:{r.id}",
+                    visit_id=visit.id,
+                    technician_id=r.technician_id,
+                    kind="undo",
+                    undoes_id=r.id,
+                    at=at,
+                    received_at=at,
+                    source="board",
+                )
+            )
+    visit.state, visit.on_my_way_at, visit.late_min, visit.late_at = "planned", None, 0.0, None
+
+
+def _better(s: Session, visit: Visit, shift_id: int, told: Window, at: datetime, cause: str) -> None:
+    """Nobody starts before a told range opens without saying so: a range that moved forward is told once."""
+    forecast = queries.forecasts(s, [shift_id]).get(visit.id)
+    if forecast is None:
+        return
+    now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)
+    if told.start - now.start >= timedelta(minutes=queries.rules(s).update_min):
+        _tell(s, visit, shift_id, "late_update", now, at, cause)
+
+
+def move(
+    visit_id: int, technician_id: int, *, start: datetime, window: Window, tell: bool, at: datetime, by: By
+) -> None:
+    """Another time, maybe with another technician: a new promise. A dispatcher may overbook; the board shows it."""
+    with transaction() as s:
+        visit = movable(s, visit_id)
+        _technician(s, technician_id)
+        if window.end <= at:
+            raise Refused("That time has passed. Choose a later one.", status=422, field="from")
+        schedule.move(
+            s,
+            visit,
+            technician_id=technician_id,
+            planned_start=start,
+            window=window,
+            at=at,
+            by=by.source,
+            name=by.name,
+            forced=True,
+            tell=tell,
+        )
+
+
+def cancel(visit_id: int, *, tell: bool, at: datetime, by: By) -> None:
+    """Cancel a visit; the customer gets the message that withdraws the calendar entry unless `tell` is False."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        if visit.state in OVER:
+            raise Refused("This visit is over already.")
+        schedule.cancel(s, visit, at=at, by=by.source, tell=tell)
+        _close_calls(s, visit_id, at, by, ("cap", "no_channel", "no_contact", "no_news", "late"))
+
+
+def add_visit(
+    caller: Caller,
+    *,
+    job_type_id: int,
+    technician_id: int | None,
+    address: str,
+    window: Window,
+    planned_min: int,
+    notes: str,
+    tell: bool,
+    at: datetime,
+    by: By,
+) -> int:
+    """Add a visit, for a customer we know or a new one; returns its id. `planned_min` 0: as long as the work usually is."""
+    with transaction() as s:
+        job = s.get(JobType, job_type_id)
+        if job is None:
+            raise Refused("Choose the work from the list.", status=422, field="job")
+        if technician_id is not None:
+            _technician(s, technician_id)
+        if window.end <= at:
+            raise Refused("That time has passed. Choose a later one.", status=422, field="from")
+        made = schedule.add(
+            s,
+            customer=_customer(s, caller, at),
+            job_type=job,
+            technician_id=technician_id,
+            place=_place(s, address),
+            planned_start=max(window.start, at),
+            planned_min=float(planned_min or job.planned_min),
+            window=window,
+            notes=notes,
+            at=at,
+            by=by.source,
+            tell=tell,
+        )
+        return made.id
+
+
+def edit_visit(
+    visit_id: int,
+    *,
+    notes: str,
+    planned_min: int,
+    deadline: datetime | None,
+    deadline_kind: str,
+    at: datetime,
+    by: By,
+) -> None:
+    """Notes, planned minutes and the customer's own limit; the day is forecast again."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        visit.notes, visit.planned_min, visit.changed_at = notes, float(planned_min), at
+        if visit.state not in OVER and (deadline, deadline_kind) != (visit.deadline, visit.deadline_kind):
+            schedule.set_deadline(s, visit, deadline=deadline, kind=deadline_kind, at=at, by=by.source)
+        _look(s, visit, at, by.cause("edit"))
+
+
+def add_note(visit_id: int, note: str, *, at: datetime, by: By) -> None:
+    """Add a line to the notes, with who and when."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        line = f"{local(at, visit.zone):%d %b %H:%M} {by.name}: {note}"
+        visit.notes, visit.changed_at = f"{visit.notes}\n{line}".strip(), at
+        touch_board(s, visit.date)
+
+
+def hold(visit_id: int, why: str, *, at: datetime, by: By) -> None:
+    """Send nothing automatic about this visit until it is released; what is queued is dropped with the reason."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        if visit.state in OVER:
+            raise Refused("This visit is over; nothing will be sent.")
+        if _held(s, visit_id):
+            raise Refused("It is held back already.")
+        number = s.scalar(select(func.count()).where(Notice.visit_id == visit_id, Notice.kind == "hold"))
+        s.add(
+            Notice(
+                key=f"{visit_id}:{visit.promise_version}:hold:{number}",
+                visit_id=visit_id,
+                decision="hold",
+                kind="hold",
+                reason="held",
+                cause=by.cause("hold"),
+                facts={"why": why, "by": by.name},
+                at=at,
+            )
+        )
+        kinds = [k.name for k in KINDS.values() if k.class_ in ("delay", "ordinary")]
+        outbox.supersede(s, visit_id, at=at, why=f"held back by {by.name}", kinds=kinds)
+        _look(s, visit, at, by.cause("hold"))
+
+
+def release(visit_id: int, *, at: datetime, by: By) -> None:
+    """Let messages about this visit out again; the day is looked at at once."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        for notice in _held(s, visit_id):
+            notice.resolved_at, notice.resolved_by = at, by.name
+        _look(s, visit, at, by.cause("release"))
+
+
+def tell_now(visit_id: int, *, at: datetime, by: By) -> None:
+    """Tell the customer the present range now, though the limit is not reached; caps and night still hold."""
+    with transaction() as s:
+        visit = movable(s, visit_id)
+        shift = _shift(s, visit)
+        forecast = queries.forecasts(s, [shift.id]).get(visit_id) if shift else None
+        if shift is None or forecast is None:
+            raise Refused("There is no forecast for this visit yet, so there is no time to tell.")
+        if _held(s, visit_id):
+            raise Refused("Messages about this visit are held back. Release them first.")
+        now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)
+        told = bool(visit.told_at) and visit.told_kind in ("late_first", "late_update")
+        _tell(s, visit, shift.id, "late_update" if told else "late_first", now, at, by.cause("tell"))
+
+
+def _tell(s: Session, visit: Visit, shift_id: int, kind: str, told: Window, at: datetime, cause: str) -> None:
+    numbers = s.scalars(
+        select(Notice.id).where(
+            Notice.visit_id == visit.id,
+            Notice.kind == kind,
+            Notice.decision == "tell",
+            Notice.key.like(f"{visit.id}:{visit.promise_version}:{kind}:%"),
+        )
+    )
+    outbox.put(
+        s,
+        key=f"{visit.id}:{visit.promise_version}:{kind}:{1 + len(list(numbers))}",
+        kind=kind,
+        at=at,
+        reason="by_hand",
+        cause=cause,
+        facts={"told_from": told.start.isoformat(), "told_to": told.end.isoformat()},
+        visit=visit,
+        shift_id=shift_id,
+        told=told,
+    )
+    touch_board(s, visit.date)
+
+
+def called(visit_id: int, *, at: datetime, by: By) -> None:
+    """The customer was called: every open call task and promised call of the visit is done."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        _close_calls(s, visit_id, at, by, None)
+        for promise in s.scalars(select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call")):
+            if promise.state == "open":
+                promise.state = "kept" if at <= promise.due_at else "broken"
+                promise.ended_at = at
+            if promise.ended_at == at or promise.ended_by == "clock":
+                promise.ended_by = by.name
+        touch_board(s, visit.date)
+
+
+def _close_calls(s: Session, visit_id: int, at: datetime, by: By, reasons: Collection[str] | None) -> None:
+    open_ = select(Notice).where(Notice.visit_id == visit_id, Notice.decision == "task", Notice.resolved_at.is_(None))
+    for notice in s.scalars(open_ if reasons is None else open_.where(Notice.reason.in_(reasons))):
+        notice.resolved_at, notice.resolved_by = at, by.name
+
+
+def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
+    """A task, or a message that did not go, is seen to; returns the visit it was about, 0 for none.
+
+    A silent technician who answered the dispatcher counts as heard: the day is looked at again. A storm is released
+    unless `answer` is drop.
+    """
+    with transaction() as s:
+        notice = s.get(Notice, notice_id)
+        if notice is None or notice.decision not in ("task", "tell"):
+            raise Refused("There is no such task.", status=404)
+        if notice.resolved_at is None:
+            notice.resolved_at, notice.resolved_by = at, by.name
+            if answer:
+                notice.facts = {**(notice.facts or {}), "answer": answer}
+        dates = _dates(s, notice)
+        if notice.shift_id and notice.kind == "silent":
+            watch.look(s, [notice.shift_id], at=at, cause=by.cause("heard"))
+        touch_board(s, *(dates or [local(at, reach.zone(s)).date()]))
+        return notice.visit_id or 0
+
+
+def _dates(s: Session, notice: Notice) -> list[Any]:
+    visit = s.get(Visit, notice.visit_id) if notice.visit_id else None
+    shift = s.get(Shift, notice.shift_id) if notice.shift_id else None
+    return [x.date for x in (visit, shift) if x is not None]
+
+
+def _visit(s: Session, visit_id: int) -> Visit:
+    visit = s.get(Visit, visit_id)
+    if visit is None:
+        raise Refused("There is no such visit.", status=404)
+    return visit
+
+
+def _technician(s: Session, technician_id: int) -> Technician:
+    found = s.get(Technician, technician_id)
+    if found is None or not found.active:
+        raise Refused("Choose a technician from the list.", status=422, field="technician")
+    return found
+
+
+def _customer(s: Session, caller: Caller, at: datetime) -> Customer:
+    if caller.id:
+        found = s.get(Customer, caller.id)
+        if found is None:
+            raise Refused("This customer is not known. Search again.", status=422, field="customer")
+        return found
+    made = Customer(
+        name=caller.name,
+        email=reach.email(caller.email),
+        phone=reach.phone(s, caller.phone),
+        language=reach.language(s),
+        created_at=at,
+    )
+    s.add(made)
+    s.flush()
+    return made
+
+
+def _place(s: Session, address: str) -> Place | None:
+    """The place of an address: one we know, or a new one to be looked up by the worker."""
+    if not address:
+        return None
+    found = s.scalar(select(Place).where(Place.address == address).order_by(Place.id))
+    if found is None:
+        found = Place(address=address, state="pending")
+        s.add(found)
+        s.flush()
+    return found
+
+
+def _held(s: Session, visit_id: int) -> list[Notice]:
+    held = select(Notice).where(Notice.visit_id == visit_id, Notice.kind == "hold", Notice.resolved_at.is_(None))
+    return list(s.scalars(held))
+
+
+def _shift(s: Session, visit: Visit) -> Shift | None:
+    return queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+
+
+def _look(s: Session, visit: Visit, at: datetime, cause: str) -> None:
+    """Look at a visit's day again; without a shift the board alone changes."""
+    touch_board(s, visit.date)
+    shift = _shift(s, visit)
+    if shift is not None:
+        watch.look(s, [shift.id], at=at, cause=cause)

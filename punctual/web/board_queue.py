@@ -1,0 +1,146 @@
+"""The tasks of the board in words: who, why they are here, what is known, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from punctual.core.policy import Rules
+from punctual.queries.standing import RISK
+from punctual.queries.tasks import Task
+from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, span, state_words
+
+#: So many tasks are shown; the rest are a link away.
+LIMIT = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What can be done about a task: a link, or a form that posts."""
+
+    label: str
+    href: str = ""
+    post: str = ""
+    key: str = ""
+    look: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A task as it is read."""
+
+    key: str
+    look: str
+    who: str
+    label: str
+    href: str
+    sentences: tuple[str, ...]
+    acts: tuple[Act, ...]
+
+
+def items(tasks: Iterable[Task], at: datetime, zone: str, rules: Rules) -> list[Item]:
+    """Every task in words, in the order given."""
+    return [_item(t, at, zone, rules) for t in tasks]
+
+
+def _item(t: Task, at: datetime, zone: str, rules: Rules) -> Item:
+    href = f"/board/visits/{t.visit_id}" if t.visit_id else "/board/messages?state=held"
+    if t.look == "silent" and t.line:
+        href = f"/board/technicians/{t.line.technician_id}"
+    return Item(
+        key=t.key,
+        look=t.look or "",
+        who=t.who,
+        label=_label(t, at, zone),
+        href=href,
+        sentences=tuple(_sentences(t, at, zone, rules)),
+        acts=tuple(_acts(t)),
+    )
+
+
+def _label(t: Task, at: datetime, zone: str) -> str:
+    if t.call_by:
+        return f"Call by {clock(t.call_by, zone)}"
+    if t.stop and t.line and not t.line.technician_id:
+        return "Nobody yet"
+    if t.look == "late" and t.stop:
+        return t.stop.word
+    if t.look:
+        return {"risk": "At risk", "silent": "Silent"}.get(t.look, "")
+    if t.asks:
+        return "Call" if t.asks[0].kind != "ask" else "Decide"
+    return "Address" if t.lost_address else "Message"
+
+
+def _sentences(t: Task, at: datetime, zone: str, rules: Rules) -> Iterable[str]:
+    if t.look == "silent" and t.line:
+        yield from _silent(t, zone)
+        return
+    if t.look and t.stop:
+        yield from _visit(t, zone)
+    for ask in t.asks:
+        words = ASKED.get(ask.reason) or KINDS.get(ask.kind, ask.reason.replace("_", " "))
+        yield f"{words} Since {clock(ask.at, zone)}."
+    for trouble in t.troubles:
+        state = state_words(trouble.state, trouble.reason)
+        yield f"{KINDS.get(trouble.kind, trouble.kind)} by {trouble.channel} at {clock(trouble.at, zone)}: {state}."
+    if t.lost_address:
+        yield f"The address “{t.lost_address}” was not found."
+
+
+def _visit(t: Task, zone: str) -> Iterable[str]:
+    assert t.stop is not None
+    stop, parts = t.stop, []
+    if stop.likely:
+        parts.append(f"Expected {clock(stop.likely, zone)}, promised {span(stop.window, zone)}.")
+    else:
+        parts.append(f"Promised {span(stop.window, zone)}.")
+    if stop.look == "risk" and stop.p_window is not None and stop.p_window >= RISK:
+        parts.append(f"{chance(stop.p_window).capitalize()} to miss it.")
+    if stop.told and t.told_at:
+        parts.append(f"Told {clock(t.told_at, zone)}: {span(stop.told, zone)}.")
+    elif t.told_at is None and stop.look == "late":
+        parts.append("Not told yet.")
+    if t.answer and (t.told_at is None or t.answer[1] >= t.told_at):
+        parts.append(f"{ANSWERS.get(t.answer[0], t.answer[0])}, {clock(t.answer[1], zone)}.")
+    elif t.told_at and stop.told:
+        parts.append("No answer.")
+    if t.deadline:
+        parts.append(f"Must leave at {clock(t.deadline, zone)}.")
+    yield " ".join(parts)
+
+
+def _silent(t: Task, zone: str) -> Iterable[str]:
+    assert t.line is not None
+    line, parts = t.line, []
+    if line.silent_since:
+        parts.append(f"Nothing since {clock(line.silent_since, zone)}.")
+    if line.expected_by:
+        parts.append(f"A report was expected by {clock(line.expected_by, zone)}.")
+    parts.append(f"Nudged {clock(line.nudged_at, zone)}." if line.nudged_at else "Not nudged yet.")
+    yield " ".join(parts)
+
+
+def _acts(t: Task) -> Iterable[Act]:
+    if t.look == "silent":
+        if t.phone:
+            yield Act(f"Call {t.who.split()[0]}", href=f"tel:{t.phone}")
+        for ask in t.asks:
+            yield Act("They answered", post=f"/board/tasks/{ask.id}/resolve", key="c")
+        return
+    if t.look and t.stop:
+        yield Act(
+            "Give or move", href=f"/board/visits/{t.visit_id}", key="g", look="primary" if t.look == "late" else ""
+        )
+    if t.asks or t.call_by:
+        if t.phone:
+            yield Act(f"Call {t.phone}", href=f"tel:{t.phone}")
+        if any(a.kind == "ask" for a in t.asks):
+            yield from (Act("Seen to", post=f"/board/tasks/{a.id}/resolve", key="c") for a in t.asks)
+        else:
+            yield Act("I called", post=f"/board/visits/{t.visit_id}/called", key="c")
+    for trouble in t.troubles[:1]:
+        yield Act("Seen to", post=f"/board/tasks/{trouble.notice_id}/resolve")
+    if t.troubles or t.lost_address:
+        yield Act("Mend", href=f"/board/visits/{t.visit_id}#edit")

@@ -1,0 +1,261 @@
+"""A visit's story for the drawer: how it stands, why, what was told and why, what came back, what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from punctual.actions import effect as effects
+from punctual.core.day import OVER, Window, local, outward
+from punctual.core.policy import Rules
+from punctual.models import Visit
+from punctual.queries import board, choices
+from punctual.queries import day as days
+from punctual.queries.log import Dossier, Entry
+from punctual.queries.standing import Standing, stands
+from punctual.web import board_words as words
+from punctual.web.board_why import why
+
+#: So many technicians are offered at once; the rest behind "others".
+OFFERED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the log: when, what happened, how it went, why - and the text as it was sent."""
+
+    id: str
+    at: str
+    what: str
+    how: str
+    why: str = ""
+    subject: str = ""
+    text: str = ""
+    to: str = ""
+    look: str = ""
+
+
+def zone(s: Session) -> str:
+    """The board's zone: the company's."""
+    return board.zone(s)
+
+
+def story(s: Session, d: Dossier, at: datetime, *, others: bool = False) -> dict[str, Any]:
+    """Everything the drawer's template needs."""
+    rules, here = days.rules(s), zone(s)
+    today = local(at, here).date()
+    standing = standing_of(d, rules, at)
+    open_ = d.visit.state not in (*OVER, "arrived")
+    pressing = open_ and (standing.look in ("late", "risk") or d.visit.technician_id is None or _off(d))
+    offers = effects.candidates(s, d.visit.id, at) if open_ and (others or pressing) else []
+    return {
+        "d": d,
+        "visit": d.visit,
+        "standing": standing,
+        "zone": here,
+        "elsewhere": d.visit.zone if d.visit.zone != here else "",
+        "date": words.long_date(d.visit.date),
+        "is_open": open_,
+        "times": list(_times(d, here)),
+        "why": why(d, here),
+        "silence": _silence(d, here),
+        "log": [_said(e, here, today) for e in d.log],
+        "best": offers[0] if offers else None,
+        "offers": offers[1:] if others else offers[1 : 1 + OFFERED],
+        "more": max(0, len(offers) - 1 - OFFERED) if not others else 0,
+        "pressing": pressing,
+        "technicians": choices.technicians(s, d.visit.date),
+        "window": words.span(Window(d.visit.window_start, d.visit.window_end), here),
+        "clock": lambda t: words.clock(t, here),
+        "span": lambda w: words.span(w, here),
+        "limit": words.clock(d.visit.deadline, d.visit.zone) if d.visit.deadline else "",
+        "told_now": told_now(d, at) if open_ else None,
+    }
+
+
+def standing_of(d: Dossier, rules: Rules, at: datetime) -> Standing:
+    """How the visit stands, as the board's bar shows it."""
+    if _off(d) and d.visit.state not in OVER:
+        return Standing("late", "Nobody comes yet")
+    return stands(
+        state=d.visit.state,
+        window=Window(d.visit.window_start, d.visit.window_end),
+        deadline=d.visit.deadline,
+        told_kind=d.visit.told_kind,
+        forecast=d.forecast,
+        rules=rules,
+        at=at,
+    )
+
+
+def _off(d: Dossier) -> bool:
+    return d.visit.technician_id is None or d.shift is None or bool(d.shift.off)
+
+
+def _times(d: Dossier, zone: str) -> Iterable[tuple[str, str]]:
+    v = d.visit
+    yield "Promised", words.span(Window(v.window_start, v.window_end), zone)
+    if v.told_start and v.told_end:
+        yield "Told", words.span(Window(v.told_start, v.told_end), zone)
+    if v.arrived_at:
+        yield "Arrived", words.clock(v.arrived_at, zone)
+    elif d.forecast and v.state not in OVER:
+        yield "Expected now", words.clock(d.forecast.arrive[1], zone)
+    if v.finished_at:
+        yield "Finished", words.clock(v.finished_at, zone)
+    elif v.arrived_at and d.forecast:
+        yield "Done about", words.clock(d.forecast.finish[1], zone)
+    if v.deadline:
+        yield ("Must leave" if v.deadline_kind == "done" else "Arrive by"), words.clock(v.deadline, zone)
+
+
+def _silence(d: Dossier, zone: str) -> str:
+    """Why nobody is told just now; "" where nothing has been decided or the visit is over."""
+    if d.hold is not None:
+        why = (d.hold.facts or {}).get("why", "")
+        return f"{d.hold.facts.get('by', 'A dispatcher')} held it back at {words.clock(d.hold.at, zone)}: {why}"
+    if d.silent is None or d.visit.state in OVER:
+        return ""
+    return words.why_silent(d.silent.reason, d.silent.facts or {}, zone)
+
+
+def _said(e: Entry, zone: str, today: Any) -> Said:
+    at = words.when(e.at, zone, today)
+    if e.what == "message" and e.message is not None:
+        return _message(e, at, zone)
+    if e.what == "task" and e.notice is not None:
+        n = e.notice
+        ended = (
+            f"seen to by {n.resolved_by or 'the system'}, {words.when(n.resolved_at, zone, today)}"
+            if n.resolved_at
+            else "open"
+        )
+        return Said(
+            f"n{n.id}",
+            at,
+            f"Task: {words.KINDS.get(n.kind, n.kind).lower()}",
+            ended,
+            words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone),
+        )
+    if e.what == "hold" and e.notice is not None:
+        n = e.notice
+        ended = f"released {words.when(n.resolved_at, zone, today)}" if n.resolved_at else "in force"
+        return Said(
+            f"n{n.id}",
+            at,
+            f"Held back by {(n.facts or {}).get('by', 'a dispatcher')}: {(n.facts or {}).get('why', '')}",
+            ended,
+        )
+    if e.what == "answer" and e.answer is not None:
+        text = f": “{e.answer.text}”" if e.answer.text else ""
+        return Said(
+            f"a{e.answer.id}", at, words.ANSWERS.get(e.answer.kind, e.answer.kind) + text, f"customer, {e.answer.by}"
+        )
+    if e.what == "report" and e.report is not None:
+        more = f" +{e.report.minutes}" if e.report.kind == "late" and e.report.minutes else ""
+        note = f": “{e.report.note}”" if e.report.note else ""
+        return Said(
+            f"r{e.report.id}",
+            words.when(e.report.at, zone, today),
+            words.REPORTS.get(e.report.kind, e.report.kind) + more + note,
+            "technician",
+        )
+    return _promise(e, at, zone, today)
+
+
+def _message(e: Entry, at: str, zone: str) -> Said:
+    m, n = e.message, e.notice
+    assert m is not None
+    last = e.attempts[-1] if e.attempts else None
+    told = ""
+    if n is not None and n.told_start and n.told_end:
+        told = f": {words.span(Window(n.told_start, n.told_end), zone)}"
+    return Said(
+        id=f"m{m.id}",
+        at=at,
+        what=words.KINDS.get(m.kind, m.kind) + told,
+        how=f"{ {'email': 'e-mail', 'sms': 'text'}.get(m.channel, m.channel) }, {words.state_words(m.state, m.state_reason)}",
+        why=words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone) if n is not None else "",
+        subject=last.subject if last else "",
+        text=last.text if last else "",
+        to=last.recipient if last else "",
+        look="late" if m.state in ("failed", "undelivered", "uncertain") else "",
+    )
+
+
+def _promise(e: Entry, at: str, zone: str, today: Any) -> Said:
+    p = e.promise
+    assert p is not None
+    state = {
+        "open": "open",
+        "kept": "kept",
+        "moved": "moved with notice",
+        "broken": "broken",
+        "cancelled": "cancelled",
+    }.get(p.state, p.state)
+    if p.kind == "call":
+        return Said(f"p{p.id}", at, f"Call promised by {words.when(p.due_at, zone, today)}", state)
+    opens = p.opens_at or p.due_at
+    version = f", version {p.version}" if p.version > 1 else ""
+    return Said(
+        f"p{p.id}", at, f"Promised {words.span(Window(opens, p.due_at), zone)}{version}", f"{state}, by {p.made_by}"
+    )
+
+
+def preview(
+    s: Session,
+    d: Dossier,
+    change: effects.Effect | None,
+    technician_id: int,
+    start: datetime,
+    window: Window | None,
+    at: datetime,
+) -> dict[str, Any]:
+    """What the page that shows an effect needs, its form included."""
+    here = zone(s)
+    return {
+        "visit": d.visit,
+        "change": change,
+        "technician_id": technician_id,
+        "technician": choices.name(s, technician_id),
+        "start": start,
+        "new_window": window,
+        "day": words.long_date(local(start, here).date()),
+        "clock": lambda t: words.clock(t, here),
+        "span": lambda w: words.span(w, here),
+        "told": told_range(d.visit),
+    }
+
+
+def told_now(d: Dossier, at: datetime) -> Window | None:
+    """The range the customer would be told at this moment; None without a forecast."""
+    if d.forecast is None:
+        return None
+    first, last = d.forecast.arrive[0], d.forecast.arrive[2]
+    return outward(Window(first, max(first, last)), at, d.visit.zone)
+
+
+def told_range(visit: Visit) -> Window | None:
+    """The range the customer was last told."""
+    return Window(visit.told_start, visit.told_end) if visit.told_start and visit.told_end else None
+
+
+def blank(s: Session, given: Mapping[str, str], at: datetime) -> dict[str, Any]:
+    """What the form for a new visit needs: the day, a window that opens at the next quarter, the lists to choose from."""
+    here = zone(s)
+    now = local(at, here)
+    opens = now + timedelta(minutes=15 - now.minute % 15)
+    rules = days.rules(s)
+    customer = given.get("customer", "")
+    return {
+        "day": given.get("day") or now.date().isoformat(),
+        "opens": f"{opens:%H:%M}",
+        "closes": f"{opens + timedelta(minutes=rules.window_min):%H:%M}",
+        "technicians": choices.technicians(s, None),
+        "jobs": choices.jobs(s),
+        "customer": choices.customer(s, int(customer)) if customer.isdecimal() and len(customer) < 10 else None,
+    }

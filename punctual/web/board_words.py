@@ -1,0 +1,247 @@
+"""What the board says in words: how a line stands, why a time, why told, why not - one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from punctual.core.day import OVER, Window, local
+from punctual.queries.board import Line, Stop
+
+#: Minutes off the plan that are not worth a word.
+NEAR = 5
+
+KINDS = {
+    "booked": "Booking confirmed",
+    "reminder": "Reminder",
+    "on_my_way": "On the way",
+    "late_first": "Running late",
+    "late_update": "New time range",
+    "deadline_done": "May not be done by their limit",
+    "deadline_arrive": "May not arrive by their limit",
+    "no_time_yet": "No time known yet, call promised",
+    "kept": "Confirmed: this works",
+    "keep_impossible": "Answer: that cannot work",
+    "deadline_noted": "Answer: limit noted",
+    "promise_call": "Answer: we will call",
+    "rescheduled": "New time confirmed",
+    "moved_by_us": "Moved by us",
+    "cancelled_us": "Cancelled by us",
+    "cancelled_you": "Cancellation confirmed",
+    "tech_nudge": "Technician asked for news",
+    "enrol": "Link to enrol a phone",
+    "signin": "Sign-in link",
+    "call": "To be called",
+    "silent": "Technician silent",
+    "storm": "Many messages paused",
+}
+ANSWERS = {
+    "keep": "This works",
+    "time": "Chose another time",
+    "deadline": "Told us when they must leave",
+    "call": "Asked for a call",
+    "cancel": "Cancelled",
+    "note": "Wrote a note",
+}
+REPORTS = {
+    "on_my_way": "On my way",
+    "arrived": "Arrived",
+    "late": "Running late",
+    "done": "Done",
+    "nobody_home": "Nobody home",
+    "cannot_finish": "Cannot finish",
+    "undo": "Undo",
+}
+ASKED = {
+    "no_channel": "Nobody to write to: no phone or e-mail that works.",
+    "cap": "Automatic messages are used up.",
+    "silent": "No report although one was due.",
+    "no_news": "No news from the technician.",
+    "asked": "Asked for a call.",
+    "call_me": "Asked for a call.",
+    "storm": "Many messages from one cause are paused.",
+}
+
+
+def clock(at: datetime, zone: str) -> str:
+    """ "09:40": a wall time of the board."""
+    return f"{local(at, zone):%H:%M}"
+
+
+def span(range_: Window, zone: str) -> str:
+    """ "10:40 – 11:15"."""
+    return f"{clock(range_.start, zone)} – {clock(range_.end, zone)}"
+
+
+def when(at: datetime, zone: str, today: date) -> str:
+    """The clock time today, weekday and time within a week, else the date."""
+    here = local(at, zone)
+    if here.date() == today:
+        return f"{here:%H:%M}"
+    if abs((here.date() - today).days) < 7:
+        return f"{here:%a %H:%M}"
+    return f"{here.day} {here:%b %H:%M}"
+
+
+def long_date(on: date) -> str:
+    """ "Tuesday 24 November"."""
+    return f"{on:%A} {on.day} {on:%B}"
+
+
+def chance(p: float) -> str:
+    """A chance as people say it: "1 in 3", "9 in 10"."""
+    if p < 0.02:
+        return "almost none"
+    if p > 0.97:
+        return "almost certain"
+    if p <= 0.45:
+        return f"1 in {round(1 / p)}"
+    return f"{min(9, max(5, round(p * 10)))} in 10"
+
+
+def line_words(line: Line, at: datetime, zone: str) -> str:
+    """How a technician's day stands, in a few words under the name."""
+    open_ = [s for s in line.stops if not s.over]
+    if not line.technician_id:
+        return f"{len(open_)} to be given"
+    if line.off:
+        return f"Off today, {len(open_)} to be given" if open_ else "Off today"
+    if line.silent_since:
+        return f"Silent since {clock(line.silent_since, zone)}"
+    if not line.shift:
+        return "No shift that day"
+    if not open_:
+        return "Done for the day" if line.stops else "No visits"
+    return _under_way(open_[0], line, at, zone)
+
+
+def _under_way(first: Stop, line: Line, at: datetime, zone: str) -> str:
+    if first.state == "arrived":
+        return (
+            f"At {first.surname}, {first.over_min} min over"
+            if first.over_min >= NEAR
+            else f"At {first.surname}, as planned"
+        )
+    behind = int(((first.likely or first.plan.start) - first.plan.start) / timedelta(minutes=1))
+    late = f", {behind} min behind" if behind >= NEAR else ""
+    if first.state == "on_my_way":
+        return f"Driving to {first.surname}{late}"
+    done = [s.bar.end for s in line.stops if s.over]
+    if not done:
+        return f"Starts at {clock(first.plan.start, zone)}{late}"
+    if at < first.plan.start - timedelta(minutes=2 * NEAR):
+        return f"Free since {clock(max(done), zone)}"
+    return f"Next {first.surname}{late}"
+
+
+def bar_words(stop: Stop, zone: str) -> str:
+    """A bar's name for those who cannot see it: customer, state, promised, told, expected."""
+    parts = [stop.customer, stop.word.lower(), f"promised {span(stop.window, zone).replace(' – ', ' to ')}"]
+    if stop.told:
+        parts.append(f"told {span(stop.told, zone).replace(' – ', ' to ')}")
+    if stop.state in (*OVER, "arrived"):
+        parts.append(f"began {clock(stop.bar.start, zone)}")
+    elif stop.likely:
+        parts.append(f"expected {clock(stop.likely, zone)}")
+    if stop.overlaps:
+        parts.append(f"overlaps {stop.overlaps}")
+    return ", ".join(parts)
+
+
+def _time(facts: Mapping[str, Any], name: str, zone: str, other: str = "then") -> str:
+    value = facts.get(name)
+    try:
+        return clock(datetime.fromisoformat(str(value)), zone) if value else other
+    except ValueError:
+        return other
+
+
+def _number(facts: Mapping[str, Any], name: str) -> str:
+    value = facts.get(name)
+    return f"{value:g}" if isinstance(value, int | float) else "?"
+
+
+def why_silent(reason: str, facts: Mapping[str, Any], zone: str) -> str:
+    """Why nobody was told: a sentence for the reason code of a notice of silence, with its own figures."""
+    thr, pct, limit = (_number(facts, n) for n in ("threshold", "chance", "limit"))
+    until = _time(facts, "until", zone, "later")
+    sentences = {
+        "fine": f"On time: the chance of being over {thr} min late is {pct} %. The limit is {limit} %.",
+        "inside_threshold": f"Expected {_number(facts, 'late_min')} min after the promised time; "
+        f"that is inside the {thr} min threshold.",
+        "below_limit": f"Chance of being over {thr} min late is {pct} %. The limit is {limit} %.",
+        "second_look": f"Over the limit at {_time(facts, 'since', zone)}. A second look at {until} decides.",
+        "already_told": _already(facts, zone),
+        "too_soon": f"Last message at {_time(facts, 'last', zone)}. Next automatic one from {until}.",
+        "cap": f"{_number(facts, 'used')} of {_number(facts, 'max')} automatic messages used. A person should call.",
+        "night": f"It is {_time(facts, 'local', zone)} where the customer is. "
+        f"Messages start again at {until}. It is decided again then.",
+        "muted": f"The forecast crossed the limit too often in 30 min. Muted until {until}.",
+        "storm": "Many messages from one cause. Paused until somebody decides: release or drop.",
+        "no_news": _no_news(facts, zone),
+        "no_channel": "No phone or e-mail that works. Somebody has to call.",
+        "held": f"Held back by a person: {facts.get('why', 'no reason given')}",
+        "over": "The technician is there or the visit is over; there is nothing left to tell.",
+        "answered": f"The customer answered at {_time(facts, 'answered_at', zone)}.",
+        "too_late": f"It would have come too late: useful only until {_time(facts, 'useful_until', zone)}.",
+    }
+    return sentences.get(reason, f"Not told ({reason.replace('_', ' ')}).")
+
+
+def _already(facts: Mapping[str, Any], zone: str) -> str:
+    told = f"Told at {_time(facts, 'told_at', zone)}"
+    if facts.get("told_from"):
+        told += f": {_time(facts, 'told_from', zone)} to {_time(facts, 'told_to', zone)}"
+    if facts.get("back_on_time"):
+        return f"{told}. It looks better now; the live page shows it, no message says so."
+    if "needed_min" in facts:
+        return f"{told}. The range has moved by {_number(facts, 'later_min')} min; {_number(facts, 'needed_min')} are needed for another message."
+    return f"{told}. Nothing new since."
+
+
+def _no_news(facts: Mapping[str, Any], zone: str) -> str:
+    if facts.get("off"):
+        return "The technician is off. No time is told until somebody else has the visit."
+    asked = f" The technician was asked at {_time(facts, 'nudged_at', zone)}." if facts.get("nudged_at") else ""
+    return f"The report due at {_time(facts, 'expected', zone)} is {_number(facts, 'silent_min')} min overdue. No time is told from old news.{asked}"
+
+
+def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone: str) -> str:
+    """Why somebody was told: a sentence for the reason of a notice, with its own figures."""
+    thr, pct, limit = (_number(facts, n) for n in ("threshold", "chance", "limit"))
+    sentences = {
+        "late": f"Chance of being over {thr} min late was {pct} %; the limit is {limit} %.",
+        "moved": f"The told range had moved by {_number(facts, 'later_min')} min; {_number(facts, 'needed_min')} were needed.",
+        "on_my_way": "The technician set out.",
+        "deadline": f"Chance of making their limit {_time(facts, 'deadline', zone)} was "
+        f"{_number(facts, 'chance_of_making_it')} %; below {_number(facts, 'deadline_limit')} % they are asked.",
+        "no_news": "Nothing was heard from the technician, so no time could be told.",
+        "silent": f"The report due at {_time(facts, 'expected', zone)} had not come.",
+        "by_hand": "Told by hand.",
+        "no_channel": "There is no phone or e-mail that works.",
+        "cap": "The automatic messages for this visit are used up.",
+    }
+    first = sentences.get(reason, "")
+    if reason == "late" and facts.get("since"):
+        first = f"Chance of being over {thr} min late was {_number(facts, 'since_chance')} % at {_time(facts, 'since', zone)} and {pct} % now; the limit is {limit} %."
+    return " ".join(x for x in (first, cause_words(cause)) if x)
+
+
+def cause_words(cause: str) -> str:
+    """What set it off: a report, a dispatcher's act, an import, the customer - or the look of every minute."""
+    source, _, rest = cause.partition(":")
+    verb = rest.partition(":")[2].partition(":")[0].replace("_", " ")
+    return {
+        "report": "Set off by a technician's report.",
+        "user": f"Set off by a dispatcher ({verb})." if verb else "Set off by a dispatcher.",
+        "customer": "Set off by the customer.",
+        "import": "Set off by an import.",
+        "watch": "Seen by the look of every minute.",
+    }.get(source, "")
+
+
+def state_words(state: str, reason: str) -> str:
+    """A message's state as the log writes it, with its reason where there is one."""
+    reason = reason.replace("_", " ").strip()
+    return f"{state}: {reason}" if reason and state not in ("sent", "delivered") else state
