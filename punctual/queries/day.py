@@ -36,11 +36,9 @@ AROUND = timedelta(hours=12)
 
 
 class Who(NamedTuple):
-    """What the watch must know of a visit beside the plan: the zone it is in and whom it is for."""
+    """What the watch must know of a visit beside the plan: its zone, how its customer is reached, what they were told."""
 
     zone: str
-    customer_id: int
-    first_name: str
     email: bool
     phone: str
     early_messages: bool
@@ -113,11 +111,9 @@ _VISITS = (
         visit_.c.told_end,
         visit_.c.told_at,
         visit_.c.told_kind,
-        visit_.c.customer_id,
         place_.c.id.label("place_id"),
         place_.c.lat,
         place_.c.lon,
-        customer_.c.name,
         customer_.c.email,
         customer_.c.email_bad,
         customer_.c.phone,
@@ -313,8 +309,6 @@ def _who(r: Any) -> Who:
     told = Window(r.told_start, r.told_end) if r.told_start is not None and r.told_end is not None else None
     return Who(
         zone=r.zone,
-        customer_id=r.customer_id,
-        first_name=r.name.split()[0] if r.name.split() else r.name,
         email=bool(r.email) and not r.email_bad,
         phone=r.phone if r.phone and not r.phone_bad else "",
         early_messages=r.early_messages,
