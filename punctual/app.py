@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 
 from punctual import clock, config
 from punctual.models import db, tune
-from punctual.web import access, api, board, customer, errors, inbound, intake, signin, start, technician
+from punctual.web import access, api, board, customer, errors, filters, inbound, intake, signin, start, technician
 
 HERE = Path(__file__).resolve().parent
 DOORS = (start, signin, technician, customer, board, intake, api, inbound)
@@ -40,6 +40,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     Babel(app)
     access.init_app(app)
     errors.init_app(app)
+    filters.init_app(app)
     for module in DOORS:
         app.register_blueprint(module.door)
     return app

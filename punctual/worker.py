@@ -87,6 +87,8 @@ class Worker:
         for i in range(0, len(ids), SLICE):
             with transaction() as s:
                 watch.look(s, ids[i : i + SLICE], at=at)
+        with transaction() as s:
+            watch.promises(s, at)
 
     def _remind(self, at: datetime) -> None:
         """The reminder before each visit whose invitation went out, or that was imported; once a promise."""
@@ -138,15 +140,14 @@ class Worker:
                 return sent
             for message_id in ids:
                 try:
-                    sent += self._one(message_id)
+                    sent += self._one(message_id, at)
                 except Exception:
                     log.exception("message %s is left for another try", message_id)
                     db.session.rollback()
-                    self._park(message_id)
+                    self._park(message_id, at)
         return sent
 
-    def _one(self, message_id: int) -> int:
-        at = clock.now() if self.looked is None else max(clock.now(), self.looked)
+    def _one(self, message_id: int, at: datetime) -> int:
         with transaction() as s:
             ready = deliver.prepare(s, message_id, self.settings, by=self.name, at=at)
         if ready is None:
@@ -162,14 +163,11 @@ class Worker:
             deliver.accepted(s, ready, receipt, at=at)
         return 1
 
-    def _park(self, message_id: int) -> None:
+    def _park(self, message_id: int, at: datetime) -> None:
         with transaction() as s:
             message = s.get_one(Message, message_id)
-            message.state, message.state_reason, message.state_at = (
-                "failed",
-                "it cannot be written; see the log",
-                clock.now(),
-            )
+            message.state, message.state_at = "failed", at
+            message.state_reason = "it cannot be written; see the log"
 
     def run(self) -> None:
         """Go on until SIGTERM or SIGINT; a ring from the outbox is answered at once."""

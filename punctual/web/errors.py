@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from punctual.actions import Refused
+from punctual.models import Company, db
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,10 @@ def answer(status: int, sentence: str, **more: object) -> Response:
     """The error as this caller can read it."""
     if wants_json():
         return problem(status, sentence, **more)
-    page = render_template("error.html", status=status, sentence=sentence)
+    if status == 404 and g.get("role") == "customer":
+        page = render_template("customer/gone.html", company=db.session.get(Company, 1))
+    else:
+        page = render_template("error.html", status=status, sentence=sentence)
     return Response(page, status=status, mimetype="text/html")
 
 

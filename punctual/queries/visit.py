@@ -1,0 +1,146 @@
+"""One appointment as its customer may see it: what is promised, expected, said, answered - and what state that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from punctual.core.day import OVER, Window, outward
+from punctual.core.forecast import VisitForecast
+from punctual.core.kinds import KINDS
+from punctual.models import Answer, Attempt, Company, Message, Notice, Promise, Visit
+from punctual.queries import day as days
+
+#: After this long past its window a visit that never happened is history.
+EXPIRED = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One line of "what we told you": when, what kind, the range it told, by which channel, what became of it."""
+
+    at: datetime
+    kind: str
+    start: datetime | None
+    end: datetime | None
+    channel: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything the customer's page shows. `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived,
+    done, nobody_home, cannot_finish, cancelled_us, cancelled_you or expired."""
+
+    visit: Visit
+    company: Company
+    state: str
+    window: Window
+    arrival: Window | None
+    likely: datetime | None
+    forecast: VisitForecast | None
+    stops_before: int
+    said: tuple[Saying, ...]
+    promises: tuple[Promise, ...]
+    answers: tuple[Answer, ...]
+    can_keep: bool
+    checked_at: datetime
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "nobody_home", "cannot_finish", "cancelled_us", "cancelled_you", "expired")
+
+    @property
+    def call(self) -> Promise | None:
+        """The call back we owe, if any."""
+        return next((p for p in self.promises if p.kind == "call" and p.state == "open"), None)
+
+
+def story(s: Session, visit_id: int, *, at: datetime) -> Story:
+    """Read it; writes nothing."""
+    visit = s.get_one(Visit, visit_id)
+    company = s.get_one(Company, 1)
+    shift = days.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
+    arrival = None
+    if made is not None and visit.arrived_at is None:
+        arrival = outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
+    rules = days.rules(s)
+    doomed = _doomed(visit, made, rules.deadline_chance)
+    quiet = _quiet(s, visit)
+    state = _state(visit, made, at, rules.tell_chance, doomed=doomed, quiet=quiet)
+    return Story(
+        visit=visit,
+        company=company,
+        state=state,
+        window=Window(visit.window_start, visit.window_end),
+        arrival=arrival,
+        likely=made.arrive[1] if made is not None else None,
+        forecast=made,
+        stops_before=made.stops_before if made is not None else 0,
+        said=_said(s, visit.id),
+        promises=tuple(s.scalars(select(Promise).where(Promise.visit_id == visit.id).order_by(Promise.id.desc()))),
+        answers=tuple(s.scalars(select(Answer).where(Answer.visit_id == visit.id).order_by(Answer.id.desc()))),
+        can_keep=state in ("late", "at_risk", "on_time") and not doomed,
+        checked_at=made.at if made is not None else at,
+    )
+
+
+def _doomed(visit: Visit, made: VisitForecast | None, chance: float) -> bool:
+    """Waiting cannot work: the customer's own limit will more likely than not be missed."""
+    return (
+        visit.deadline is not None
+        and made is not None
+        and made.p_deadline is not None
+        and 1.0 - made.p_deadline < chance
+        and visit.arrived_at is None
+    )
+
+
+def _quiet(s: Session, visit: Visit) -> bool:
+    """The last thing said was that we have no time to tell."""
+    last = s.scalar(
+        select(Notice.kind)
+        .where(Notice.visit_id == visit.id, Notice.decision == "tell")
+        .order_by(Notice.id.desc())
+        .limit(1)
+    )
+    return last == "no_time_yet"
+
+
+def _state(visit: Visit, made: VisitForecast | None, at: datetime, limit: float, *, doomed: bool, quiet: bool) -> str:
+    if visit.state == "cancelled":
+        return "cancelled_you" if visit.cancelled_by == "customer" else "cancelled_us"
+    if visit.state in OVER or visit.state == "arrived":
+        return visit.state
+    if at > visit.window_end + EXPIRED:
+        return "expired"
+    if doomed:
+        return "very_late"
+    if visit.state == "on_my_way":
+        return "on_my_way"
+    if quiet:
+        return "no_time"
+    if visit.told_at is not None and KINDS.get(visit.told_kind) and KINDS[visit.told_kind].class_ == "delay":
+        return "late"
+    if made is not None and made.p_late >= min(limit, 0.5):
+        return "at_risk"
+    return "on_time"
+
+
+def _said(s: Session, visit_id: int) -> tuple[Saying, ...]:
+    newest = select(func.max(Attempt.id)).where(Attempt.message_id == Message.id).correlate(Message).scalar_subquery()
+    rows = s.execute(
+        select(Message.kind, Message.channel, Message.state, Attempt.at, Attempt.told_start, Attempt.told_end)
+        .join(Attempt, Attempt.id == newest)
+        .where(
+            Message.visit_id == visit_id,
+            Message.customer_id.is_not(None),
+            Message.state.in_(("sent", "delivered", "uncertain", "undelivered")),
+        )
+        .order_by(Attempt.at.desc(), Attempt.id.desc())
+    )
+    return tuple(Saying(r.at, r.kind, r.told_start, r.told_end, r.channel, r.state) for r in rows)

@@ -1,0 +1,84 @@
+"""How pages write times, days and spans: Jinja filters over the very functions that write them in messages."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from flask import Flask
+from flask_babel import gettext as _
+from markupsafe import Markup
+
+from punctual import messages
+from punctual.core.day import Window, local
+
+
+def clock(at: datetime | None, zone: str) -> str:
+    """ "9:05" in a zone; nothing for no time."""
+    return "" if at is None else messages.clock_time(at, zone)
+
+
+def day_long(at: datetime, zone: str, language: str = "en") -> str:
+    """ "Tuesday 24 November 2026"."""
+    return messages.day_long(local(at, zone).date(), language)
+
+
+def day_short(at: datetime, zone: str, language: str = "en") -> str:
+    """ "Tue 24 Nov"."""
+    return messages.day_short(local(at, zone).date(), language)
+
+
+def time_tag(at: datetime, zone: str) -> Markup:
+    """A <time> element with the instant a machine can read."""
+    return Markup('<time datetime="{}">{}</time>').format(
+        local(at, zone).isoformat(timespec="minutes"), clock(at, zone)
+    )
+
+
+def span_words(window: Window, zone: str) -> Markup:
+    """Two <time> elements with a word between them: no dash, which is read as "minus" or not at all."""
+    return Markup("{} to {}").format(time_tag(window.start, zone), time_tag(window.end, zone))
+
+
+def clock24(at: datetime | None, zone: str) -> str:
+    """ "09:05", as an input of type time wants it."""
+    return "" if at is None else local(at, zone).strftime("%H:%M")
+
+
+def local_date(at: datetime, zone: str) -> date:
+    """The date it is in a zone."""
+    return local(at, zone).date()
+
+
+def kinds_said() -> dict[str, str]:
+    """What each kind of message said, in the customer's log."""
+    return {
+        "booked": _("Booked"),
+        "reminder": _("Reminder"),
+        "on_my_way": _("On the way"),
+        "late_first": _("Later than promised, with our apology"),
+        "late_update": _("The time has changed, with our apology"),
+        "deadline_done": _("We cannot be done by your time"),
+        "deadline_arrive": _("We cannot arrive by your time"),
+        "no_time_yet": _("Late, no new time yet"),
+        "kept": _("Your visit stays"),
+        "keep_impossible": _("That time cannot be kept"),
+        "deadline_noted": _("Your fixed time, noted"),
+        "promise_call": _("We will call you"),
+        "rescheduled": _("Your new time"),
+        "moved_by_us": _("We moved your visit"),
+        "cancelled_us": _("We cancelled your visit"),
+        "cancelled_you": _("Cancelled, as you asked"),
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Register them."""
+    app.add_template_filter(clock24)
+    app.add_template_filter(local_date)
+    app.context_processor(lambda: {"kinds_said": kinds_said()})
+    app.add_template_filter(clock)
+    app.add_template_filter(day_long)
+    app.add_template_filter(day_short)
+    app.add_template_filter(time_tag)
+    app.add_template_filter(span_words, "span")
+    app.add_template_filter(messages.zone_words, "zone_of")

@@ -1,0 +1,59 @@
+"""The customer's ruler as SVG numbers: promised bracket, arrival bar, work, own limit; drawn on the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from punctual.core.day import Window, local
+from punctual.queries.visit import Story
+
+WIDTH, PAD = 326.0, 13.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """Coordinates in a 326 x 84 box; ticks are (x, label)."""
+
+    ticks: list[tuple[float, str]]
+    promised: tuple[float, float]
+    arrival: tuple[float, float]
+    work_end: float
+    limit: float | None
+    label: str
+
+
+def ruler(story: Story) -> Ruler | None:
+    """None where there is nothing expected to draw."""
+    if story.arrival is None or story.forecast is None:
+        return None
+    zone, made = story.visit.zone, story.forecast
+    ends = [story.window.end, story.arrival.end, made.finish[1]]
+    limit = story.visit.deadline
+    if limit is not None:
+        ends.append(limit)
+    first = min(story.window.start, story.arrival.start)
+    start = first - timedelta(minutes=local(first, zone).minute % 30, seconds=first.second)
+    span = max((max(ends) - start).total_seconds() / 60, 90.0)
+    step = 30 if span <= 180 else 60 if span <= 400 else 120
+    span = -(-span // step) * step
+
+    def x(at: datetime) -> float:
+        return round(PAD + (at - start).total_seconds() / 60 / span * (WIDTH - 2 * PAD), 1)
+
+    times = [start + timedelta(minutes=m) for m in range(0, int(span) + 1, step)]
+
+    def words(w: Window) -> str:
+        return f"{local(w.start, zone):%H:%M} to {local(w.end, zone):%H:%M}"
+
+    label = f"Promised {words(story.window)}. Expected {words(story.arrival)}."
+    if limit is not None:
+        label += f" You leave at {local(limit, zone):%H:%M}."
+    return Ruler(
+        ticks=[(x(t), f"{local(t, zone):%-H:%M}") for t in times],
+        promised=(x(story.window.start), x(story.window.end)),
+        arrival=(x(story.arrival.start), x(story.arrival.end)),
+        work_end=x(made.finish[1]),
+        limit=x(limit) if limit is not None else None,
+        label=label,
+    )
