@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from punctual import clock, learn, outbox
 from punctual.core import forecast as core
-from punctual.core.day import Days, instant, minutes
+from punctual.core.day import Days, instant, minutes, pack
 from punctual.core.duration import Learned
 from punctual.core.notice import Decided, Decision, Known, Mark, Quiet, decide
 from punctual.core.policy import AUTOMATIC, Rules
@@ -27,6 +27,8 @@ from punctual.queries.told import Past
 
 notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, Forecast.__table__)
 
+#: News older than this at the first look of a day: the watch was away, and what it missed is worked out.
+UNSEEN_MIN = 5.0
 #: Kinds after which a customer knows a time, or was asked.
 ABOUT_TIME = AUTOMATIC - {"reminder", "no_time_yet"}
 #: A storm pauses what has longer than this until its window opens: a person has time to decide.
@@ -49,10 +51,11 @@ def look(
     rules, zone = queries.company(s)
     past = told.past(s, [v.id for x in loaded for v in x.day.visits])
     days = queries.packed(s, [x.day for x in loaded])
-    made = core.forecast(days, learned or learn.current(s), minutes(at), threshold=rules.threshold_min)
-    made, signatures = _episodes(loaded, days, made, past)
+    learned = learned or learn.current(s)
+    made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min)
+    made, signatures = _episodes(loaded, days, made, past, learned)
     known = [told.known(x, i, past, zone) for x in loaded for i in range(len(x.day.visits))]
-    quiet = [told.quiet(x, float(made.expected_report[d])) for d, x in enumerate(loaded)]
+    quiet = [told.quiet(x, float(made.expected_report[d]), rules.silence_min) for d, x in enumerate(loaded)]
     decided = decide(days, made, known, quiet, rules, at=at, cause=cause)
     decided, storm = _paused(s, days, made, known, quiet, rules, decided, at, cause)
     put, changed = _write(s, decided.decisions, past, rules, at, cause)
@@ -117,27 +120,27 @@ def _ask_about_storm(s: Session, before: int, now: int, at: datetime, cause: str
 
 
 def _episodes(
-    loaded: Sequence[Loaded], days: Days, made: core.Forecast, past: Mapping[int, Past]
+    loaded: Sequence[Loaded], days: Days, made: core.Forecast, past: Mapping[int, Past], learned: Learned
 ) -> tuple[core.Forecast, list[str]]:
-    """When the next report should have come, as it was first expected: waiting does not make it due later.
+    """When the next report should have come, as it was expected at the newest one: waiting makes nothing due later.
 
-    A dispatcher who answered for the technician restarts the wait.
+    A dispatcher who answered for the technician restarts the wait. The second value names each day's newest news.
     """
     expected, signatures = made.expected_report.copy(), []
     for d, x in enumerate(loaded):
         rows = slice(int(days.offset[d]), int(days.offset[d + 1]))
         open_ = next((v.id for v in x.day.visits if not v.over), 0)
-        steps = [days.on_my_way[rows], days.arrived[rows], days.finished[rows], days.late_at[rows]]
-        news = np.concatenate(steps)
-        newest = np.nanmax(news) if not np.all(np.isnan(news)) else 0.0
-        signature = f"{open_}:{newest:.2f}"
+        news = np.concatenate([days.on_my_way[rows], days.arrived[rows], days.finished[rows], days.late_at[rows]])
+        newest = float(days.shift_start[d]) if np.all(np.isnan(news)) else float(np.nanmax(news))
+        signatures.append(f"{open_}:{newest:.2f}")
         kept = x.forecast.get("_", {})
-        if kept.get("signature") == signature and kept.get("expected_report"):
+        if kept.get("signature") == signatures[d] and kept.get("expected_report"):
             expected[d] = np.fmin(expected[d], minutes(datetime.fromisoformat(kept["expected_report"])))
-        answered = [past[v.id].answered_at for v in x.day.visits if v.id in past]
-        for a in filter(None, answered):
-            expected[d] = max(expected[d], minutes(a))
-        signatures.append(signature)
+        elif open_ and made.at - newest > UNSEEN_MIN:
+            then = core.forecast(pack([x.day]), learned, newest, threshold=made.threshold)
+            expected[d] = np.fmin(expected[d], then.expected_report[0])
+        for answered in filter(None, (past[v.id].answered_at for v in x.day.visits)):
+            expected[d] = max(expected[d], minutes(answered))
     return replace(made, expected_report=expected), signatures
 
 

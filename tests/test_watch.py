@@ -163,21 +163,29 @@ def test_a_silent_technician_is_nudged_the_dispatcher_asked_and_then_customers_h
     assert [n.due_at for n in calls if n.visit_id == promise.visit_id] == [promise.due_at]
 
 
-def test_a_dispatcher_who_answers_for_the_technician_keeps_customers_from_hearing_without_a_time(app: Flask) -> None:
+def test_silence_counts_from_the_last_report_though_nobody_looked_meanwhile(app: Flask) -> None:
     built = made()
-    answered = False
-    kinds: list[str] = []
-    for at in minutes_from("08:00", "10:20"):
-        found = look(built, at)
-        kinds += [k for _, k, _ in found]
-        if any(k == "silent" for _, k, _ in found) and not answered:
-            answered = True
+    arrive(built, "Priya", "08:35")
+    with transaction() as s:
+        s.delete(s.get_one(Forecast, built.shifts["Tom"].id))
+    assert ("tell", "tech_nudge", "silent") in look(built, "12:30"), "the watch was away for four hours"
+
+
+def test_a_dispatcher_who_answers_for_the_technician_restarts_the_wait(app: Flask) -> None:
+    built = made()
+    log: list[tuple[datetime, str]] = []
+    answered: datetime | None = None
+    for at in minutes_from("08:00", "12:00"):
+        log += [(at, kind) for _, kind, _ in look(built, at)]
+        if answered is None and log and log[-1][1] == "silent":
+            answered = at
             with transaction() as s:
                 task = s.scalars(select(Notice).where(Notice.kind == "silent", Notice.decision == "task")).one()
                 task.resolved_at, task.resolved_by = at, "dana@bellweather.example"
-            answered_at = at
-    assert answered
-    assert "no_time_yet" not in kinds or wall("10:20") > answered_at + timedelta(minutes=30)
+    assert answered is not None
+    nudged = [at for at, kind in log if kind == "tech_nudge"]
+    assert nudged[:2] == [answered, answered + timedelta(minutes=30)]
+    assert all(at >= answered + timedelta(minutes=40) for at, kind in log if kind == "no_time_yet")
 
 
 def test_a_call_that_was_promised_and_not_made_is_broken(app: Flask) -> None:

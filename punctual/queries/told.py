@@ -136,10 +136,10 @@ def _mark(kept: dict[str, Any] | None, version: int) -> Mark:
     return Mark(since, kept["chance"], tuple(datetime.fromisoformat(t) for t in kept["crossings"]))
 
 
-def quiet(x: Loaded, expected: float) -> Quiet:
-    """Whether the technician was asked in this silence: a nudge before the report was due belongs to another one."""
+def quiet(x: Loaded, expected: float, silence_min: float) -> Quiet:
+    """Whether the technician was asked in this silence: a nudge before it had lasted belongs to another one."""
     nudged = x.nudged_at
-    if nudged is not None and not x.off and not minutes(nudged) >= expected:
+    if nudged is not None and not x.off and not minutes(nudged) > expected + silence_min - 1.0:
         nudged = None
     return Quiet(nudged, bool(x.off))
 
