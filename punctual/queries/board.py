@@ -25,7 +25,7 @@ version_, heartbeat_, company_ = BoardVersion.__table__, Heartbeat.__table__, Co
 
 
 #: A report this much later than nine in ten such reports is shown as silence; the watch asks after rules.silence_min.
-QUIET = timedelta(minutes=10)
+QUIET = timedelta(minutes=5)
 
 
 class Stamp(NamedTuple):

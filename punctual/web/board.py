@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
 from punctual import clock
+from punctual.actions.effect import Effect, candidates
 from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board as queries
@@ -22,7 +24,7 @@ from punctual.queries.board import Board, Line, Stamp
 from punctual.web import board_people, board_visit, board_words
 from punctual.web.access import allow, settings
 from punctual.web.board_grid import Axis, axis
-from punctual.web.board_queue import LIMIT, items
+from punctual.web.board_queue import LIMIT, items, wants_somebody
 
 door = Blueprint("board", __name__, url_prefix="/board")
 door.register_blueprint(board_visit.door)
@@ -36,6 +38,8 @@ DEAD_S = 100.0
 TOKEN = f"@{secrets.token_hex(12)}@"
 #: Pieces kept: a few dates and orders, this minute's and the last one's.
 KEPT = 16
+#: So many late visits come with somebody who could take them.
+PROPOSED = 3
 
 
 class View(NamedTuple):
@@ -178,12 +182,25 @@ def queue_html(board: Board, v: View, polled: bool) -> str:
         csrf=TOKEN,
         day=v.day,
         count=len(found.tasks),
-        tasks=items(shown, g.at, v.zone, board.rules),
+        tasks=items(shown, g.at, v.zone, _proposed(board, shown)),
         more=len(found.tasks) - len(shown),
         messages=sorted(found.messages.items()) or [("sent", 0)],
         next_look=board_words.clock(g.at + timedelta(minutes=1), v.zone),
         banners=lambda: banners(v.stamp),
     )
+
+
+def _proposed(board: Board, shown: Sequence[tasks.Task]) -> dict[int, Effect]:
+    """Who could take the most urgent late visits; on a long board that is asked for visit by visit, when one is opened."""
+    if len(board.lines) > ROOMY:
+        return {}
+    late = [t for t in shown if wants_somebody(t)][:PROPOSED]
+    found = {t.visit_id: candidates(db.session(), t.visit_id, g.at) for t in late}
+    return {
+        visit_id: offers[0]
+        for visit_id, offers in found.items()
+        if offers and offers[0].changes[0].after_look != "late"
+    }
 
 
 def page(v: View, **more: Any) -> str:

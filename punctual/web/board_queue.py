@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from punctual.core.policy import Rules
+from punctual.actions.effect import Effect
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
 from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, span, state_words
@@ -39,27 +39,32 @@ class Item:
     acts: tuple[Act, ...]
 
 
-def items(tasks: Iterable[Task], at: datetime, zone: str, rules: Rules) -> list[Item]:
-    """Every task in words, in the order given."""
-    return [_item(t, at, zone, rules) for t in tasks]
+def items(tasks: Iterable[Task], at: datetime, zone: str, proposed: Mapping[int, Effect]) -> list[Item]:
+    """Every task in words, in the order given; `proposed` is who could take a visit, by visit."""
+    return [_item(t, at, zone, proposed.get(t.visit_id)) for t in tasks]
 
 
-def _item(t: Task, at: datetime, zone: str, rules: Rules) -> Item:
-    href = f"/board/visits/{t.visit_id}" if t.visit_id else "/board/messages?state=held"
+def wants_somebody(t: Task) -> bool:
+    """A visit that another technician might save."""
+    return t.look == "late" and t.stop is not None
+
+
+def _item(t: Task, at: datetime, zone: str, best: Effect | None) -> Item:
+    href = f"/board/visits/{t.visit_id}" if t.visit_id else "/board/messages"
     if t.look == "silent" and t.line:
         href = f"/board/technicians/{t.line.technician_id}"
     return Item(
         key=t.key,
         look=t.look or "",
         who=t.who,
-        label=_label(t, at, zone),
+        label=_label(t, zone),
         href=href,
-        sentences=tuple(_sentences(t, at, zone, rules)),
-        acts=tuple(_acts(t)),
+        sentences=tuple(_sentences(t, zone, best)),
+        acts=tuple(_acts(t, best)),
     )
 
 
-def _label(t: Task, at: datetime, zone: str) -> str:
+def _label(t: Task, zone: str) -> str:
     if t.call_by:
         return f"Call by {clock(t.call_by, zone)}"
     if t.stop and t.line and not t.line.technician_id:
@@ -69,18 +74,27 @@ def _label(t: Task, at: datetime, zone: str) -> str:
     if t.look:
         return {"risk": "At risk", "silent": "Silent"}.get(t.look, "")
     if t.asks:
-        return "Call" if t.asks[0].kind != "ask" else "Decide"
+        return "Call" if t.asks[0].kind != "storm" else "Decide"
     return "Address" if t.lost_address else "Message"
 
 
-def _sentences(t: Task, at: datetime, zone: str, rules: Rules) -> Iterable[str]:
+def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
     if t.look == "silent" and t.line:
         yield from _silent(t, zone)
         return
     if t.look and t.stop:
         yield from _visit(t, zone)
+    if best is not None:
+        holds = (
+            "Every promise holds."
+            if best.holds
+            else f"{best.broken} would be late."
+            if best.broken
+            else f"{best.risky} at risk."
+        )
+        yield f"{best.first_name} could be there at {clock(best.changes[0].after, zone)}. {holds}"
     for ask in t.asks:
-        words = ASKED.get(ask.reason) or KINDS.get(ask.kind, ask.reason.replace("_", " "))
+        words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         yield f"{words} Since {clock(ask.at, zone)}."
     for trouble in t.troubles:
         state = state_words(trouble.state, trouble.reason)
@@ -122,7 +136,7 @@ def _silent(t: Task, zone: str) -> Iterable[str]:
     yield " ".join(parts)
 
 
-def _acts(t: Task) -> Iterable[Act]:
+def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
     if t.look == "silent":
         if t.phone:
             yield Act(f"Call {t.who.split()[0]}", href=f"tel:{t.phone}")
@@ -131,15 +145,19 @@ def _acts(t: Task) -> Iterable[Act]:
         return
     if t.look and t.stop:
         yield Act(
-            "Give or move", href=f"/board/visits/{t.visit_id}", key="g", look="primary" if t.look == "late" else ""
+            f"Give to {best.first_name}" if best else "Give or move",
+            href=f"/board/visits/{t.visit_id}",
+            key="g",
+            look="primary" if t.look == "late" else "",
         )
     if t.asks or t.call_by:
         if t.phone:
             yield Act(f"Call {t.phone}", href=f"tel:{t.phone}")
-        if any(a.kind == "ask" for a in t.asks):
-            yield from (Act("Seen to", post=f"/board/tasks/{a.id}/resolve", key="c") for a in t.asks)
-        else:
+        if t.visit_id:
             yield Act("I called", post=f"/board/visits/{t.visit_id}/called", key="c")
+        for ask in () if t.visit_id else t.asks:
+            yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
+            yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
     for trouble in t.troubles[:1]:
         yield Act("Seen to", post=f"/board/tasks/{trouble.notice_id}/resolve")
     if t.troubles or t.lost_address:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
@@ -13,7 +14,7 @@ from punctual.actions import effect as effects
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.policy import Rules
 from punctual.models import Visit
-from punctual.queries import board, choices
+from punctual.queries import board, choices, slots
 from punctual.queries import day as days
 from punctual.queries.log import Dossier, Entry
 from punctual.queries.standing import Standing, stands
@@ -44,7 +45,7 @@ def zone(s: Session) -> str:
     return board.zone(s)
 
 
-def story(s: Session, d: Dossier, at: datetime, *, others: bool = False) -> dict[str, Any]:
+def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: bool = False) -> dict[str, Any]:
     """Everything the drawer's template needs."""
     rules, here = days.rules(s), zone(s)
     today = local(at, here).date()
@@ -68,6 +69,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False) -> dict
         "offers": offers[1:] if others else offers[1 : 1 + OFFERED],
         "more": max(0, len(offers) - 1 - OFFERED) if not others else 0,
         "pressing": pressing,
+        "slots": _slots(s, d.visit, at, today, here) if times and open_ else None,
         "technicians": choices.technicians(s, d.visit.date),
         "window": words.span(Window(d.visit.window_start, d.visit.window_end), here),
         "clock": lambda t: words.clock(t, here),
@@ -75,6 +77,24 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False) -> dict
         "limit": words.clock(d.visit.deadline, d.visit.zone) if d.visit.deadline else "",
         "told_now": told_now(d, at) if open_ else None,
     }
+
+
+def _slots(s: Session, visit: Visit, at: datetime, today: date, zone: str) -> list[tuple[str, str]]:
+    """Free times that keep every other promise, as (the query of their effect, words)."""
+    found = []
+    for slot in slots.offers(s, visit.id, at=at):
+        query = urlencode(
+            {
+                "technician": slot.technician,
+                "start": slot.start.isoformat(),
+                "opens": slot.window.start.isoformat(),
+                "closes": slot.window.end.isoformat(),
+            }
+        )
+        day = "" if local(slot.start, zone).date() == today else f"{local(slot.start, zone):%a} "
+        name = choices.name(s, slot.technician)
+        found.append((query, f"{day}{words.span(slot.window, zone)}, {name}"))
+    return found
 
 
 def standing_of(d: Dossier, rules: Rules, at: datetime) -> Standing:

@@ -51,7 +51,9 @@ def found(visit_id: int) -> log.Dossier:
 @allow("dispatcher")
 def visit(visit_id: int) -> str:
     """One visit: in the drawer, or as a page of its own."""
-    story = board_story.story(db.session(), found(visit_id), g.at, others="others" in request.args)
+    story = board_story.story(
+        db.session(), found(visit_id), g.at, others="others" in request.args, times="times" in request.args
+    )
     return render_template("board/visit.html" if partial() else "board/visit_page.html", **story)
 
 
@@ -168,7 +170,7 @@ def called(visit_id: int) -> Response:
 @allow("dispatcher")
 def resolve(task_id: int) -> Response:
     """A task is seen to."""
-    answer = "drop" if request.form.get("answer") == "drop" else ""
+    answer = "drop" if request.args.get("answer") == "drop" else ""
     visit_id = dispatcher.resolve(task_id, answer=answer, at=g.at, by=by())
     return back(shown(visit_id) if visit_id else "/board/")
 

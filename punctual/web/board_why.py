@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from punctual.core.day import OVER, Window
 from punctual.core.forecast import VisitForecast
@@ -39,24 +38,31 @@ def why(d: Dossier, zone: str) -> Why:
     if v.state == "arrived" and v.arrived_at:
         done = Window(f.finish[0], f.finish[2])
         text = f"{name} is there since {clock(v.arrived_at, zone)}. Jobs like this, this far, end between {span(done, zone).replace(' – ', ' and ')} in 8 of 10 cases."
-        return Why(clock(f.finish[1], zone), (), text, _deadline(f, v.deadline_kind))
+        return Why(clock(f.finish[1], zone), (), text, _sure(d, f))
     arrive = Window(f.arrive[0], f.arrive[2])
     rows = (
-        *_sum(f, name, v.window_start, zone),
+        *_sum(d, f, name, zone),
         (f"Arrives, 8 in 10 sure of {span(arrive, zone)}", clock(f.arrive[1], zone)),
     )
     keep = f"Chance of keeping the promise {span(Window(v.window_start, v.window_end), zone)}: {100 * (1 - f.p_window):.0f} %."
-    return Why(clock(f.arrive[1], zone), rows, f"{_sentence(f, name)} {keep}", _deadline(f, v.deadline_kind))
+    return Why(clock(f.arrive[1], zone), rows, f"{_sentence(f, name)} {keep}", _sure(d, f))
 
 
-def _sum(f: VisitForecast, name: str, opens: Any, zone: str) -> Iterable[tuple[str, str]]:
+def _sum(d: Dossier, f: VisitForecast, name: str, zone: str) -> Iterable[tuple[str, str]]:
     """Where the technician is, what is left there, the drive - and what lies between, so that it adds up."""
-    w = f.why
+    w, opens = f.why, d.visit.window_start
     left, travel = w.get("left"), float(w.get("travel") or 0.0)
     when = f.at
     if w.get("at_visit") and left:
         over = float(w.get("over") or 0.0)
-        yield f"{name} is at another visit{f', {over:.0f} min over plan' if over >= 1 else ''}", clock(when, zone)
+        where = f"with {d.present.customer.name}" if d.present else "at another visit"
+        late = f", {over:.0f} min over plan" if over >= 1 else ""
+        yield (
+            f"{name} is {where} since {clock(d.present.arrived_at, zone)}{late}"
+            if d.present and d.present.arrived_at
+            else f"{name} is {where}{late}",
+            clock(when, zone),
+        )
         yield f"Such jobs, this far: {left[0]:.0f} to {left[2]:.0f} min more", f"+ {left[1]:.0f} min"
         when += timedelta(minutes=float(left[1]))
     else:
@@ -90,8 +96,14 @@ def _sentence(f: VisitForecast, name: str) -> str:
     return " ".join(parts)
 
 
-def _deadline(f: VisitForecast, kind: str) -> str:
-    if f.p_deadline is None:
-        return ""
-    what = "Done" if kind == "done" else "There"
-    return f"{what} by the customer's own limit: {chance(1 - f.p_deadline)}."
+def _sure(d: Dossier, f: VisitForecast) -> str:
+    """How sure, and from how much."""
+    parts = []
+    if f.p_deadline is not None:
+        what = "Done" if d.visit.deadline_kind == "done" else "There"
+        parts.append(f"{what} by the customer's own limit: {chance(1 - f.p_deadline)}.")
+    if d.learned:
+        parts.append(f"Learned from {d.learned} past visits.")
+    else:
+        parts.append("No history yet: the planned time with a wide spread.")
+    return " ".join(parts)

@@ -55,6 +55,8 @@ REPORTS = {
 }
 ASKED = {
     "no_channel": "Nobody to write to: no phone or e-mail that works.",
+    "no_contact": "Nobody to write to: no phone or e-mail that works.",
+    "undone": "Told that we are on the way, which was taken back.",
     "cap": "Automatic messages are used up.",
     "silent": "No report although one was due.",
     "no_news": "No news from the technician.",
@@ -220,6 +222,10 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
         "silent": f"The report due at {_time(facts, 'expected', zone)} had not come.",
         "by_hand": "Told by hand.",
         "no_channel": "There is no phone or e-mail that works.",
+        "no_contact": "There is no phone or e-mail that works.",
+        "undone": "The technician took back that they are on the way.",
+        "booked": "The visit was booked.",
+        "cancelled": "The visit was cancelled.",
         "cap": "The automatic messages for this visit are used up.",
     }
     first = sentences.get(reason, "")
