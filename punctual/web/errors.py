@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, redirect, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from punctual.actions import Refused
 from punctual.models import Company, db
@@ -55,10 +56,12 @@ def problem(status: int, sentence: str, **more: object) -> Response:
     return response
 
 
-def answer(status: int, sentence: str, **more: object) -> Response:
-    """The error as this caller can read it."""
+def answer(status: int, sentence: str, **more: object) -> BaseResponse:
+    """The error as this caller can read it; a dispatcher who is not signed in is led to where they can."""
     if wants_json():
         return problem(status, sentence, **more)
+    if status == 401 and g.get("role") == "dispatcher" and request.method in ("GET", "HEAD"):
+        return redirect(url_for("signin.form", next=request.full_path.rstrip("?")), 303)
     if status == 404 and g.get("role") == "customer":
         page = render_template("customer/gone.html", company=db.session.get(Company, 1))
     else:
@@ -70,16 +73,16 @@ def init_app(app: Flask) -> None:
     """Register the table."""
 
     @app.errorhandler(Refused)
-    def refused(error: Refused) -> Response:
+    def refused(error: Refused) -> BaseResponse:
         more = {"field": error.field} if error.field else {}
         return answer(error.status, error.sentence, **more)
 
     @app.errorhandler(CSRFError)
-    def csrf_error(error: CSRFError) -> Response:
+    def csrf_error(error: CSRFError) -> BaseResponse:
         return answer(400, "This page has expired. Load it again and repeat what you did; nothing was saved.")
 
     @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> Response:
+    def http(error: HTTPException) -> BaseResponse:
         status = error.code or 500
         own = error.description if error.description and error.description != type(error).description else ""
         response = answer(status, own or SENTENCES.get(status, str(error.name)))
@@ -90,16 +93,16 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(UnicodeError)
     @app.errorhandler(DataError)
-    def unreadable(error: Exception) -> Response:
+    def unreadable(error: Exception) -> BaseResponse:
         log.info("unreadable input: %s", type(error).__name__)
         return answer(400, SENTENCES[400])
 
     @app.errorhandler(OperationalError)
-    def busy(error: OperationalError) -> Response:
+    def busy(error: OperationalError) -> BaseResponse:
         log.error("database: %s", error.orig)
         return answer(503, SENTENCES[503])
 
     @app.errorhandler(Exception)
-    def fault(error: Exception) -> Response:
+    def fault(error: Exception) -> BaseResponse:
         log.exception("unexpected error")
         return answer(500, SENTENCES[500])

@@ -74,6 +74,8 @@ def kinds_said() -> dict[str, str]:
 def init_app(app: Flask) -> None:
     """Register them."""
     app.add_template_filter(clock24)
+    app.add_template_filter(messages.day_long, "date_long")
+    app.add_template_filter(messages.day_short, "date_short")
     app.add_template_filter(local_date)
     app.context_processor(lambda: {"kinds_said": kinds_said()})
     app.add_template_filter(clock)

@@ -1,0 +1,73 @@
+// Taps are made on the phone: key and time are fixed here, kept until the server has them, and never called "sent" before.
+(() => {
+  const body = document.body, strip = document.getElementById("strip");
+  const started = performance.now(), server = Date.parse(body.dataset.now), speed = Number(body.dataset.speed) || 1;
+  const now = () => new Date(server + (performance.now() - started) * speed);
+  const clock = (d) => d.toTimeString().slice(0, 5);
+  const KEEP = "punctual-taps";
+  let queue = [], sending = false, etag = null;
+  try { queue = JSON.parse(localStorage.getItem(KEEP) || "[]"); } catch { queue = []; }
+  const keep = () => { try { localStorage.setItem(KEEP, JSON.stringify(queue)); return true; } catch { return false; } };
+  const say = (words, kind) => { strip.textContent = words; strip.className = "saved " + kind; };
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-tap]");
+    if (!form) return;
+    event.preventDefault();
+    const at = now(), fields = Object.fromEntries(new FormData(form));
+    fields.key = crypto.randomUUID ? crypto.randomUUID() : fields.key;
+    fields.tapped_at = at.toISOString();
+    queue.push({ url: form.action, body: fields, label: form.dataset.label });
+    const kept = keep();
+    const button = form.querySelector("button");
+    button.setAttribute("aria-busy", "true");
+    say(kept ? `${form.dataset.label} saved on this phone at ${clock(at)}. Not sent yet.` : "This phone cannot save taps. Stay on this page until it says Sent.", "");
+    flush();
+  });
+
+  const told = (list) => list.length ? " Being told: " + list.map((t) => t.name).join(", ") + "." : " Nobody needs to be told.";
+
+  async function flush() {
+    if (sending) return;
+    sending = true;
+    while (queue.length) {
+      const tap = queue[0];
+      let answer;
+      try {
+        answer = await fetch(tap.url, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(tap.body) });
+      } catch {
+        say(`${queue.length} ${queue.length === 1 ? "tap" : "taps"} saved on this phone. Sent when there is signal.`, "");
+        break;
+      }
+      if ([401, 403, 408, 425, 429].includes(answer.status) || answer.status >= 500) {
+        say(answer.status === 401 ? "You are signed out here. Your taps are kept. Ask the office for a new link." : "Not sent yet. Your taps are kept; we try again.", "");
+        break;
+      }
+      queue.shift();
+      keep();
+      const result = await answer.json().catch(() => ({}));
+      if (answer.ok) say(`${tap.label} sent at ${clock(now())}.` + told(result.told || []), "sent");
+      else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
+      await refresh(true);
+    }
+    sending = false;
+  }
+
+  async function refresh(force) {
+    if (document.hidden && !force) return;
+    if (!force && document.querySelector("details[open]")) return;
+    try {
+      const headers = etag && !force ? { "If-None-Match": etag } : {};
+      const answer = await fetch(body.dataset.live, { headers, cache: "no-store" });
+      if (answer.status === 304 || !answer.ok) return;
+      etag = answer.headers.get("ETag");
+      document.getElementById("live").innerHTML = await answer.text();
+    } catch { /* no signal: what is shown stays */ }
+  }
+
+  setInterval(() => refresh(false), 2500);
+  setInterval(flush, 4000);
+  addEventListener("online", flush);
+  document.addEventListener("visibilitychange", () => { flush(); refresh(false); });
+  flush();
+})();
