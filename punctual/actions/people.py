@@ -1,4 +1,4 @@
-"""What a dispatcher does about people: a technician off sick, other hours, links and sessions, a customer's address."""
+"""What a dispatcher does about people: a technician off sick, other hours, a customer's address."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import links, outbox, watch
+from punctual import links, watch
 from punctual.actions import Refused, reach, schedule, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import OVER
 from punctual.core.kinds import KINDS
-from punctual.models import Customer, Message, Notice, Shift, Signin, Technician, Visit, touch_board
+from punctual.models import Customer, Message, Notice, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
 
 #: Nobody works longer than this at a stretch.
@@ -145,39 +145,3 @@ def _customer(s: Session, customer_id: int) -> Customer:
 
 def _coming(s: Session, customer_id: int) -> list[Visit]:
     return list(s.scalars(select(Visit).where(Visit.customer_id == customer_id, Visit.state.not_in(OVER))))
-
-
-def enrol_link(technician_id: int, *, mail: bool, origin: str, key: bytes, at: datetime, by: By) -> str:
-    """A fresh one-use link to enrol a phone, the older one ended: mailed (returns ""), or returned to be shown."""
-    with transaction() as s:
-        row = s.get(Technician, technician_id)
-        if row is None or not row.active:
-            raise Refused("There is no such technician.", status=404)
-        if mail and not row.email:
-            raise Refused("This technician has no e-mail. Show the QR code instead.", status=422)
-        links.revoke(s, "enrol", technician_id, at=at)
-        row.link_version += 1
-        token = links.make(
-            s, key, "enrol", technician_id, at=at, version=row.link_version, expires=at + timedelta(days=1)
-        )
-        if mail:
-            outbox.put(
-                s,
-                key=f"enrol:{technician_id}:{row.link_version}",
-                kind="enrol",
-                at=at,
-                reason="by_hand",
-                cause=by.cause("enrol"),
-                to="technician",
-                person=row,
-            )
-        return "" if mail else f"{origin}/t/enrol/{token}"
-
-
-def revoke(signin_id: int, *, at: datetime, by: By) -> None:
-    """Sign a phone or a browser out at once."""
-    with transaction() as s:
-        row = s.get(Signin, signin_id)
-        if row is None:
-            raise Refused("There is no such session.", status=404)
-        row.revoked_at = row.revoked_at or at

@@ -23,14 +23,19 @@
     const etag = polled.includes(event.target) && etags[event.target.id];
     if (etag) event.detail.ctx.request.headers["If-None-Match"] = etag;
   });
+  // Signed out meanwhile: the whole page goes to sign in, not a piece of it.
+  document.addEventListener("htmx:before:response", (event) => {
+    const { raw } = event.detail.ctx.response;
+    if (!raw.redirected || !raw.url.includes("/sign-in")) return;
+    event.preventDefault();
+    location.assign(`/board/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+  });
   document.addEventListener("htmx:after:request", (event) => {
     const response = event.detail.ctx.response;
     if (polled.includes(event.target)) {
       if (response.status < 400) {
         etags[event.target.id] = response.headers.get("ETag");
         if (desk.dataset.lost) { delete desk.dataset.lost; say(live.dataset.live); }
-      } else if (response.status === 401) {
-        location.assign("/board/sign-in");
       } else {
         lost();
       }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as Answer
 
-from punctual.actions import Refused
+from punctual.actions import Refused, access
 from punctual.actions import people as verbs
 from punctual.core.day import local
 from punctual.models import db
-from punctual.queries import board, choices, people
+from punctual.queries import board, people
 from punctual.web import board_forms as form
 from punctual.web import board_words as words
 from punctual.web.access import allow, settings
@@ -93,22 +93,24 @@ def shift(technician_id: int) -> Answer:
 
 @door.post(f"/technicians/<{ID}:technician_id>/link")
 @allow("dispatcher")
-def link(technician_id: int) -> Response | str:
+def link(technician_id: int) -> str:
     """A fresh link to enrol a phone: mailed, or shown as a QR code here and now."""
-    mail = form.ticked("mail")
-    url = verbs.enrol_link(
-        technician_id, mail=mail, origin=settings().origin, key=settings().key("link"), at=g.at, by=by()
-    )
-    return render_template(
-        "board/enrol.html", name=choices.name(db.session(), technician_id), url=url, mailed=mail, qr=picture(url)
-    )
+    found = people.technician(db.session(), technician_id, g.at)
+    if found is None:
+        raise Refused("There is no such technician.", status=404)
+    name, key, url = found.person.name, settings().key("link"), ""
+    if form.ticked("mail"):
+        access.mail_enrol_link(technician_id, key=key, origin=settings().origin, at=g.at, by=by().cause("enrol"))
+    else:
+        url = f"{settings().origin}/t/enrol/{access.enrol_link(technician_id, key=key, at=g.at)}"
+    return render_template("board/enrol.html", name=name, url=url, qr=picture(url) if url else "")
 
 
 @door.post(f"/sessions/<{ID}:signin_id>/revoke")
 @allow("dispatcher")
 def revoke(signin_id: int) -> Answer:
     """Sign a phone or a browser out at once."""
-    verbs.revoke(signin_id, at=g.at, by=by())
+    access.revoke(signin_id, at=g.at)
     return back("/board/people")
 
 

@@ -21,9 +21,7 @@ from punctual.models import (
     Promise,
     Report,
     Shift,
-    Signin,
     SlotClaim,
-    Technician,
     Visit,
     db,
 )
@@ -333,34 +331,6 @@ def test_hours_can_be_changed_and_a_break_outside_them_is_refused(day: Desk) -> 
             at=NOW,
             by=BY,
         )
-
-
-def test_a_fresh_enrol_link_ends_the_one_before(day: Desk) -> None:
-    ana = technician(day, "Ana")
-    first = people.enrol_link(ana, mail=False, origin="https://x.example", key=b"k", at=NOW, by=BY)
-    second = people.enrol_link(ana, mail=False, origin="https://x.example", key=b"k", at=NOW, by=BY)
-    assert first != second and second.startswith("https://x.example/t/enrol/")
-    db.session.rollback()
-    live = db.session.scalars(select(Link).where(Link.purpose == "enrol", Link.revoked_at.is_(None))).all()
-    assert len(live) == 1 and live[0].owner_id == ana
-
-
-def test_a_mailed_enrol_link_goes_to_the_technician_and_is_not_shown(day: Desk) -> None:
-    ana = technician(day, "Ana")
-    assert people.enrol_link(ana, mail=True, origin="https://x.example", key=b"k", at=NOW, by=BY) == ""
-    db.session.rollback()
-    message = db.session.scalars(select(Message).where(Message.kind == "enrol")).one()
-    assert message.technician_id == ana
-    with transaction() as s:
-        s.get_one(Technician, ana).email = None
-    with pytest.raises(Refused, match="no e-mail"):
-        people.enrol_link(ana, mail=True, origin="https://x.example", key=b"k", at=NOW, by=BY)
-
-
-def test_a_revoked_session_is_over_at_once(day: Desk) -> None:
-    signin = db.session.scalars(select(Signin)).one()
-    people.revoke(signin.id, at=NOW, by=BY)
-    assert day.get("/board/people").status_code == 401
 
 
 def test_a_resolved_task_says_who_saw_to_it(day: Desk) -> None:

@@ -11,14 +11,11 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 
-from punctual import links, watch
+from punctual import clock, links, watch
 from punctual.actions import technician, transaction
-from punctual.models import Notice, Signin, User, db
+from punctual.models import Attempt, Message, Notice, Signin, User, Visit, db
 from tests import build
 from tests.build import Built, wall
-
-#: The moment every board test looks at, unless it says otherwise: Tom's 9:00 job is running over.
-NOW = wall("09:40")
 
 
 @dataclass
@@ -104,3 +101,35 @@ def notices(visit_id: int, decision: str = "tell") -> list[Notice]:
     db.session.rollback()
     found = select(Notice).where(Notice.visit_id == visit_id, Notice.decision == decision).order_by(Notice.id)
     return list(db.session.scalars(found))
+
+
+def overrun(app: Flask) -> Desk:
+    """09:40: Tom has been at Priya's since 09:05 and reported two hours more; Grace was told."""
+    clock.configure("2026-11-24T09:40:10+00:00 x1")
+    made = desk(app)
+    made.tap("Priya", "arrived", "09:05")
+    made.tap("Priya", "late", "09:20", minutes=120)
+    return made
+
+
+def deliver(visit_id: int, text: str = "We are running late.") -> None:
+    """As the worker leaves a message that went."""
+    with transaction() as s:
+        m = s.scalars(select(Message).where(Message.visit_id == visit_id).order_by(Message.id.desc())).first()
+        assert m is not None
+        m.state, m.state_at = "sent", wall("09:21")
+        s.add(
+            Attempt(
+                message_id=m.id,
+                transport="file",
+                recipient="grace@example.com",
+                subject="New arrival time",
+                body=b"x",
+                text=text,
+                state="accepted",
+                at=wall("09:21"),
+                ended_at=wall("09:21"),
+            )
+        )
+        v = s.get_one(Visit, visit_id)
+        v.told_start, v.told_end, v.told_at, v.told_kind = wall("11:20"), wall("12:00"), wall("09:21"), "late_first"

@@ -1,0 +1,236 @@
+"""The dispatcher's board as a browser gets it: lines, what needs somebody, figures, and that it stays current."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from punctual import clock
+from punctual.actions import transaction
+from punctual.models import (
+    Answer,
+    Heartbeat,
+    Notice,
+    Place,
+    Promise,
+    Technician,
+    Visit,
+    db,
+    touch_board,
+)
+from tests.build import DATE, wall
+from tests.web.desk import Desk, deliver, desk, overrun, words
+
+DAY = f"?day={DATE}"
+
+
+@pytest.fixture
+def board(lite: Flask) -> Desk:
+    return overrun(lite)
+
+
+def line(html: str, name: str) -> str:
+    """The HTML of one technician's line."""
+    found = re.search(rf'<section class="row[^"]*"[^>]*aria-label="{name}">.*?</section>', html, re.S)
+    assert found, f"no line of {name}"
+    return found[0]
+
+
+def test_every_technician_has_a_line_with_promise_plan_and_prediction(board: Desk) -> None:
+    html = board.get("/board/").text
+    tom = line(html, "Tom Hale")
+    assert 'class="promise f12 n6"' in tom, "Priya's window 09:00 to 09:30 on an axis that starts at 08:00"
+    assert "Priya Whitfield" in tom and "began 09:05" in tom
+    assert re.search(r'class="block f\d+ n\d+"[^>]*aria-label="Grace Whitfield, late', tom)
+    assert "At Whitfield, 35 min over" not in tom and "As planned" not in tom
+    assert "Starts at 11:00" in line(html, "Ana Hale")
+
+
+def test_no_page_of_the_board_has_an_inline_style_or_script(board: Desk) -> None:
+    for path in (
+        "/board/",
+        f"/board/visits/{board.visit('Grace')}",
+        "/board/people",
+        "/board/messages",
+        "/board/visits/new",
+    ):
+        html = board.get(path).text
+        assert " style=" not in html and "<style" not in html and not re.search(r"<script(?![^>]*src=)", html), path
+
+
+def test_worst_lines_come_first_by_need_and_names_in_order_by_name(board: Desk) -> None:
+    by_need, by_name = board.get("/board/").text, board.get("/board/?sort=name").text
+    assert by_need.index('aria-label="Tom Hale"') < by_need.index('aria-label="Ana Hale"')
+    assert by_name.index('aria-label="Ana Hale"') < by_name.index('aria-label="Tom Hale"')
+
+
+def test_an_unchanged_board_is_answered_304_and_a_tap_makes_a_new_one(board: Desk) -> None:
+    for piece in ("rows", "queue"):
+        first = board.get(f"/board/{piece}{DAY}")
+        assert first.headers["Cache-Control"] == "private, no-cache"
+        again = board.get(f"/board/{piece}{DAY}", If_None_Match=first.headers["ETag"])
+        assert (again.status_code, again.data) == (304, b"")
+        board.tap("Lewis", "late", "09:30", minutes=15)
+        changed = board.get(f"/board/{piece}{DAY}", If_None_Match=first.headers["ETag"])
+        assert changed.status_code == 200 and changed.data
+
+
+def test_the_next_minute_is_a_new_board(board: Desk) -> None:
+    first = board.get(f"/board/rows{DAY}")
+    clock.configure("2026-11-24T09:41:10+00:00 x1")
+    changed = board.get(f"/board/rows{DAY}", If_None_Match=first.headers["ETag"])
+    assert changed.status_code == 200 and ">09:41<" in changed.text
+
+
+def test_a_board_left_open_over_midnight_asks_to_be_loaded_again(board: Desk) -> None:
+    clock.configure("2026-11-25T08:00:00+00:00 x1")
+    assert board.get(f"/board/rows{DAY}&follow=1").headers["HX-Refresh"] == "true"
+    assert "HX-Refresh" not in board.get(f"/board/rows{DAY}").headers
+
+
+def test_who_is_late_is_the_first_task_with_what_was_told_and_who_could_come(board: Desk) -> None:
+    deliver(board.visit("Grace"))
+    board.look("09:40")
+    queue = board.text(f"/board/queue{DAY}")
+    assert "Grace Whitfield Late, told" in queue
+    assert "Told 09:21: 11:20 – 12:00. No answer. Must leave at 12:00." in queue
+    assert "Ana could be there at" in queue and "Every promise holds." in queue and "Give to Ana" in queue
+
+
+def test_an_answer_replaces_no_answer(board: Desk) -> None:
+    deliver(board.visit("Grace"))
+    with transaction() as s:
+        s.add(Answer(visit_id=board.visit("Grace"), kind="call", at=wall("09:31")))
+        s.add(
+            Promise(
+                visit_id=board.visit("Grace"),
+                kind="call",
+                due_at=wall("10:15"),
+                made_by="customer",
+                made_at=wall("09:31"),
+            )
+        )
+    board.look("09:40")
+    queue = board.text(f"/board/queue{DAY}")
+    assert "Asked for a call, 09:31." in queue and "Call by 10:15" in queue and "I called" in queue
+
+
+def test_a_call_leaves_the_queue_only_when_it_was_made(board: Desk) -> None:
+    with transaction() as s:
+        visit = board.visit("Lewis")
+        s.add(Promise(visit_id=visit, kind="call", due_at=wall("10:15"), made_by="customer", made_at=wall("09:31")))
+    assert "Lewis Whitfield" in board.text(f"/board/queue{DAY}")
+    assert board.post(f"/board/visits/{visit}/called").status_code == 303
+    assert "Lewis Whitfield" not in board.text(f"/board/queue{DAY}")
+
+
+def test_a_technician_of_whom_nothing_is_heard_is_shown_silent(lite: Flask) -> None:
+    clock.configure("2026-11-24T12:10:00+00:00 x1")
+    board = desk(lite)
+    board.tap("Lewis", "arrived", "11:00")
+    with transaction() as s:
+        s.get_one(Technician, board.built.technicians["Ana"].id).phone = "+447700900117"
+    for at in ("11:00", "12:00", "14:30"):
+        board.look(at)
+    clock.configure("2026-11-24T14:31:00+00:00 x1")
+    page = board.text("/board/")
+    assert "Ana Hale Silent since 11:00" in page
+    assert "Nothing since 11:00." in page and "Nudged 14:30." in page and "Call Ana" in page
+    task = db.session.scalars(select(Notice).where(Notice.kind == "silent", Notice.decision == "task")).first()
+    assert task is not None
+    assert board.post(f"/board/tasks/{task.id}/resolve").status_code == 303
+    db.session.rollback()
+    assert db.session.get_one(Notice, task.id).resolved_by == "Dana Price"
+
+
+def test_an_address_nobody_found_is_a_task(board: Desk) -> None:
+    with transaction() as s:
+        s.get_one(Place, board.built.visits["Lewis"].place_id).state = "not_found"
+    assert "was not found" in board.text(f"/board/queue{DAY}")
+
+
+def test_visits_of_nobody_are_a_line_and_tasks(board: Desk) -> None:
+    with transaction() as s:
+        s.get_one(Visit, board.visit("Lewis")).technician_id = None
+    page = board.text("/board/")
+    assert "Nobody yet 1 to be given" in page
+
+
+def test_visits_whose_plans_overlap_name_each_other(board: Desk) -> None:
+    with transaction() as s:
+        s.get_one(Visit, board.visit("Helen")).planned_start = wall("10:15")
+    assert "overlaps Grace Whitfield" in board.get("/board/").text
+
+
+def test_a_dead_worker_is_seen_on_every_page_and_a_living_one_is_not(board: Desk) -> None:
+    with transaction() as s:
+        s.add(Heartbeat(name="worker", at=wall("09:40")))
+    assert "Messages are not going out" not in board.text("/board/people")
+    first = board.get(f"/board/queue{DAY}").headers["ETag"]
+    with transaction() as s:
+        s.get_one(Heartbeat, "worker").at = wall("04:30")
+    answer = board.get(f"/board/queue{DAY}", If_None_Match=first)
+    assert "Messages are not going out since 04:30. 1 customer would wait unwarned." in words(answer.text)
+    assert "Messages are not going out since 04:30." in board.text("/board/people")
+
+
+def test_minutes_waited_past_the_window_count_unless_told_half_an_hour_before_it(board: Desk) -> None:
+    clock.configure("2026-11-24T10:50:10+00:00 x1")
+    assert "min unwarned today 20" in board.text("/board/")
+    deliver(board.visit("Grace"))
+    board.look("10:50")
+    assert "min unwarned today 0" in board.text("/board/")
+
+
+def test_a_share_is_shown_only_of_enough_visits(board: Desk) -> None:
+    assert "kept, 30 days" not in board.text("/board/")
+    with transaction() as s:
+        grace = s.get_one(Visit, board.visit("Grace"))
+        for n in range(20):
+            late = timedelta(minutes=45 if n < 5 else -5)
+            row = {
+                c.name: getattr(grace, c.name) for c in Visit.__table__.columns if c.name not in ("id", "ref", "uid")
+            }
+            day = timedelta(days=n + 1)
+            row |= {
+                "uid": f"past{n}",
+                "date": grace.date - day,
+                "state": "done",
+                "arrived_at": grace.window_end - day + late,
+            }
+            row |= {"window_start": grace.window_start - day, "window_end": grace.window_end - day}
+            s.add(Visit(**row))
+        touch_board(s, DATE)
+    page = board.text("/board/")
+    assert "kept, 30 days 76%" in page, "16 of 21 came by the end of the promised window, Priya's among them"
+    assert "warned in time 0%" in page
+
+
+@pytest.mark.parametrize(
+    "query", ["?day=9999-99-99", "?day=0001-01-01", "?day=%00", "?day=" + "9" * 5000, "?sort=%ff", "?queue=%ED%A0%80"]
+)
+def test_a_day_that_cannot_be_read_is_today(board: Desk, query: str) -> None:
+    assert "Tuesday 24 November" in board.text(f"/board/{query}")
+
+
+def test_what_is_kept_for_all_readers_carries_a_token_that_works(board: Desk) -> None:
+    with transaction() as s:
+        s.add(
+            Notice(
+                key="c",
+                visit_id=board.visit("Lewis"),
+                decision="task",
+                kind="call",
+                reason="asked",
+                facts={},
+                at=wall("09:31"),
+            )
+        )
+    found = re.search(r'name="csrf_token" value="([^"]+)"', board.get(f"/board/queue{DAY}").text)
+    assert found and "@" not in found[1]
+    answer = board.client.post(f"/board/visits/{board.visit('Lewis')}/called", data={"csrf_token": found[1]})
+    assert answer.status_code == 303
