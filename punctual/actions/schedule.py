@@ -200,6 +200,14 @@ def move(
     _look(s, {x.id for x in (before, after) if x}, at, f"{by}:move:{visit.id}:{visit.promise_version}")
 
 
+def replan(s: Session, visit: Visit, window: Window, *, at: datetime, by: str) -> None:
+    """Another window without a word and without a look: for many visits at once (an import)."""
+    outbox.supersede(s, visit.id, at=at, why="moved")
+    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
+    _give_window(visit, window, at)
+    _promise(s, visit, window, at, by)
+
+
 def _claim(
     s: Session, visit: Visit, technician_id: int, start: datetime, window: Window, at: datetime, forced: bool
 ) -> None:

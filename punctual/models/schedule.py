@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, Date, Float, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, Date, Float, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from punctual.models.base import Model, UtcDateTime
@@ -77,7 +77,8 @@ class Visit(Model):
     `window_start/end` are the promised arrival window as instants, `wall_start/end` the same as agreed: local wall
     time ("2026-11-24T09:00") in `zone`. State and step times are what core.day.fold makes of the reports, written in
     the transaction that adds a report. `sequence` is the calendar counter, `window_sequence` its value when the
-    window last changed. `told_start/end` is the range last accepted by a provider for this customer.
+    window last changed. `told_start/end` is the range last accepted by a provider for this customer. `imported` is the
+    row of the file this visit was last imported from: only what has changed in the file since is taken again.
     """
 
     __tablename__ = "visit"
@@ -114,6 +115,7 @@ class Visit(Model):
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancelled_by: Mapped[str] = mapped_column(String(12), default="")
     origin: Mapped[str] = mapped_column(String(12), default="board")
+    imported: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     uid: Mapped[str] = mapped_column(String(120), unique=True)
     sequence: Mapped[int] = mapped_column(default=0)
     window_sequence: Mapped[int] = mapped_column(default=0)

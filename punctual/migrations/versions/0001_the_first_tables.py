@@ -270,6 +270,7 @@ def upgrade() -> None:
         sa.Column("cancelled_at", punctual.models.base.UtcDateTime(timezone=True), nullable=True),
         sa.Column("cancelled_by", sa.String(length=12), nullable=False),
         sa.Column("origin", sa.String(length=12), nullable=False),
+        sa.Column("imported", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("uid", sa.String(length=120), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("window_sequence", sa.Integer(), nullable=False),

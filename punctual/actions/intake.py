@@ -1,0 +1,203 @@
+"""A schedule file becomes rows: all of it or nothing, without a message - and what the worker finds out about places."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from punctual import intake, outbox
+from punctual.actions import Refused, transaction
+from punctual.actions.intake_write import Counts, write
+from punctual.core.day import OVER
+from punctual.intake import days
+from punctual.models import Company, GeocodeAnswer, Import, JobType, Place, Technician, Visit, db, touch_board
+
+#: As many problems as a page or a program is shown.
+SHOWN = 200
+Progress = Callable[[int, int], None]
+
+
+def take(
+    raw: bytes,
+    *,
+    name: str,
+    at: datetime,
+    by: str,
+    zone: str | None = None,
+    dry: bool = False,
+    tell: bool = False,
+    actuals: bool = False,
+    progress: Progress | None = None,
+) -> Counts:
+    """Import a file: every row or, with Refused (422, `errors` with row, column, sentence), none.
+
+    The same file again changes nothing: of a visit that is known only what differs from the file it last came from is
+    taken, so what customers and dispatchers changed since stays. No message is sent unless `tell` confirms it for
+    customers whose window changed; `dry` counts and writes nothing. A file of recorded days makes its own company
+    where there is none yet; `actuals` takes its recorded times as history. `progress` hears (done, of).
+    """
+    checked = _checked(raw, zone, actuals, progress)
+    with transaction() as s:
+        company = _company(s, checked.recorded, zone, at)
+        counts = write(s, company, checked, at=at, by=by, progress=progress)
+        record = Import(
+            at=at,
+            name="".join(c for c in name if c.isprintable())[:200] or "schedule.csv",
+            sha256=hashlib.sha256(raw).hexdigest(),
+            by=by[:120],
+            counts=counts.as_json(),
+        )
+        s.add(record)
+        s.flush()
+        counts.import_id = record.id
+        if tell:
+            counts.told = _tell(s, record, at)
+        touch_board(s, *counts.dates)
+        if dry:
+            s.rollback()
+            counts.import_id = 0
+    return counts
+
+
+def tell(import_id: int, *, count: int, at: datetime) -> int:
+    """Tell the customers whose window an import changed; `count` is the number that was shown and confirmed.
+
+    Returns how many were told. Raises Refused when the number has changed since it was shown.
+    """
+    with transaction() as s:
+        record = s.get(Import, import_id) if 0 < import_id < 2**31 else None
+        if record is None:
+            raise Refused("There is no such import.", status=404)
+        waiting = len(_waiting(s, record, at))
+        if waiting != count:
+            raise Refused(f"{waiting} customers would be told now, not {count}. Look again.", waiting=waiting)
+        return _tell(s, record, at)
+
+
+def untold(s: Session, import_id: int, at: datetime) -> int:
+    """How many customers an import moved who have not been told by us."""
+    record = s.get(Import, import_id) if 0 < import_id < 2**31 else None
+    return len(_waiting(s, record, at)) if record else 0
+
+
+def _waiting(s: Session, record: Import, at: datetime) -> list[tuple[Visit, dict[str, Any]]]:
+    """The changes of an import that are still so and worth telling."""
+    if record.counts.get("told"):
+        return []
+    moved = record.counts.get("moved", [])
+    found = []
+    for i in range(0, len(moved), 500):
+        some = {m["visit"]: m for m in moved[i : i + 500]}
+        for visit in s.scalars(select(Visit).where(Visit.id.in_(some)).order_by(Visit.id)):
+            change = some[visit.id]
+            so = visit.state == "cancelled" if change["kind"] == "cancelled_us" else visit.state not in OVER
+            if so and visit.promise_version == change["version"] and visit.window_end > at:
+                found.append((visit, change))
+    return found
+
+
+def _tell(s: Session, record: Import, at: datetime) -> int:
+    waiting = _waiting(s, record, at)
+    for visit, change in waiting:
+        outbox.put(
+            s,
+            key=f"{visit.id}:{visit.promise_version}:{change['kind']}:1",
+            kind=change["kind"],
+            at=at,
+            reason="moved" if change["kind"] == "moved_by_us" else "cancelled",
+            cause=f"import:{record.id}",
+            facts={k: change[k] for k in ("old_start", "old_end") if k in change},
+            visit=visit,
+        )
+        touch_board(s, visit.date)
+    record.counts = {**record.counts, "told": len(waiting)}
+    return len(waiting)
+
+
+def _checked(raw: bytes, zone: str | None, actuals: bool, progress: Progress | None) -> intake.Checked:
+    """The file as values, read before any transaction begins."""
+    s = db.session()
+    company = s.get(Company, 1)
+    try:
+        if company is None and not intake.is_recorded(raw):
+            raise Refused("There is no company yet. Run `punctual init` first.")
+        if company is None and not zone:
+            raise Refused("Say the zone of these times, for example --zone America/New_York.", status=422, field="zone")
+        known = intake.Known(
+            zone=company.zone if company else str(zone),
+            country=company.country if company else "",
+            technicians={r.ref: r.name for r in s.execute(select(Technician.ref, Technician.name))},
+            jobs={r.name: r.planned_min for r in s.execute(select(JobType.name, JobType.planned_min))},
+        )
+        half = (lambda done, of: progress(done, 2 * of)) if progress else None
+        return intake.read(raw, known=known, zone=zone, actuals=actuals, progress=half)
+    except intake.Unreadable as error:
+        raise Refused(
+            str(error),
+            status=422,
+            errors=[{"row": p.row, "column": p.column, "sentence": p.sentence} for p in error.problems[:SHOWN]],
+            problems=len(error.problems),
+        ) from None
+
+
+def _company(s: Session, recorded: bool, zone: str | None, at: datetime) -> Company:
+    """The company, its row locked so that imports queue up; recorded days make their own where there is none."""
+    found = s.scalar(select(Company).where(Company.id == 1).with_for_update())
+    if found is None and recorded:
+        found = Company(
+            id=1,
+            name="Recorded days",
+            text_name="Recorded days",
+            zone=str(zone),
+            country="US",
+            mail_from="visits@example.com",
+            rules=dict(days.RULES),
+            created_at=at,
+        )
+        s.add(found)
+        s.flush()
+    if found is None:
+        raise Refused("There is no company yet. Run `punctual init` first.")
+    return found
+
+
+def pending_places(s: Session, limit: int = 20) -> list[tuple[int, str]]:
+    """Places whose address is to be looked up, oldest first: (id, address)."""
+    found = select(Place.id, Place.address).where(Place.state == "pending").order_by(Place.id).limit(limit)
+    return [(row[0], row[1]) for row in s.execute(found)]
+
+
+def geocoding(s: Session) -> dict[str, int]:
+    """How far the looking up of addresses is: places known, pending, not_found."""
+    rows = s.execute(select(Place.state, func.count().label("places")).group_by(Place.state))
+    return {r.state: r.places for r in rows}
+
+
+def answered(s: Session, address: str) -> tuple[float, float] | bool:
+    """What the geocoder said of an address before: degrees, False for not found, True for never asked."""
+    row = s.get(GeocodeAnswer, address)
+    if row is None:
+        return True
+    return (row.lat, row.lon) if row.lat is not None and row.lon is not None else False
+
+
+def place_found(place_id: int, found: tuple[float, float] | None, *, at: datetime) -> None:
+    """Keep where an address is, for every pending place with it; None: not found, shown to the dispatcher."""
+    with transaction() as s:
+        place = s.get(Place, place_id)
+        if place is None:
+            return
+        lat, lon = found if found else (None, None)
+        s.merge(GeocodeAnswer(query=place.address, lat=lat, lon=lon, at=at))
+        same = select(Place.id).where(Place.address == place.address, Place.state == "pending")
+        ids: Sequence[int] = s.scalars(same).all()
+        s.execute(
+            update(Place).where(Place.id.in_(ids)).values(lat=lat, lon=lon, state="known" if found else "not_found")
+        )
+        dates = s.scalars(select(Visit.date).where(Visit.place_id.in_(ids), Visit.state.not_in(OVER)).distinct()).all()
+        touch_board(s, *dates)
