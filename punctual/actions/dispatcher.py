@@ -247,6 +247,10 @@ def tell_now(visit_id: int, *, at: datetime, by: By) -> None:
         forecast = queries.forecasts(s, [shift.id]).get(visit_id) if shift else None
         if shift is None or forecast is None:
             raise Refused("There is no forecast for this visit yet, so there is no time to tell.")
+        if shift.off:
+            raise Refused(
+                "The technician is off that day, so there is no honest time to tell. Give the visit away first."
+            )
         if _held(s, visit_id):
             raise Refused("Messages about this visit are held back. Release them first.")
         now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)

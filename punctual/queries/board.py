@@ -272,7 +272,7 @@ def _stop(
     if over and row.arrived_at is None:
         begins = min(row.planned_start, ends)
     late = int((at - begins - planned).total_seconds() // 60) if row.state == "arrived" else 0
-    alone = off and not over
+    alone = off and not over and row.state != "arrived"
     return Stop(
         id=row.id,
         customer=row.customer,

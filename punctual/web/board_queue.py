@@ -46,7 +46,7 @@ def items(tasks: Iterable[Task], at: datetime, zone: str, proposed: Mapping[int,
 
 def wants_somebody(t: Task) -> bool:
     """A visit that another technician might save."""
-    return t.look == "late" and t.stop is not None
+    return t.look == "late" and t.stop is not None and not t.stop.over and t.stop.state != "arrived"
 
 
 def _item(t: Task, at: datetime, zone: str, best: Effect | None) -> Item:
@@ -96,6 +96,8 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
     for ask in t.asks:
         words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         yield f"{words} Since {clock(ask.at, zone)}."
+    if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:
+        yield f"{ANSWERS['call']}, {clock(t.answer[1], zone)}."
     for trouble in t.troubles:
         state = state_words(trouble.state, trouble.reason)
         yield f"{KINDS.get(trouble.kind, trouble.kind)} by {trouble.channel} at {clock(trouble.at, zone)}: {state}."
@@ -106,7 +108,7 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
 def _visit(t: Task, zone: str) -> Iterable[str]:
     assert t.stop is not None
     stop, parts = t.stop, []
-    if stop.likely:
+    if stop.likely and not (t.line and t.line.off):
         parts.append(f"Expected {clock(stop.likely, zone)}, promised {span(stop.window, zone)}.")
     else:
         parts.append(f"Promised {span(stop.window, zone)}.")

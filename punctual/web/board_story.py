@@ -99,7 +99,7 @@ def _slots(s: Session, visit: Visit, at: datetime, today: date, zone: str) -> li
 
 def standing_of(d: Dossier, rules: Rules, at: datetime) -> Standing:
     """How the visit stands, as the board's bar shows it."""
-    if _off(d) and d.visit.state not in OVER:
+    if _off(d) and d.visit.state not in (*OVER, "arrived"):
         return Standing("late", "Nobody comes yet")
     return stands(
         state=d.visit.state,
@@ -123,7 +123,7 @@ def _times(d: Dossier, zone: str) -> Iterable[tuple[str, str]]:
         yield "Told", words.span(Window(v.told_start, v.told_end), zone)
     if v.arrived_at:
         yield "Arrived", words.clock(v.arrived_at, zone)
-    elif d.forecast and v.state not in OVER:
+    elif d.forecast and v.state not in OVER and not _off(d):
         yield "Expected now", words.clock(d.forecast.arrive[1], zone)
     if v.finished_at:
         yield "Finished", words.clock(v.finished_at, zone)
@@ -253,7 +253,7 @@ def preview(
 
 def told_now(d: Dossier, at: datetime) -> Window | None:
     """The range the customer would be told at this moment; None without a forecast."""
-    if d.forecast is None:
+    if d.forecast is None or _off(d):
         return None
     first, last = d.forecast.arrive[0], d.forecast.arrive[2]
     return outward(Window(first, max(first, last)), at, d.visit.zone)

@@ -30,11 +30,14 @@ def why(d: Dossier, zone: str) -> Why:
     v, f = d.visit, d.forecast
     if v.state in OVER:
         return Why("", (), "This visit is over.", "")
+    if v.technician is None or (d.shift is not None and d.shift.off and v.state != "arrived"):
+        who = f"{v.technician.first_name} is off that day. " if v.technician else ""
+        return Why("", (), f"{who}Nobody comes until the visit is given to somebody.", "")
     if f is None:
         return Why(
             "", (), "There is no forecast for this day yet. It is made on the day, from what technicians report.", ""
         )
-    name = v.technician.first_name if v.technician else "The technician"
+    name = v.technician.first_name
     if v.state == "arrived" and v.arrived_at:
         done = Window(f.finish[0], f.finish[2])
         text = f"{name} is there since {clock(v.arrived_at, zone)}. Jobs like this, this far, end between {span(done, zone).replace(' – ', ' and ')} in 8 of 10 cases."

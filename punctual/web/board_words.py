@@ -108,7 +108,8 @@ def line_words(line: Line, at: datetime, zone: str) -> str:
     if not line.technician_id:
         return f"{len(open_)} to be given"
     if line.off:
-        return f"Off today, {len(open_)} to be given" if open_ else "Off today"
+        left = [s for s in open_ if s.state != "arrived"]
+        return f"Off today, {len(left)} to be given" if left else "Off today"
     if line.silent_since:
         return f"Silent since {clock(line.silent_since, zone)}"
     if not line.shift:
@@ -229,7 +230,7 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
         "cap": "The automatic messages for this visit are used up.",
     }
     first = sentences.get(reason, "")
-    if reason == "late" and facts.get("since"):
+    if reason == "late" and facts.get("since") and facts.get("since_chance") != facts.get("chance"):
         first = f"Chance of being over {thr} min late was {_number(facts, 'since_chance')} % at {_time(facts, 'since', zone)} and {pct} % now; the limit is {limit} %."
     return " ".join(x for x in (first, cause_words(cause)) if x)
 

@@ -183,6 +183,12 @@ def test_telling_without_a_forecast_is_refused(app: Flask) -> None:
         dispatcher.tell_now(day.visit("Lewis"), at=wall("09:10"), by=BY)
 
 
+def test_no_time_is_told_of_a_technician_who_is_off(day: Desk) -> None:
+    people.off(technician(day, "Ana"), DATE, "sick", at=NOW, by=BY)
+    with pytest.raises(Refused, match="no honest time"):
+        dispatcher.tell_now(day.visit("Lewis"), at=NOW, by=BY)
+
+
 def test_a_call_that_was_made_ends_the_task_and_keeps_the_promise(day: Desk) -> None:
     with transaction() as s:
         s.add(

@@ -153,6 +153,16 @@ def test_an_address_nobody_found_is_a_task(board: Desk) -> None:
     assert "was not found" in board.text(f"/board/queue{DAY}")
 
 
+def test_a_visit_under_way_of_somebody_who_goes_home_sick_needs_nobody_else(board: Desk) -> None:
+    tom, priya = board.built.technicians["Tom"].id, board.visit("Priya")
+    with transaction() as s:
+        s.add(Promise(visit_id=priya, kind="call", due_at=wall("10:15"), made_by="customer", made_at=wall("09:31")))
+    board.post(f"/board/technicians/{tom}/off", day=str(DATE), why="sick")
+    page = board.text("/board/")
+    assert "Off today, 3 to be given" not in page and "Off today, 2 to be given" in page
+    assert "Priya Whitfield Nobody comes yet" not in page and "Grace Whitfield Nobody comes yet" in page
+
+
 def test_visits_of_nobody_are_a_line_and_tasks(board: Desk) -> None:
     with transaction() as s:
         s.get_one(Visit, board.visit("Lewis")).technician_id = None
