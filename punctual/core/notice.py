@@ -24,6 +24,8 @@ FRESH_TAP = timedelta(minutes=10)
 CUSTOMERS = ("customer", "answer")
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
+#: The company's own threshold is learned from looks this long before a visit (accuracy.LOOKS); before that this one counts.
+NEAR, FAR_CHANCE = timedelta(minutes=100), 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,13 @@ class _Case:
     miss: float
 
     @property
+    def limit(self) -> float:
+        """The chance at which a delay is told: calibrated for the last NEAR before the window; farther ahead much may
+        still change, so nobody is told before it is all but certain."""
+        near = self.window.start - self.at <= NEAR
+        return self.rules.tell_chance if near else max(self.rules.tell_chance, FAR_CHANCE)
+
+    @property
     def told_now(self) -> Window:
         return outward(self.arrive, self.at, self.known.zones[0])
 
@@ -121,7 +130,7 @@ class _Case:
         """What every explanation may need: chances in per cent, minutes, instants as text."""
         return {
             "chance": _percent(self.chance),
-            "limit": _percent(self.rules.tell_chance),
+            "limit": _percent(self.limit),
             "threshold": self.rules.threshold_min,
             "late_min": round(self.mean - minutes(self.window.end), 1),
             "from": self.arrive.start.isoformat(),
@@ -239,7 +248,7 @@ def _late(c: _Case) -> list[Decision]:
     last = c.last()
     if last is not None:
         return _update(c, last)
-    limit = c.rules.tell_chance if c.known.reachable else min(c.rules.tell_chance, CALL_CHANCE)
+    limit = c.limit if c.known.reachable else min(c.limit, CALL_CHANCE)
     if c.chance < limit:
         over = c.mean - minutes(c.window.end)
         if over > c.rules.threshold_min or c.chance >= 0.2:
@@ -272,7 +281,7 @@ def _update(c: _Case, last: Said) -> list[Decision]:
         "earlier_min": round(earlier),
         "needed_min": round(need),
     }
-    if c.chance < c.rules.tell_chance:
+    if c.chance < c.limit:
         found = [c.silent("already_told", back_on_time=True, **facts)]
         return [*found, c.task("earlier_than_told", **facts)] if c.arrive.end < old.start else found
     if later < need and earlier < c.rules.update_min:
@@ -358,13 +367,13 @@ def _untold(c: _Case, quiet: Quiet, expected: float) -> list[Decision]:
 
 def _at_risk(c: _Case) -> bool:
     missed = c.deadline is not None and not np.isnan(c.miss) and 1.0 - c.miss < c.rules.deadline_chance
-    return c.chance >= c.rules.tell_chance or missed
+    return c.chance >= c.limit or missed
 
 
 def _mark(c: _Case) -> Mark:
     """Since when the chance is over the limit, and when it crossed it lately."""
     old = c.known.mark
-    over = c.chance >= c.rules.tell_chance
+    over = c.chance >= c.limit
     if over == (old.since is not None):
         return old
     crossings = (*(x for x in old.crossings if c.at - x <= 2 * FLAP_SPAN), c.at)
