@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""Set Punctual up in this checkout with nothing but Python: alone it only sets up; demo, test and soak go on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+STAMP = VENV / "punctual.stamp"
+OLDEST = (3, 11)
+NODE = HERE / ".test" / "node"
+AXE = "axe-core@4.14.1"
+
+USAGE = """usage: python3 bootstrap.py            set up only
+       python3 bootstrap.py demo       set up, start, open the printed links   [--port --host --speed --fresh]
+       python3 bootstrap.py test       everything: style, types, tests         [arguments for pytest]
+       python3 bootstrap.py soak       the slow, bounded runs"""
+
+
+def say(words: str) -> None:
+    print(words, flush=True)
+
+
+def run(*command: str | Path, quiet: bool = False, env: dict[str, str] | None = None) -> bool:
+    """Run a command here; True when it succeeded. quiet: its output is shown only when it fails."""
+    if not quiet:
+        return subprocess.run([str(c) for c in command], cwd=HERE, env=env, check=False).returncode == 0
+    done = subprocess.run([str(c) for c in command], cwd=HERE, env=env, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.stderr.write(done.stdout + done.stderr)
+    return done.returncode == 0
+
+
+def works(*command: str | Path) -> bool:
+    """Whether a command succeeds, silently."""
+    try:
+        return subprocess.run([str(c) for c in command], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def apt(packages: Sequence[str]) -> bool:
+    """Install Debian packages where we may; else say the one command to type."""
+    command = "apt-get update && apt-get install -y --no-install-recommends " + " ".join(packages)
+    if os.name != "posix" or shutil.which("apt-get") is None or os.geteuid() != 0:
+        say(f"Missing: {', '.join(packages)}. Type: sudo sh -c '{command}'")
+        return False
+    say(f"Installing {', '.join(packages)} ...")
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    return run("apt-get", "update", "-qq", quiet=True, env=env) and run(
+        "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, quiet=True, env=env
+    )
+
+
+def newer_python() -> str | None:
+    """Another python3 on the PATH that is new enough."""
+    for minor in range(20, OLDEST[1] - 1, -1):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            return found
+    return None
+
+
+def make_venv() -> bool:
+    """ensurepip, else uv, else virtualenv, else a venv without pip that the system's pip fills."""
+    if (BIN / "python").exists() and works(BIN / "python", "-c", "import sys"):
+        return True
+    shutil.rmtree(VENV, ignore_errors=True)
+    say("Making .venv ...")
+    if works(sys.executable, "-m", "venv", VENV):
+        return True
+    shutil.rmtree(VENV, ignore_errors=True)
+    for other in (
+        ["uv", "venv", "--seed", "--python", sys.executable, VENV],
+        [sys.executable, "-m", "virtualenv", VENV],
+    ):
+        if works(*other):
+            return True
+        shutil.rmtree(VENV, ignore_errors=True)
+    if works(sys.executable, "-m", "pip", "--version") and works(sys.executable, "-m", "venv", "--without-pip", VENV):
+        return True
+    shutil.rmtree(VENV, ignore_errors=True)
+    if apt(["python3-venv", "python3-pip"]) and works(sys.executable, "-m", "venv", VENV):
+        return True
+    say("Python cannot make a virtual environment here. Type: sudo apt-get install python3-venv")
+    return False
+
+
+def pip(*arguments: str) -> bool:
+    """pip of the venv, or the system's pip pointed at it."""
+    if works(BIN / "python", "-m", "pip", "--version"):
+        return run(BIN / "python", "-m", "pip", "--disable-pip-version-check", "-q", *arguments, quiet=True)
+    return run(sys.executable, "-m", "pip", "--python", str(BIN / "python"), "-q", *arguments, quiet=True)
+
+
+def set_up(extra: str = "") -> bool:
+    """The venv with the pinned packages and the `punctual` command; quick when nothing has changed."""
+    wanted = hashlib.sha256()
+    for name in ("constraints.txt", "setup.cfg", "pyproject.toml"):
+        wanted.update((HERE / name).read_bytes())
+    state = f"{wanted.hexdigest()} {HERE}"
+    have = STAMP.read_text() if STAMP.exists() else ""
+    if have.startswith(state) and (not extra or have.endswith(extra)) and (BIN / "punctual").exists():
+        return True
+    if not make_venv():
+        return False
+    say("Installing the pinned packages, a minute the first time ...")
+    what = f".[{extra}]" if extra else "."
+    if not pip("install", "-c", "constraints.txt", "-e", what):
+        say("The packages could not be installed; the lines above say why. Check the network and try again.")
+        return False
+    STAMP.write_text(f"{state} {extra}")
+    return True
+
+
+def test_needs() -> bool:
+    """Chromium, PostgreSQL, Node with npm and axe-core; got by apt where that is allowed."""
+    missing = []
+    if shutil.which("chromium") is None:
+        missing += ["chromium", "fonts-liberation"]
+    if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        missing.append("postgresql")
+    if shutil.which("npm") is None:
+        missing += ["nodejs", "npm"]
+    if shutil.which("git") is None:
+        missing.append("git")
+    if missing and not apt(missing):
+        return False
+    if not (NODE / "node_modules" / "axe-core" / "axe.min.js").exists():
+        NODE.mkdir(parents=True, exist_ok=True)
+        if not run("npm", "install", "--silent", "--no-save", "--prefix", str(NODE), AXE, quiet=True):
+            say(f"npm could not install {AXE}; the lines above say why.")
+            return False
+    return True
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Style, types, tests; one summary at the end; 0 only when all of it passed."""
+    if not set_up("test") or not test_needs():
+        return 1
+    python = str(BIN / "python")
+    env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "COVERAGE_CORE": "sysmon"}
+    env.pop("DATABASE_URL", None)
+    results = {
+        "lint (ruff check)": run(python, "-m", "ruff", "check", ".", env=env),
+        "format (ruff format --check)": run(python, "-m", "ruff", "format", "--check", "--quiet", ".", env=env),
+        "types (mypy --strict)": run(python, "-m", "mypy", env=env),
+    }
+    chosen = list(arguments) or ["-n", "2", "--dist", "loadfile", "--cov=punctual", "--cov-report=term:skip-covered"]
+    results["tests (pytest)"] = run(python, "-m", "pytest", *chosen, env=env)
+    say("")
+    for name, passed in results.items():
+        say(f"{'passed' if passed else 'FAILED'}  {name}")
+    good = sum(results.values())
+    say(f"{good} passed, {len(results) - good} failed")
+    return 0 if good == len(results) else 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    if sys.version_info < OLDEST:
+        other = newer_python()
+        if other:
+            return subprocess.call([other, str(Path(__file__).resolve()), *arguments])
+        say(f"Punctual needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {sys.version.split()[0]}.")
+        return 1
+    command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+    if command in ("-h", "--help"):
+        say(USAGE)
+        return 0
+    if command not in ("", "demo", "test", "soak"):
+        say(USAGE)
+        return 2
+    if command == "test":
+        return test(rest)
+    if command == "soak":
+        return test(["-m", "soak", "-o", "addopts=-q", *rest])
+    if not set_up():
+        return 1
+    if command == "demo":
+        os.chdir(HERE)
+        os.execv(BIN / "punctual", [str(BIN / "punctual"), "demo", *rest])
+    say("Punctual is set up. Now type one of:")
+    say("  python3 bootstrap.py demo        a running example day with links to open")
+    say("  .venv/bin/punctual init          your own company")
+    say("  python3 bootstrap.py test        everything that is tested")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""Making a company, and the people who may sign in to its board."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import func, select
+
+from punctual.actions import Refused, access, transaction
+from punctual.core import policy
+from punctual.messages import company_in_text
+from punctual.models import Company, User
+
+
+def address(value: str, field: str = "email") -> str:
+    """A checked e-mail address, or Refused in a sentence."""
+    try:
+        return str(validate_email(value.strip(), check_deliverability=False).normalized)
+    except EmailNotValidError as error:
+        raise Refused(f'"{value}" is not an e-mail address: {error}', status=422, field=field) from error
+
+
+def found(
+    *,
+    name: str,
+    zone: str,
+    mail_from: str,
+    at: datetime,
+    phone: str = "",
+    hours: str = "",
+    country: str = "GB",
+    demo: bool = False,
+    rules: dict[str, Any] | None = None,
+) -> None:
+    """The one company of this instance; Refused where there is one already or a value makes no sense."""
+    if not name.strip():
+        raise Refused("A company needs a name.", status=422, field="name")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Refused(f'"{zone}" is not a known zone. Write for example Europe/London.', status=422) from error
+    policy.rules(rules or {})
+    with transaction() as s:
+        if s.get(Company, 1) is not None:
+            raise Refused("There is a company in this database already. Use another instance folder for a second one.")
+        s.add(
+            Company(
+                id=1,
+                name=name.strip(),
+                text_name=company_in_text(name.strip()),
+                zone=zone,
+                language="en",
+                country=country,
+                phone=phone,
+                hours=hours,
+                mail_from=address(mail_from, "mail"),
+                rules=rules or {},
+                demo=demo,
+                created_at=at,
+            )
+        )
+
+
+def add_user(email: str, name: str, *, password: str = "", at: datetime) -> int:
+    """A dispatcher; without a password they sign in by link. Returns the id; the same e-mail again changes the password."""
+    kept = access.password_hash(password) if password else ""
+    mail = address(email)
+    with transaction() as s:
+        user = s.scalar(select(User).where(func.lower(User.email) == mail.lower()))
+        if user is None:
+            user = User(email=mail, name=name.strip() or mail, created_at=at)
+            s.add(user)
+        if kept:
+            user.password_hash = kept
+        s.flush()
+        return user.id
+
+
+def change_rules(changed: dict[str, Any]) -> None:
+    """Change some of the company's rules; ValueError in a sentence for one that makes no sense."""
+    with transaction() as s:
+        company = s.get_one(Company, 1)
+        merged = {**company.rules, **changed}
+        policy.rules(merged)
+        company.rules = merged

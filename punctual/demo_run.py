@@ -1,0 +1,132 @@
+"""Starts and stops the demo: its clock, its processes, one day after the other, the links to open."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from flask import Flask
+from flask_migrate import upgrade
+
+from punctual import clock, config, demo_day
+from punctual.actions import Refused
+from punctual.app import create_app
+from punctual.core.day import local
+from punctual.demo import BEGIN, OVER_AT, Links, make_links, next_day, prepare
+from punctual.models import Company, db
+from punctual.processes import gunicorn, together
+
+
+def _address(host: str) -> str:
+    """What a phone in the same network can reach, when the server listens on all of them."""
+    if host not in ("0.0.0.0", "::"):
+        return host
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
+    """Run the demo until Ctrl-C, day after day; a later start goes on where this one stopped. Returns the exit code."""
+    os.environ |= {
+        "PUNCTUAL_DEMO": "yes", "PUNCTUAL_PORT": str(port), "PUNCTUAL_HOST": host,
+        "PUNCTUAL_ORIGIN": f"http://{_address(host)}:{port}", "PUNCTUAL_LOG": os.environ.get("PUNCTUAL_LOG", "warning"),
+    }  # fmt: skip
+    settings = config.load()
+    state = settings.instance / "demo.json"
+    if fresh:
+        _forget(settings, state)
+    started = json.loads(state.read_text())["clock"] if state.exists() else ""
+    while True:
+        app, begin = _ready(settings, started, speed)
+        shown = make_links(app, begin)
+        _announce(settings, shown, begin, speed)
+        code = _serve(settings)
+        now = clock.now()
+        if code == 0 and local(now, demo_day.ZONE).strftime("%H:%M") >= OVER_AT:
+            started = next_day(app, local(now, demo_day.ZONE).date()).isoformat()
+            print("The day is over; the next one begins.", flush=True)
+            continue
+        state.write_text(json.dumps({"clock": now.isoformat()}))
+        print("\nStopped. Start again to go on where this day stopped, or with --fresh to begin anew.", flush=True)
+        return 0 if code == 130 else code
+
+
+def _forget(settings: config.Settings, state: Path) -> None:
+    """Remove a demo's database and mails - never a real company's."""
+    _refuse_real(settings)
+    for old in (*settings.instance.glob("punctual.db*"), *settings.outbox_folder.glob("*.eml"), state):
+        old.unlink(missing_ok=True)
+
+
+def _refuse_real(settings: config.Settings) -> None:
+    if not (settings.instance / "punctual.db").exists() and not settings.database_url:
+        return
+    app = create_app(settings)
+    with app.app_context():
+        upgrade()
+        company = db.session.get(Company, 1)
+        real = company is not None and not company.demo
+        db.session.remove()
+        db.engine.dispose()
+    if real:
+        raise Refused("This instance holds a real company. Set PUNCTUAL_INSTANCE to another folder for the demo.")
+
+
+def _ready(settings: config.Settings, started: str, speed: float) -> tuple[Flask, datetime]:
+    """The application with the demo's clock, its database and its day."""
+    _refuse_real(settings)
+    clock.configure("")
+    on = demo_day.workday(local(clock.now(), demo_day.ZONE).date())
+    app = create_app(settings)
+    with app.app_context():
+        upgrade()
+        empty = db.session.get(Company, 1) is None
+    if empty:
+        print("Making the example company ...", flush=True)
+        prepare(app, on)
+        started = demo_day.wall(on, BEGIN).isoformat()
+    begin = datetime.fromisoformat(started) if started else demo_day.wall(on, BEGIN)
+    spec = f"{begin.isoformat()} x{speed:g}"
+    os.environ["PUNCTUAL_CLOCK"] = spec
+    anchor = settings.instance / "clock.anchor"
+    anchor.unlink(missing_ok=True)
+    clock.configure(spec, anchor)
+    return app, begin
+
+
+def _announce(settings: config.Settings, shown: Links, begin: datetime, speed: float) -> None:
+    print(
+        f"\nPunctual demo. It is {local(begin, demo_day.ZONE):%A %-d %B, %H:%M} there; {speed:g} minutes pass in one.\n"
+        f"\n  Start here         {settings.origin}/"
+        f"\n  Technician's phone {shown.technician}"
+        f"\n  Customer's page    {shown.customer}"
+        f"\n  Dispatcher's board {shown.board}"
+        f"\n\n  Mails are written to {settings.outbox_folder.resolve()}\n\nCtrl-C ends it.",
+        flush=True,
+    )
+
+
+def _serve(settings: config.Settings) -> int:
+    """Web and worker until Ctrl-C or the end of the day; names the first warning when it is written."""
+    seen = set(settings.outbox_folder.glob("*.eml"))
+    found: list[Path] = []
+
+    def over() -> bool:
+        if not found:
+            new = [
+                f
+                for f in settings.outbox_folder.glob("*.eml")
+                if f not in seen and ("-late_" in f.name or "-deadline_" in f.name)
+            ]
+            if new:
+                found.append(min(new))
+                print(f"\nA customer was warned: {found[0].resolve()}", flush=True)
+        return local(clock.now(), demo_day.ZONE).strftime("%H:%M") >= OVER_AT
+
+    return together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]], dict(os.environ), over)

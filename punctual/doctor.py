@@ -1,0 +1,96 @@
+"""Checks an instance from top to bottom and says how to mend what is wrong."""
+
+from __future__ import annotations
+
+import email.policy
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from sqlalchemy import text
+
+from punctual import clock, config
+from punctual.app import create_app
+from punctual.config import Settings
+from punctual.models import Company, Heartbeat, User, db
+from punctual.transports import TRANSPORTS, Envelope, TransportError
+
+#: A customer's link longer than this makes texts longer than two segments (words.md 0.1).
+LINK_MAX = 56
+#: SQLite before this one can corrupt its write-ahead log when it is reset.
+SQLITE_GOOD = (3, 51, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `mend` says what to do when it is not ok."""
+
+    ok: bool
+    what: str
+    mend: str = ""
+
+
+def examine(test_mail: str = "") -> list[Finding]:
+    """Everything in order; a fault in one check does not stop the others."""
+    try:
+        settings = config.load()
+    except config.SettingError as error:
+        return [Finding(False, "settings", str(error))]
+    found = [Finding(True, f"settings read, instance folder {settings.instance}")]
+    found += _folder(settings)
+    length = len(settings.origin) + len("/c/") + 22
+    found.append(Finding(length <= LINK_MAX, f"customer links have {length} characters", "choose a shorter origin"))
+    app = create_app(settings)
+    with app.app_context():
+        found += _database()
+        if test_mail:
+            found.append(_mail(settings, test_mail))
+    return found
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    writable = os.access(settings.instance, os.W_OK)
+    yield Finding(writable, "the instance folder can be written", f"give this user the folder {settings.instance}")
+    if writable:
+        with tempfile.NamedTemporaryFile(dir=settings.instance):
+            yield Finding(
+                len(settings.key("link")) == 32, "the link key is there", "restore instance/link.key from a backup"
+            )
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        version = db.session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except Exception as error:
+        yield Finding(False, "the database answers", f"run `punctual upgrade` ({type(error).__name__})")
+        return
+    yield Finding(True, f"the database answers, version {version}")
+    if db.engine.dialect.name == "sqlite":
+        have = db.session.execute(text("SELECT sqlite_version()")).scalar_one()
+        good = tuple(int(x) for x in have.split(".")) >= SQLITE_GOOD
+        yield Finding(good, f"SQLite {have}", "install pysqlite3 (pip install pysqlite3): older ones can lose data")
+    company = db.session.get(Company, 1)
+    yield Finding(company is not None, "a company is made", "run `punctual init`")
+    users = db.session.query(User).filter_by(active=True).count()
+    yield Finding(users > 0, f"{users} can sign in to the board", "run `punctual user you@example.com`")
+    beat = db.session.get(Heartbeat, "worker")
+    fresh = beat is not None and clock.real_seconds(clock.now() - beat.at) < 120
+    yield Finding(fresh, "the worker is alive", "run `punctual run` or `punctual worker`")
+
+
+def _mail(settings: Settings, to: str) -> Finding:
+    company = db.session.get(Company, 1)
+    sender = company.mail_from if company else to
+    mail = EmailMessage(policy=email.policy.SMTP)
+    mail["From"], mail["To"], mail["Subject"] = sender, to, "Punctual can write to you"
+    mail.set_content("This is the test mail of `punctual doctor`. If you read it, messages go out.\n")
+    transport = TRANSPORTS[settings.mail](settings)
+    try:
+        transport.send(Envelope(to, sender, mail.as_bytes(), "doctor", "doctor", clock.now()))
+    except TransportError as error:
+        return Finding(False, f"a test mail to {to} by {settings.mail}", error.sentence)
+    finally:
+        transport.close()
+    return Finding(True, f"a test mail to {to} left by {settings.mail}")
