@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from sqlalchemy import func, select
@@ -22,15 +22,16 @@ from punctual.queries import day as queries
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """The dispatcher who acts; their act is a cause of its own."""
+    """The dispatcher (or a program's token) who acts; their act is a cause of its own."""
 
     id: int
     name: str
+    kind: Literal["user", "token"] = "user"
 
     @property
     def source(self) -> str:
         """user:7 - how schedule and promises name who did it."""
-        return f"user:{self.id}"
+        return f"{self.kind}:{self.id}"
 
     def cause(self, verb: str) -> str:
         """user:7:give:3f2a... - one cause for each act, however often the verb is used."""

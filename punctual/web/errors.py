@@ -74,7 +74,9 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> BaseResponse:
-        more = {"field": error.field} if error.field else {}
+        more: dict[str, object] = {"field": error.field} if error.field else {}
+        if "errors" in error.facts:  # of a file: row, column, sentence
+            more["errors"] = error.facts["errors"]
         return answer(error.status, error.sentence, **more)
 
     @app.errorhandler(CSRFError)

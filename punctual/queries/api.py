@@ -1,0 +1,57 @@
+"""Rows as programs read them through the API: visits of a date, one visit, its messages, why it was told or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, joinedload
+
+from punctual.core.forecast import VisitForecast
+from punctual.models import Attempt, Message, Notice, Visit
+from punctual.queries import day
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A visit's newest forecast and the newest decision about telling its customer, silence included."""
+
+    visit: Visit
+    forecast: VisitForecast | None
+    decision: Notice | None
+
+
+def _visits() -> Select[Visit]:
+    wanted = (Visit.customer, Visit.technician, Visit.job_type, Visit.place)
+    return select(Visit).options(*(joinedload(x) for x in wanted))
+
+
+def visits(s: Session, on: date, ref: str | None = None) -> list[Visit]:
+    """The visits of a date, by planned start; `ref` narrows them to one."""
+    found = _visits().where(Visit.date == on).order_by(Visit.planned_start, Visit.id)
+    return list(s.scalars(found if ref is None else found.where(Visit.ref == ref)))
+
+
+def visit(s: Session, visit_id: int) -> Visit | None:
+    """One visit with whom it is for and where."""
+    return s.scalar(_visits().where(Visit.id == visit_id))
+
+
+def foreseen(s: Session, visit_id: int) -> Foreseen | None:
+    """Forecast and decision of a visit; None for an unknown one."""
+    found = visit(s, visit_id)
+    if found is None:
+        return None
+    shift = day.shift_of(s, found.technician_id, found.date) if found.technician_id else None
+    decided = select(Notice).where(Notice.visit_id == visit_id).order_by(Notice.at.desc(), Notice.id.desc()).limit(1)
+    made = day.forecasts(s, [shift.id]).get(visit_id) if shift else None
+    return Foreseen(found, made, s.scalar(decided))
+
+
+def messages(s: Session, visit_id: int) -> list[tuple[Message, Attempt | None]]:
+    """Every message of a visit with its newest attempt, oldest first."""
+    rows = list(s.scalars(select(Message).where(Message.visit_id == visit_id).order_by(Message.id)))
+    tries = select(Attempt).where(Attempt.message_id.in_([m.id for m in rows])).order_by(Attempt.number)
+    newest = {a.message_id: a for a in s.scalars(tries)} if rows else {}
+    return [(m, newest.get(m.id)) for m in rows]
