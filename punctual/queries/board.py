@@ -9,18 +9,33 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Date, bindparam, func, literal, select
+from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from punctual.core import policy
 from punctual.core.day import OVER, Window
 from punctual.core.forecast import VisitForecast
 from punctual.core.policy import Rules
-from punctual.models import BoardVersion, Company, Customer, Forecast, Heartbeat, JobType, Place, Shift, Technician
+from punctual.models import (
+    BoardVersion,
+    Company,
+    Customer,
+    Forecast,
+    Heartbeat,
+    JobType,
+    Place,
+    Shift,
+    Signin,
+    Technician,
+    User,
+    UtcDateTime,
+)
 from punctual.models import Visit as VisitRow
 from punctual.queries.standing import LOOKS, Look, stands, worst
 
 visit_, customer_, place_, job_ = VisitRow.__table__, Customer.__table__, Place.__table__, JobType.__table__
 shift_, technician_, forecast_ = Shift.__table__, Technician.__table__, Forecast.__table__
+signin_, user_ = Signin.__table__, User.__table__
 version_, heartbeat_, company_ = BoardVersion.__table__, Heartbeat.__table__, Company.__table__
 
 
@@ -109,6 +124,21 @@ _STAMP = select(
     select(func.max(heartbeat_.c.at)).where(heartbeat_.c.name.like("worker%")).scalar_subquery(),
     select(company_.c.zone).limit(1).scalar_subquery(),
 )
+
+
+_STAMP_FOR = _STAMP.select_from(signin_.join(user_, user_.c.id == signin_.c.user_id)).where(
+    signin_.c.token_hash == bindparam("token"),
+    signin_.c.revoked_at.is_(None),
+    signin_.c.expires_at > bindparam("at", type_=UtcDateTime),
+    user_.c.active.is_(True),
+)
+
+
+def stamp_for(engine: Engine, on: date, session: str, at: datetime) -> Stamp | None:
+    """The same for who holds that dispatcher's session (its hash), without a database session; None for nobody."""
+    with engine.connect() as c:
+        row = c.execute(_STAMP_FOR, {"day": on, "token": session, "at": at}).first()
+    return None if row is None else Stamp(int(row[0]), row[1], row[2] or "UTC")
 
 
 def zone(s: Session) -> str:

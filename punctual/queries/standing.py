@@ -56,7 +56,7 @@ def stands(
     limit = window.end + timedelta(minutes=rules.threshold_min)
     likely = forecast.arrive[1] if forecast else window.start
     chance = forecast.p_late if forecast else 0.0
-    if at > limit or likely > limit or chance >= rules.tell_chance:
+    if at > limit or likely > limit or chance >= max(rules.tell_chance, 0.5):
         return Standing("late", "Late, told" if told else "Late, NOT told", told)
     misses = forecast.p_deadline if forecast and forecast.p_deadline is not None else 0.0
     if misses > 1.0 - rules.deadline_chance:

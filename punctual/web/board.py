@@ -6,14 +6,14 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, g, get_template_attribute, render_template, request
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
-from punctual import clock
+from punctual import clock, links
 from punctual.actions.effect import Effect, candidates
 from punctual.core.day import local
 from punctual.models import db
@@ -22,7 +22,7 @@ from punctual.queries import figures as head
 from punctual.queries import tasks
 from punctual.queries.board import Board, Line, Stamp
 from punctual.web import board_people, board_visit, board_words
-from punctual.web.access import allow, settings
+from punctual.web.access import allow, cookie, quick, settings
 from punctual.web.board_grid import Axis, axis
 from punctual.web.board_queue import LIMIT, items, wants_somebody
 
@@ -65,8 +65,22 @@ def day() -> str:
     return page(view())
 
 
+def unchanged(piece: str) -> Response | None:
+    """304 by one statement where what the reader has is still true: session, version and heartbeat in one."""
+    wanted = parsed_day(request.args.get("day", ""), g.at) if request.if_none_match else None
+    if wanted is None:
+        return None
+    session = links.hashed(request.cookies.get(cookie("dispatcher"), ""))
+    stamp = queries.stamp_for(db.engine, wanted, session, g.at)
+    if stamp is None:
+        return None
+    v = _view(wanted, stamp)
+    return not_modified(piece, v) if request.if_none_match.contains(v.etag(piece, g.at)) else None
+
+
 @door.get("/rows")
 @allow("dispatcher")
+@quick(partial(unchanged, "rows"))
 def rows() -> Response:
     """Axis and lines, or 304."""
     return piece("rows", view())
@@ -74,6 +88,7 @@ def rows() -> Response:
 
 @door.get("/queue")
 @allow("dispatcher")
+@quick(partial(unchanged, "queue"))
 def queue() -> Response:
     """Who needs somebody now, or 304."""
     return piece("queue", view())
@@ -83,11 +98,13 @@ def view() -> View:
     """The board this request asks for; a day that cannot be read is today."""
     s = db.session()
     wanted = parsed_day(request.args.get("day", ""), g.at) or local(g.at, queries.zone(s)).date()
-    stamp = queries.stamp(s, wanted)
+    return _view(wanted, queries.stamp(s, wanted))
+
+
+def _view(wanted: date, stamp: Stamp) -> View:
     today = local(g.at, stamp.zone).date()
     sort = "name" if request.args.get("sort") == "name" else "need"
-    everything = request.args.get("queue") == "all"
-    return View(wanted, sort, wanted == today, stamp.zone, stamp, everything)
+    return View(wanted, sort, wanted == today, stamp.zone, stamp, request.args.get("queue") == "all")
 
 
 def parsed_day(text: str, at: datetime) -> date | None:
@@ -101,14 +118,20 @@ def parsed_day(text: str, at: datetime) -> date | None:
 
 def piece(name: str, v: View) -> Response:
     """One polled piece by conditional GET: nothing is loaded when what the reader has is still true."""
-    etag = v.etag(name, g.at)
-    if request.if_none_match.contains(etag):
-        response = Response(status=304)
-    else:
-        response = Response(own(kept(f"{name}+", etag, v, polled=True)), mimetype="text/html")
-    if request.args.get("follow") and not v.today:
+    if request.if_none_match.contains(v.etag(name, g.at)):
+        return not_modified(name, v)
+    return _marked(Response(own(kept(f"{name}+", v.etag(name, g.at), v, polled=True)), mimetype="text/html"), name, v)
+
+
+def not_modified(name: str, v: View) -> Response:
+    """What the reader has is still true."""
+    return _marked(Response(status=304), name, v)
+
+
+def _marked(response: Response, name: str, v: View) -> Response:
+    if not v.today and request.args.get("follow"):
         response.headers["HX-Refresh"] = "true"
-    response.set_etag(etag)
+    response.set_etag(v.etag(name, g.at))
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 

@@ -17,6 +17,7 @@ from punctual.models import (
     Notice,
     Place,
     Promise,
+    Signin,
     Technician,
     Visit,
     db,
@@ -77,6 +78,16 @@ def test_an_unchanged_board_is_answered_304_and_a_tap_makes_a_new_one(board: Des
         board.tap("Lewis", "late", "09:30", minutes=15)
         changed = board.get(f"/board/{piece}{DAY}", If_None_Match=first.headers["ETag"])
         assert changed.status_code == 200 and changed.data
+
+
+def test_a_signed_out_browser_learns_nothing_from_the_short_cut(board: Desk) -> None:
+    etag = board.get(f"/board/rows{DAY}").headers["ETag"]
+    with transaction() as s:
+        for row in s.scalars(select(Signin)):
+            row.revoked_at = wall("09:39")
+    assert board.get(f"/board/rows{DAY}", If_None_Match=etag).status_code == 303
+    board.client.delete_cookie("punctual_dispatcher")
+    assert board.get(f"/board/rows{DAY}", If_None_Match=etag).status_code == 303
 
 
 def test_the_next_minute_is_a_new_board(board: Desk) -> None:
