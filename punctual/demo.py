@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from punctual import config, demo_day, learn, links
 from punctual.actions import Refused, access, customer, transaction
@@ -19,6 +20,8 @@ from punctual.models import Customer, Place, Shift, Signin, Technician, User, Vi
 from punctual.worker import Worker
 
 #: The day begins here: early enough that the story has just started.
+#: Working days planned ahead.
+AHEAD = 6
 BEGIN, ROLL_FROM, OVER_AT = "08:40", "07:50", "18:45"
 #: What the story's technicians tap beside arriving and finishing: (reference, clock, kind, minutes).
 SCRIPT = (("mei-1", "08:34", "late", 60), ("tom-1", "08:49", "late", 30))
@@ -173,6 +176,7 @@ def prepare(app: Flask, on: Any) -> None:
             demo_day.company(s, made_at)
             count = demo_day.history(s, on, made_at)
             demo_day.day(s, on, made_at, story=True)
+            plan_ahead(s, on, made_at)
         print(f"  {count} finished visits generated to learn from", flush=True)
         with transaction() as s:
             learn.learn(s, at=begin)
@@ -194,17 +198,19 @@ def _roll(app: Flask, begin: datetime, end: datetime, on: Any) -> None:
     worker.transport.close()
 
 
+def plan_ahead(s: Session, after: Any, at: datetime) -> None:
+    """The working days to come have their visits too, with room for one that moves."""
+    on = after
+    for _ in range(AHEAD):
+        on = demo_day.workday(on + timedelta(days=1))
+        if s.scalar(select(Visit.id).where(Visit.date == on, Visit.origin == "demo").limit(1)) is None:
+            demo_day.day(s, on, at, story=False, most=4)
+
+
 def next_day(app: Flask, after: Any) -> datetime:
-    """Plan the next working day; returns the instant it begins."""
+    """Go on with the next working day, and plan one more ahead; returns the instant it begins."""
     on = demo_day.workday(after + timedelta(days=1))
+    begin = demo_day.wall(on, "07:55")
     with app.app_context(), transaction() as s:
-        if s.scalar(select(Shift.id).where(Shift.date == on)) is None or not s.scalar(
-            select(Visit.id).where(Visit.date == on, Visit.origin == "demo")
-        ):
-            begin = demo_day.wall(on, "06:00")
-            for shift in s.scalars(select(Shift).where(Shift.date == on)).all():
-                if not s.scalar(select(Visit.id).where(Visit.date == on, Visit.technician_id == shift.technician_id)):
-                    s.delete(shift)
-            s.flush()
-            demo_day.day(s, on, begin - timedelta(hours=12), story=False)
-    return demo_day.wall(on, "07:55")
+        plan_ahead(s, after, begin)
+    return begin

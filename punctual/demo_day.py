@@ -95,19 +95,19 @@ def company(s: Session, at: datetime) -> None:
     s.flush()
 
 
-def plans(on: date, rng: np.random.Generator) -> Iterator[list[Plan]]:
-    """A plausible plan for every technician: nearby places, planned minutes, the drive, a little slack, the break."""
+def plans(on: date, rng: np.random.Generator, most: int = 6) -> Iterator[list[Plan]]:
+    """A plausible plan for every technician: nearby places, planned minutes, the drive, some slack, the break."""
     for t, (_, skills, home, start, end) in enumerate(TECHNICIANS):
         at, here, rested = wall(on, start), home, False
         last, rest = wall(on, end), wall(on, BREAK[0])
         day: list[Plan] = []
         fitting = [j for j, job in enumerate(JOBS) if job[3] in skills]
-        while len(day) < 6:
+        while len(day) < most:
             job = int(rng.choice(fitting))
             street = int(rng.integers(len(STREETS)))
             there = STREETS[street]
             drive = float(estimate(*(np.asarray(x) for x in (*STREETS[here][2:], *there[2:]))))
-            begin = at + timedelta(minutes=drive + (float(rng.integers(4, 20)) if day else 0.0))
+            begin = at + timedelta(minutes=drive + (float(rng.integers(10, 32)) if day else 0.0))
             if not rested and begin >= rest - timedelta(minutes=15):
                 rested, begin = True, max(begin, rest) + timedelta(minutes=30)
             begin += timedelta(minutes=-begin.minute % 15, seconds=-begin.second, microseconds=-begin.microsecond)
@@ -177,13 +177,14 @@ def duration(job: int, planned: float, rng: np.random.Generator) -> float:
     return float(planned * np.exp(np.clip(rng.normal(mean, spread), -1.0, 1.1)))
 
 
-def day(s: Session, on: date, at: datetime, *, story: bool) -> int:
-    """One day's plan with its promises; with the first day's story where asked. Returns how many visits."""
+def day(s: Session, on: date, at: datetime, *, story: bool, most: int = 6) -> int:
+    """One day's plan with its promises; with the first day's story where asked. `most` visits a technician, so that days
+    ahead have room. Returns how many visits."""
     rng = np.random.default_rng(on.toordinal())
     s.execute(insert(Shift), _shifts(on))
     rows: list[dict[str, object]] = []
     customers = rng.permutation(np.arange(1, 181))
-    for planned in plans(on, rng):
+    for planned in plans(on, rng, most):
         for k, p in enumerate(planned):
             note = str(rng.choice(NOTES))
             first = TECHNICIANS[p.technician - 1][0].split()[0].lower()

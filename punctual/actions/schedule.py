@@ -107,31 +107,10 @@ def add(
     origin: str = "board",
 ) -> Visit:
     """A new visit with its window promise; unless `tell` is False the customer gets the booking with its invitation."""
-    company = s.get_one(Company, 1)
-    zone = customer.zone or company.zone
-    visit = Visit(
-        ref=ref,
-        customer_id=customer.id,
-        technician_id=technician_id,
-        job_type_id=job_type.id,
-        place_id=place.id if place else None,
-        date=local(window.start, zone).date(),
-        zone=zone,
-        planned_start=planned_start,
-        planned_min=planned_min,
-        window_start=window.start,
-        window_end=window.end,
-        wall_start=_wall(window.start, zone),
-        wall_end=_wall(window.end, zone),
-        promise_version=1,
-        deadline=deadline,
-        deadline_kind=deadline_kind,
-        notes=notes,
-        origin=origin,
-        uid=f"{uuid4()}@{company.mail_from.rsplit('@', 1)[-1]}",
-        created_at=at,
-        changed_at=at,
-    )
+    visit = _new(s, customer, window, at)
+    visit.technician_id, visit.job_type_id, visit.place_id = technician_id, job_type.id, place.id if place else None
+    visit.planned_start, visit.planned_min, visit.notes = planned_start, planned_min, notes
+    visit.deadline, visit.deadline_kind, visit.ref, visit.origin = deadline, deadline_kind, ref, origin
     s.add(visit)
     s.flush()
     _promise(s, visit, window, at, by)
@@ -149,6 +128,33 @@ def add(
     if technician_id is not None:
         _look(s, {ensure_shift(s, technician_id, visit.date).id}, at, f"{by}:add:{visit.id}")
     return visit
+
+
+def _new(s: Session, customer: Customer, window: Window, at: datetime) -> Visit:
+    """A row for that customer and window, in the zone of the service address."""
+    company = s.get_one(Company, 1)
+    zone = customer.zone or company.zone
+    return Visit(
+        customer_id=customer.id,
+        date=local(window.start, zone).date(),
+        zone=zone,
+        window_start=window.start,
+        window_end=window.end,
+        wall_start=_wall(window.start, zone),
+        wall_end=_wall(window.end, zone),
+        promise_version=1,
+        uid=f"{uuid4()}@{company.mail_from.rsplit('@', 1)[-1]}",
+        created_at=at,
+        changed_at=at,
+    )
+
+
+def _locked(s: Session, visit: Visit) -> Shift | None:
+    """The visit's day, locked before anything is written, so that acts on one day queue up instead of deadlocking."""
+    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
+    if shift is not None:
+        queries.lock(s, [shift.id])
+    return shift
 
 
 def move(
@@ -243,11 +249,11 @@ def _claim(
 
 def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) -> None:
     """ "This works": the told range becomes the window; the promise before it was moved with notice (policy 1)."""
+    shift = _locked(s, visit)
     _give_window(visit, window, at)
     visit.planned_start = max(visit.planned_start, window.start)
     _promise(s, visit, window, at, by)
     touch_board(s, visit.date)
-    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
     if shift is not None:
         _look(s, {shift.id}, at, f"{by}:agree:{visit.id}:{visit.promise_version}")
 
@@ -264,6 +270,7 @@ def cancel(s: Session, visit: Visit, *, at: datetime, by: str, tell: bool = True
     """The visit will not happen: promises end, what is unsent is dropped, the customer gets the cancellation."""
     if visit.state in OVER:
         raise Refused("This visit is over already; there is nothing to cancel.")
+    shift = _locked(s, visit)
     outbox.supersede(s, visit.id, at=at, why="cancelled")
     visit.state, visit.cancelled_at, visit.changed_at = "cancelled", at, at
     visit.cancelled_by = "customer" if by == "customer" else "us"
@@ -282,7 +289,6 @@ def cancel(s: Session, visit: Visit, *, at: datetime, by: str, tell: bool = True
             visit=visit,
         )
     touch_board(s, visit.date)
-    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
     if shift is not None:
         _look(s, {shift.id}, at, f"{by}:cancel:{visit.id}")
 
@@ -293,9 +299,9 @@ def set_deadline(s: Session, visit: Visit, *, deadline: datetime | None, kind: s
         raise Refused("That time has already passed. Enter a later time.", status=422, field="deadline")
     if deadline is not None and kind not in ("done", "arrive"):
         raise Refused("Say whether the work must be done by then, or whether it is enough that we arrive.", status=422)
+    shift = _locked(s, visit)
     visit.deadline, visit.deadline_kind, visit.changed_at = deadline, kind if deadline else "done", at
     touch_board(s, visit.date)
-    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
     if shift is None:
         return []
     s.flush()
