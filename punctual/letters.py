@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import email.policy
 import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, formataddr
+from email.utils import format_datetime
 from typing import Any
 
+from flask_babel import force_locale
+from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,7 +22,7 @@ from punctual import itip, links, messages
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
 from punctual.core.kinds import KINDS, Kind
-from punctual.models import Attempt, Company, Message, Technician, Visit
+from punctual.models import Attempt, Company, Message, Notice, Technician, Visit
 from punctual.queries import day as days
 from punctual.queries import slots
 
@@ -48,15 +53,16 @@ def customer_link(s: Session, settings: Settings, visit: Visit, at: datetime) ->
     return f"{settings.origin}/c/{links.make(s, key, 'customer', visit.id, at=at, version=version)}"
 
 
-def told_range(s: Session, visit: Visit, kind: str, at: datetime) -> Window:
-    """The range a message of this kind tells at this moment, rounded outwards for people."""
+def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Window:
+    """The range a message tells at this moment, rounded outwards for people; without a forecast, as it was decided."""
     window = Window(visit.window_start, visit.window_end)
-    if kind not in FORECAST:
+    if message.kind not in FORECAST:
         return window
     shift = days.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
     made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
     if made is None:
-        return window
+        notice = s.get_one(Notice, message.notice_id)
+        return Window(notice.told_start, notice.told_end) if notice.told_start and notice.told_end else window
     return outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
 
 
@@ -75,13 +81,14 @@ def _to_customer(
     s: Session, message: Message, visit: Visit, company: Company, settings: Settings, at: datetime
 ) -> Letter:
     kind, customer = KINDS[message.kind], visit.customer
-    told = told_range(s, visit, message.kind, at)
+    told = told_range(s, visit, message, at)
     link = customer_link(s, settings, visit, at)
     facts = _facts(s, message, visit, company, told, link, at)
     if message.kind in ("deadline_done", "deadline_arrive"):
         found = slots.offers(s, visit.id, at=at)[:OFFERS]
-        facts["offer_list"] = [_offer(x.window, visit.zone, customer.language) for x in found]
-    calendar = _calendar(s, message, kind, visit, company, facts, link, at)
+        facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
+    with force_locale(messages.locale_of(customer.language)):
+        calendar = _calendar(s, message, kind, visit, company, facts, link, at)
     if kind.moves_window or kind.calendar == "CANCEL":
         facts["jsonld"] = _reservation(visit, company, kind, link)
     words = messages.compose(message.kind, facts, customer.language)
@@ -143,13 +150,6 @@ def _facts(
     return facts
 
 
-def _offer(window: Window, zone: str, language: str) -> str:
-    on = messages.day_long(local(window.start, zone).date(), language)
-    return (
-        f"{on}, {messages.clock_time(window.start, zone, language)} - {messages.clock_time(window.end, zone, language)}"
-    )
-
-
 def _calendar(
     s: Session,
     message: Message,
@@ -171,9 +171,9 @@ def _calendar(
     visit.sequence = sequence + 1
     if kind.moves_window:
         visit.window_sequence = sequence
-    chosen = message.kind in ("rescheduled", "kept")
-    asks = message.kind in ("booked", "moved_by_us")
-    visit.partstat = "ACCEPTED" if chosen else "NEEDS-ACTION" if asks else visit.partstat
+    # A first invitation always asks: without RSVP=TRUE mail programs show no buttons and keep no entry.
+    asks = kind.moves_window and (message.kind in ("booked", "moved_by_us") or visit.invited_at is None)
+    visit.partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if kind.moves_window else visit.partstat
     return (
         itip.invite(
             itip.Entry(
@@ -184,7 +184,7 @@ def _calendar(
                 start=visit.window_start,
                 end=visit.window_end,
                 summary=summary(message.kind, facts),
-                description=_description(message.kind, facts, link),
+                description=_description(message.kind, facts),
                 location=visit.place.address if visit.place else "",
                 url=link,
                 organizer=company.mail_from,
@@ -204,26 +204,31 @@ def _calendar(
 def summary(kind: str, facts: dict[str, Any]) -> str:
     """The entry's title, with the job type's public name."""
     if KINDS[kind].class_ == "delay":
-        return f"{facts['job']} – running late, expected {facts['from']}-{facts['to']}"
-    title = f"{facts['job']} – {facts['company_full']}"
-    return f"Cancelled: {title}" if KINDS[kind].calendar == "CANCEL" else title
+        return messages.fill(_("{job} – running late, expected {from}-{to}"), facts)
+    title = _("Cancelled: {job} – {company_full}") if KINDS[kind].calendar == "CANCEL" else _("{job} – {company_full}")
+    return messages.fill(title, facts)
 
 
-def _description(kind: str, facts: dict[str, Any], link: str) -> str:
-    promised = f"{facts['told_from']} and {facts['told_to']}"
-    window = f"between {facts['from']} and {facts['to']} ({facts['zone']})"
+def _description(kind: str, facts: dict[str, Any]) -> str:
+    """What the entry says: what is true now, what changed and who asked, the link (calendar.md 7)."""
+    arrive = _("We arrive between {from} and {to} ({zone}).")
     if KINDS[kind].class_ == "delay":
-        return f"We are sorry: we are running late. We expect to arrive {window}, promised between {promised}.\nChoose: {link}"
-    if kind == "cancelled_you":
-        return f"This visit was cancelled, as you asked.\nBook again: {link}"
-    if kind == "cancelled_us":
-        return f"We cancelled this visit, and we are sorry.\nBook again: {link}"
-    changed = {
-        "rescheduled": f"You chose a new time. It replaces {facts['old_day']}, {facts['told_from']} to {facts['told_to']}. ",
-        "moved_by_us": f"We moved your visit from {facts['old_day']}, {facts['told_from']} to {facts['told_to']}. ",
-        "kept": "You said this time works. ",
-    }.get(kind, "")
-    return f"{changed}We arrive {window}.\nView or change: {link}"
+        said = _(
+            "We are sorry: we are running late. We expect to arrive between {from} and {to} ({zone}), "
+            "promised between {told_from} and {told_to}.\nChoose: {link}"
+        )
+    elif kind == "cancelled_you":
+        said = _("This visit was cancelled, as you asked.\nBook again: {link}")
+    elif kind == "cancelled_us":
+        said = _("We cancelled this visit, and we are sorry.\nBook again: {link}")
+    else:
+        changed = {
+            "rescheduled": _("You chose a new time. It replaces {old_day}, {told_from} to {told_to}.") + " ",
+            "moved_by_us": _("We moved your visit from {old_day}, {told_from} to {told_to}. We are sorry.") + " ",
+            "kept": _("You said this time works.") + " ",
+        }.get(kind, "")
+        said = changed + arrive + "\n" + _("View or change: {link}")
+    return messages.fill(said, facts)
 
 
 def _reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[str, Any]:
@@ -284,9 +289,20 @@ def _to_technician(
     return _letter(s, message, words, company, technician.email or "", technician.name, settings, at, None, None)
 
 
-def mail_id(message: Message, domain: str) -> str:
-    """The Message-ID of a logical message: the same for every attempt."""
-    return f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@{domain}>"
+def mail_id(message: Message, key: bytes, domain: str) -> str:
+    """The Message-ID of a logical message of this instance: the same for every attempt."""
+    return f"<{hmac.new(key, message.key.encode(), hashlib.sha256).hexdigest()[:32]}@{domain}>"
+
+
+def address(name: str, spec: str) -> Address:
+    """One address as a header takes it; raises ValueError for what is not exactly one."""
+    try:
+        one = Address(" ".join(name.split()), addr_spec=spec)
+    except (ValueError, IndexError, HeaderParseError) as error:
+        raise ValueError(f"{spec} is not an e-mail address.") from error
+    if not (spec.isascii() and spec.isprintable()) or one.addr_spec != spec or not (one.username and one.domain):
+        raise ValueError(f"{spec} is not an e-mail address.")
+    return one
 
 
 def _letter(
@@ -297,11 +313,11 @@ def _letter(
         raise ValueError("There is no e-mail address for this message.")
     domain = company.mail_from.rsplit("@", 1)[-1]
     mail = EmailMessage(policy=email.policy.SMTP)
-    mail["From"] = formataddr((company.name, company.mail_from))
-    mail["To"] = formataddr((name.replace('"', "'"), recipient))
+    mail["From"] = address(company.name, company.mail_from)
+    mail["To"] = address(name, recipient)
     mail["Subject"] = words.subject
     mail["Date"] = format_datetime(at)
-    mail["Message-ID"] = mail_id(message, domain)
+    mail["Message-ID"] = mail_id(message, settings.key("link"), domain)
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"
     first = _first_mail(s, message)

@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_timezone_location, get_timezone_name
 from flask import render_template
 from flask_babel import force_locale, gettext
 
-from punctual.core.day import local
+from punctual.core.day import Window, local
 
 #: Longest values in a text (words.md): longer is cut at a word for a company, dropped for a name.
 COMPANY_CAP, NAME_CAP = 20, 12
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_SHORT = {"en": "EEE d MMM", "es": "EEE d MMM", "de": "EEE, d.M."}
-_LONG = {"en": "EEEE d MMMM y", "es": "EEEE, d 'de' MMMM 'de' y", "de": "EEEE, d. MMMM y"}
+_SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "EEE, dd.MM."}
+_LONG = {
+    "en": "EEEE d MMMM y",
+    "en_US": "EEEE, MMMM d, y",
+    "es": "EEEE, d 'de' MMMM 'de' y",
+    "de": "EEEE, d. MMMM y",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +39,26 @@ class Composed:
 
 
 def _pattern(patterns: Mapping[str, str], language: str) -> str:
-    return patterns.get(language.split("-")[0].split("_")[0], patterns["en"])
+    name = locale_of(language)
+    return patterns.get(name) or patterns.get(name.split("_")[0], patterns["en"])
 
 
+@lru_cache(maxsize=64)
 def locale_of(language: str) -> str:
-    """The Babel locale of a customer's language; British English for plain "en"."""
-    return {"en": "en_GB"}.get(language, language.replace("-", "_"))
+    """The Babel locale of a customer's language: British English for plain "en" and for what Babel does not know."""
+    if language == "en":
+        return "en_GB"
+    try:
+        return str(Locale.parse(language.replace("-", "_")))
+    except (ValueError, UnknownLocaleError):
+        return "en_GB"
 
 
 def clock_time(at: datetime, zone: str, language: str = "en") -> str:
-    """ "9:05" in the zone of the visit; 24 hours in every language we write."""
+    """ "9:05" in the zone of the visit; "9:05 AM" in American English, 24 hours everywhere else."""
     here = local(at, zone)
+    if locale_of(language) == "en_US":
+        return f"{here.hour % 12 or 12}:{here.minute:02d} {'AM' if here.hour < 12 else 'PM'}"
     return f"{here.hour}:{here.minute:02d}"
 
 
@@ -58,25 +74,30 @@ def day_long(on: date, language: str = "en") -> str:
 
 def zone_words(zone: str, at: datetime, language: str = "en") -> str:
     """ "London time, GMT": the zone of the visit in words, with the abbreviation in force at that instant."""
-    here = local(at, zone)
-    city = get_timezone_location(zone, locale=locale_of(language), return_city=True)
-    short = get_timezone_name(here, width="short", locale=locale_of(language))
-    return str(gettext("%(city)s time, %(short)s", city=city, short=short))
+    name = locale_of(language)
+    short = get_timezone_name(local(at, zone), width="short", locale=name)
+    if "/" not in zone or zone.startswith("Etc/"):
+        return short
+    city = get_timezone_location(zone, locale=name, return_city=True)
+    with force_locale(name):
+        return str(gettext("%(city)s time, %(short)s", city=city, short=short))
 
 
 def due_words(due: datetime, at: datetime, zone: str, language: str = "en") -> str:
     """ "17:00 today" or "12:00 on Wed 18 Nov": the end of a promise, as an adverb."""
-    here = local(due, zone)
-    if here.date() == local(at, zone).date():
-        return str(gettext("%(time)s today", time=clock_time(due, zone, language)))
-    return str(
-        gettext("%(time)s on %(day)s", time=clock_time(due, zone, language), day=day_short(here.date(), language))
-    )
+    here, time = local(due, zone), clock_time(due, zone, language)
+    with force_locale(locale_of(language)):
+        if here.date() == local(at, zone).date():
+            return str(gettext("%(time)s today", time=time))
+        return str(gettext("%(time)s on %(day)s", time=time, day=day_short(here.date(), language)))
 
 
-def until_minute(at: datetime) -> datetime:
-    """The next full minute: a "by" is never earlier than it was meant."""
-    return at if not (at.second or at.microsecond) else (at + timedelta(minutes=1)).replace(second=0, microsecond=0)
+def range_words(window: Window, zone: str, language: str = "en") -> str:
+    """ "Wednesday 25 November 2026, between 9:00 and 10:00": a time that is offered."""
+    on = day_long(local(window.start, zone).date(), language)
+    ends = {"start": clock_time(window.start, zone, language), "end": clock_time(window.end, zone, language)}
+    with force_locale(locale_of(language)):
+        return str(gettext("%(day)s, between %(start)s and %(end)s", day=on, **ends))
 
 
 def company_in_text(name: str) -> str:
@@ -87,18 +108,26 @@ def company_in_text(name: str) -> str:
     return cut[:COMPANY_CAP]
 
 
+def fill(sentence: str, facts: Mapping[str, Any]) -> str:
+    """The sentence with its {placeholders} replaced, once and plainly; one without a value raises ValueError."""
+
+    def value(found: re.Match[str]) -> str:
+        given = facts.get(found[1])
+        if not isinstance(given, str):
+            raise ValueError(f"A message has no value for {{{found[1]}}}.")
+        return given
+
+    return PLACEHOLDER.sub(value, sentence)
+
+
 def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
     """The message of a kind from its facts: templates/messages/<kind>/, every sentence through gettext.
 
     Facts are strings, put in for {placeholders} by plain replacement; a placeholder without a fact raises ValueError.
     """
-    words = {name: value for name, value in facts.items() if isinstance(value, str)}
 
     def t(sentence: str) -> str:
-        try:
-            return PLACEHOLDER.sub(lambda m: words[m[1]], str(gettext(sentence)))
-        except KeyError as missing:
-            raise ValueError(f"The {kind} message has no value for {missing}.") from missing
+        return fill(str(gettext(sentence)), facts)
 
     with force_locale(locale_of(language)):
         made = {
@@ -111,3 +140,33 @@ def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
         html=made["body.html"],
         sms=made["sms.txt"].strip(),
     )
+
+
+#: Example values for previews and for the tests over all templates.
+EXAMPLE: dict[str, Any] = {
+    "company": "Bellweather Heating",
+    "company_full": "Bellweather Heating",
+    "company_phone": "0117 496 0118",
+    "company_hours": "Mon-Fri 8:00-18:00",
+    "name": "Grace",
+    "tech": "Tom",
+    "owner": "Dana",
+    "day": "Tue 24 Nov",
+    "day_long": "Tuesday 24 November 2026",
+    "old_day": "Mon 23 Nov",
+    "from": "10:40",
+    "to": "11:15",
+    "told_from": "10:00",
+    "told_to": "10:30",
+    "deadline": "12:00",
+    "due": "17:00 today",
+    "zone": "London time, GMT",
+    "job": "Boiler service",
+    "link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3",
+    "times_link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3/times",
+    "offer_list": ["Wednesday 25 November 2026, 9:00 - 9:30"],
+    "visit_ref": "your 9:00 visit",
+    "last_report": "8:10",
+    "next_from": "10:00",
+    "range_from": True,
+}

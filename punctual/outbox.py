@@ -19,8 +19,10 @@ from punctual.core.day import Window
 from punctual.core.kinds import KINDS
 from punctual.models import Customer, Message, Notice, Technician, User, Visit, touch_board
 
-#: Real seconds a claimed message belongs to its worker; more than any transport's time-out and its retries.
-LEASE_S = 60.0
+#: Real seconds a claimed message belongs to its worker; longer than a transport's whole conversation takes.
+LEASE_S = 120.0
+#: Kinds that ask for no call where nobody can be written to: the page has answered already, or there is nothing to do.
+NO_CALL = frozenset(k.name for k in KINDS.values() if k.class_ == "answer") | {"reminder", "on_my_way"}
 CHANNEL = "punctual_outbox"
 
 Person = Customer | Technician | User
@@ -47,11 +49,14 @@ def put(
     """Write a notice and one message for each channel its person can be reached on, in the caller's transaction.
 
     The same key again writes nothing and returns None: nobody is told the same thing twice. A customer who cannot be
-    reached becomes a "call" task instead. A newer delay message replaces what of that class is still unsent.
+    reached becomes a "call" task instead (nothing for NO_CALL). A newer delay message replaces what of that class is
+    still unsent.
     """
     who = person if person is not None else (visit.customer if visit is not None and to == "customer" else None)
     reachable = _address(who) if who is not None else ""
     unreachable = decision == "tell" and not reachable
+    if unreachable and kind in NO_CALL:
+        return None
     notice = _notice(
         s,
         key=f"{key}:call" if unreachable else key,
@@ -191,10 +196,13 @@ def claim(s: Session, *, at: datetime, by: str, limit: int = 20) -> list[int]:
     return [row.id for row in sorted(taken, key=lambda r: (r.due_at, r.id))]
 
 
-def next_due(s: Session) -> datetime | None:
-    """When the next message wants to go."""
-    return s.scalar(
-        select(Message.due_at).where(Message.state.in_(("queued", "held"))).order_by(Message.due_at).limit(1)
+def release(s: Session, ids: Collection[int], *, by: str, at: datetime, until: datetime) -> None:
+    """Give claimed messages back unsent; they are due again at `until`."""
+    s.execute(
+        update(Message)
+        .where(Message.id.in_(list(ids)), Message.state == "sending", Message.lease_by == by)
+        .values(state="queued", lease_until=None, lease_by="", state_at=at, due_at=until)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from flask import Flask
+from sqlalchemy import Connection, text
 from sqlalchemy import select as sql
-from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from punctual import clock, deliver, learn, outbox, watch
 from punctual.actions import transaction
 from punctual.config import Settings
+from punctual.core.day import at_wall, local
 from punctual.models import Company, Heartbeat, Learned, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
 from punctual.transports import TRANSPORTS, Transport, TransportError
@@ -30,9 +36,12 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 #: Days looked at in one transaction: short enough that taps never wait long.
 SLICE = 25
-BATCH = 20
+#: Messages sent between two looks at the clock: a full outbox never keeps the days from being watched.
+BATCH = 10
+#: Real seconds without sending after the way out was found closed.
+PAUSE_S = 10.0
 HEARTBEAT = "worker"
-#: Local hour after which the day is learned from.
+#: Local hour after which the day before is learned from.
 LEARN_AT = 3
 
 Chore = Callable[[datetime], None]
@@ -44,29 +53,51 @@ class Worker:
     def __init__(self, app: Flask, chores: tuple[Chore, ...] = ()) -> None:
         self.app, self.chores = app, chores
         self.settings: Settings = app.config["SETTINGS"]
-        self.name = f"{socket.gethostname()[:20]}-{os.getpid()}"
+        self.name = f"{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.transport: Transport = TRANSPORTS[self.settings.mail](self.settings)
         self.looked: datetime | None = None
         self.slow: datetime | None = None
         self.beat_at: datetime | None = None
+        self.closed_until: datetime | None = None
         self.stopping = False
 
     def tick(self, at: datetime) -> int:
-        """Do what is due at that instant; returns how many messages left. Never raises: a fault is logged, the next
-        chore goes on."""
+        """Do everything that is due at that instant; returns how many messages left. Never raises: a fault is
+        logged, the next chore goes on."""
+        self.look(at)
+        sent = 0
+        while (taken := self.deliver(at))[0]:
+            sent += taken[1]
+        return sent
+
+    def look(self, at: datetime) -> None:
+        """The chores: heartbeat, and once a minute of this clock the days, reminders, holds and what is learned."""
         with self.app.app_context():
             self._safely(self._beat, at)
             for chore in self.chores:
                 self._safely(chore, at)
-            if self.looked is None or at.replace(second=0, microsecond=0) != self.looked:
-                self.looked = at.replace(second=0, microsecond=0)
-                self._safely(self._watch, at)
-                self._safely(self._remind, at)
-                self._safely(self._expire, at)
-            if self.slow is None or at - self.slow >= timedelta(hours=1):
+            minute = at.replace(second=0, microsecond=0)
+            if self.looked is None or minute != self.looked:
+                self.looked = minute
+                for chore in (self._watch, self._promises, self._remind, self._expire):
+                    self._safely(chore, at)
+            if self.slow is None or at - self.slow >= timedelta(minutes=30):
                 self.slow = at
                 self._safely(self._learn, at)
-            return self._deliver(at)
+
+    def deliver(self, at: datetime) -> tuple[int, int]:
+        """Send one batch of what is due; returns how many were taken and how many left. Never raises."""
+        if self.stopping or (self.closed_until is not None and clock.now() < self.closed_until):
+            return 0, 0
+        self.closed_until = None
+        with self.app.app_context():
+            try:
+                with transaction() as s:
+                    ids = outbox.claim(s, at=at, by=self.name, limit=BATCH)
+            except Exception:
+                log.exception("the outbox cannot be read; the worker goes on")
+                return 0, 0
+            return len(ids), sum(self._each(ids, at))
 
     def _safely(self, chore: Chore, at: datetime) -> None:
         try:
@@ -85,8 +116,13 @@ class Worker:
     def _watch(self, at: datetime) -> None:
         ids = queries.in_progress(db.session(), at)
         for i in range(0, len(ids), SLICE):
-            with transaction() as s:
-                watch.look(s, ids[i : i + SLICE], at=at)
+            self._safely(partial(self._slice, ids[i : i + SLICE]), at)
+
+    def _slice(self, ids: list[int], at: datetime) -> None:
+        with transaction() as s:
+            watch.look(s, ids, at=at)
+
+    def _promises(self, at: datetime) -> None:
         with transaction() as s:
             watch.promises(s, at)
 
@@ -100,7 +136,7 @@ class Worker:
                 Visit.window_start > at + ahead - timedelta(hours=2),
                 Visit.window_start <= at + ahead,
                 Visit.state == "planned",
-                Visit.created_at < Visit.window_start - ahead,
+                Visit.created_at < at - timedelta(hours=2),
             )
         ).all()
         known = set(s.scalars(sql(Message.visit_id).where(Message.kind == "reminder", Message.visit_id.in_(coming))))
@@ -125,37 +161,41 @@ class Worker:
         s = db.session()
         company = s.get(Company, 1)
         newest = s.scalar(sql(Learned.at).order_by(Learned.id.desc()).limit(1))
-        if company is None or (newest is not None and at - newest < timedelta(hours=20)):
+        if company is None or (newest is not None and newest >= _last_night(at, company.zone)):
             return
         with transaction() as w:
             learn.learn(w, at=at)
 
-    def _deliver(self, at: datetime) -> int:
-        """Deliver until nothing is due; one message that cannot be sent never stops the others."""
-        sent = 0
-        while not self.stopping:
-            with transaction() as s:
-                ids = outbox.claim(s, at=at, by=self.name, limit=BATCH)
-            if not ids:
-                return sent
-            for message_id in ids:
-                try:
-                    sent += self._one(message_id, at)
-                except Exception:
-                    log.exception("message %s is left for another try", message_id)
-                    db.session.rollback()
-                    self._park(message_id, at)
-        return sent
+    def _each(self, ids: list[int], at: datetime) -> Iterator[int]:
+        """Deliver one message after the other; one that cannot be sent never stops the others."""
+        for i, message_id in enumerate(ids):
+            if self.stopping or self.closed_until is not None:
+                self._safely(partial(self._give_back, ids[i:]), at)
+                return
+            try:
+                yield self._one(message_id, at)
+            except SQLAlchemyError:
+                log.exception("message %s waits for its lease to end: the database failed", message_id)
+                db.session.rollback()
+            except Exception:
+                log.exception("message %s is parked", message_id)
+                db.session.rollback()
+                self._safely(partial(self._park, message_id), at)
 
     def _one(self, message_id: int, at: datetime) -> int:
         with transaction() as s:
             ready = deliver.prepare(s, message_id, self.settings, by=self.name, at=at)
         if ready is None:
             return 0
+        if clock.now() >= ready.until:
+            log.warning("message %s is left to others: this worker was away too long", message_id)
+            return 0
         try:
             receipt = self.transport.send(ready.envelope)
         except TransportError as error:
             log.warning("message %s: %s", message_id, error.sentence)
+            if error.outage:
+                self.closed_until = clock.after(PAUSE_S)
             with transaction() as s:
                 deliver.refused(s, ready, error, at=at)
             return 0
@@ -163,11 +203,13 @@ class Worker:
             deliver.accepted(s, ready, receipt, at=at)
         return 1
 
+    def _give_back(self, ids: list[int], at: datetime) -> None:
+        with transaction() as s:
+            outbox.release(s, ids, by=self.name, at=at, until=self.closed_until or at)
+
     def _park(self, message_id: int, at: datetime) -> None:
         with transaction() as s:
-            message = s.get_one(Message, message_id)
-            message.state, message.state_at = "failed", at
-            message.state_reason = "it cannot be written; see the log"
+            deliver.park(s, message_id, self.name, at)
 
     def run(self) -> None:
         """Go on until SIGTERM or SIGINT; a ring from the outbox is answered at once."""
@@ -177,12 +219,23 @@ class Worker:
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        self.loop()
+
+    def loop(self) -> None:
+        """Look, deliver, wait - until `stopping`."""
         with listening(self.app) as wait:
             while not self.stopping:
-                self.tick(clock.now())
-                if not self.stopping:
+                self.look(clock.now())
+                if not self.deliver(clock.now())[0] and not self.stopping:
                     wait(POLL_S)
         self.transport.close()
+
+
+def _last_night(at: datetime, zone: str) -> datetime:
+    """The newest LEARN_AT o'clock of that zone that has passed."""
+    here = local(at, zone)
+    on = here.date() if here.hour >= LEARN_AT else here.date() - timedelta(days=1)
+    return at_wall(on, LEARN_AT, 0, zone)
 
 
 @contextmanager
@@ -210,17 +263,30 @@ def listening(app: Flask) -> Iterator[Callable[[float], None]]:
 
 
 def _on_postgres(app: Flask) -> Iterator[Callable[[float], None]]:
+    """LISTEN on a connection of its own; while the database is away the wait is just a wait."""
     with app.app_context():
         engine = db.engine
-    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
-    driver: Any = connection.connection.dbapi_connection
+    kept: list[Connection] = []
 
     def wait(seconds: float) -> None:
-        for _ in driver.notifies(timeout=seconds, stop_after=1):
-            return
+        try:
+            if not kept:
+                kept.append(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+                kept[0].execute(text(f"LISTEN {outbox.CHANNEL}"))
+                return  # what was put while nobody listened is looked for at once
+            driver: Any = kept[0].connection.dbapi_connection
+            for _ in driver.notifies(timeout=seconds, stop_after=1):
+                return
+        except (DBAPIError, psycopg.Error) as error:
+            log.warning("the database does not answer: %s", error)
+            for connection in kept:
+                connection.invalidate()
+                connection.close()
+            kept.clear()
+            time.sleep(seconds)
 
     try:
         yield wait
     finally:
-        connection.close()
+        for connection in kept:
+            connection.close()

@@ -32,14 +32,22 @@ class Receipt:
 class TransportError(Exception):
     """It was not accepted.
 
-    permanent: it never will be; address: because of the recipient; uncertain: it may have been, nobody can say.
+    permanent: it never will be; address: because of the recipient; uncertain: it may have been, nobody can say;
+    outage: the way out is closed for every message, and this one was not handed over at all.
     """
 
     def __init__(
-        self, sentence: str, *, permanent: bool = False, address: bool = False, uncertain: bool = False
+        self,
+        sentence: str,
+        *,
+        permanent: bool = False,
+        address: bool = False,
+        uncertain: bool = False,
+        outage: bool = False,
     ) -> None:
         super().__init__(sentence)
-        self.sentence, self.permanent, self.address, self.uncertain = sentence, permanent, address, uncertain
+        self.sentence, self.permanent, self.address = sentence, permanent, address
+        self.uncertain, self.outage = uncertain, outage
 
 
 class Transport(Protocol):

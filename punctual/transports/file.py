@@ -31,7 +31,7 @@ class FileTransport:
                 os.fsync(out.fileno())
             fresh.replace(self.folder / name)
         except OSError as error:
-            raise TransportError(f"The outbox folder cannot be written: {error.strerror}.") from error
+            raise TransportError(f"The outbox folder cannot be written: {error.strerror}.", outage=True) from error
         return Receipt(name)
 
     def close(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 
 from punctual.config import Settings
 from punctual.transports.envelope import Envelope, Receipt, TransportError
 
-TIMEOUT_S = 15.0
+#: Seconds one step of the conversation may take; all of them together stay inside a message's lease.
+TIMEOUT_S = 20.0
+#: Exactly one plain address: nothing that a server or a library could read as two.
+ONE_ADDRESS = re.compile(r"[!#-'*+\-./-9=?A-Z^-~]+@[A-Za-z0-9.-]+", re.ASCII)
 
 
 class SmtpTransport:
@@ -20,7 +24,7 @@ class SmtpTransport:
         self.settings = settings
         self.client: smtplib.SMTP | None = None
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connected(self) -> smtplib.SMTP:
         if self.client is not None:
             try:
                 if self.client.noop()[0] == 250:
@@ -28,43 +32,57 @@ class SmtpTransport:
             except (OSError, smtplib.SMTPException):
                 pass  # hung up since the last message: connect again
             self.close()
-        s = self.settings
+        self.client = self._connect()
+        return self.client
+
+    def _connect(self) -> smtplib.SMTP:
+        s, context = self.settings, ssl.create_default_context()
         try:
             if s.smtp_tls == "tls":
-                context = ssl.create_default_context()
                 client: smtplib.SMTP = smtplib.SMTP_SSL(s.smtp_host, s.smtp_port, timeout=TIMEOUT_S, context=context)
             else:
                 client = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=TIMEOUT_S)
+        except (OSError, smtplib.SMTPException) as error:
+            raise TransportError(
+                f"The SMTP server {s.smtp_host}:{s.smtp_port} cannot be reached: {error}.", outage=True
+            ) from error
+        try:
             if s.smtp_tls == "starttls":
-                client.starttls(context=ssl.create_default_context())
+                client.starttls(context=context)
+            client.ehlo_or_helo_if_needed()
             if s.smtp_user:
                 client.login(s.smtp_user, s.smtp_password)
         except smtplib.SMTPAuthenticationError as error:
-            raise TransportError("The SMTP server refuses the user name or password. Check them.") from error
+            client.close()
+            raise TransportError(
+                "The SMTP server refuses the user name or password. Check them.", outage=True
+            ) from error
         except (OSError, smtplib.SMTPException) as error:
-            raise TransportError(f"The SMTP server {s.smtp_host}:{s.smtp_port} cannot be reached: {error}.") from error
-        self.client = client
+            client.close()
+            raise TransportError(f"The SMTP server {s.smtp_host} does not let us in: {error}.", outage=True) from error
         return client
 
     def send(self, envelope: Envelope) -> Receipt:
-        """One MAIL, exactly one RCPT, one DATA."""
-        client = self._connect()
+        """One MAIL, exactly one RCPT, one DATA; after the last line without an answer nobody knows."""
+        if not ONE_ADDRESS.fullmatch(envelope.recipient):
+            raise TransportError("The address is not one a mail server takes.", permanent=True, address=True)
+        client = self._connected()
         try:
             self._begin(client, envelope)
         except TransportError:
-            client.rset()
+            self._reset(client)
             raise
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise TransportError(f"The connection broke before the message was written: {error}.") from error
         try:
-            code, answer = client.data(envelope.body)
-        except smtplib.SMTPDataError as error:
-            raise _refusal(error.smtp_code, error.smtp_error) from error
+            client.send(_dotted(envelope.body))
+            code, answer = client.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise TransportError("The connection broke before the server answered.", uncertain=True) from error
         if code != 250:
+            self._reset(client)
             raise _refusal(code, answer)
         return Receipt(answer.decode("utf-8", "replace")[:120])
 
@@ -75,6 +93,16 @@ class SmtpTransport:
         code, answer = client.rcpt(envelope.recipient)
         if code not in (250, 251):
             raise _refusal(code, answer, address=True)
+        code, answer = client.docmd("DATA")
+        if code != 354:
+            raise _refusal(code, answer)
+
+    def _reset(self, client: smtplib.SMTP) -> None:
+        """Ready for the next message; a server that has hung up is forgotten."""
+        try:
+            client.rset()
+        except (OSError, smtplib.SMTPException):
+            self.close()
 
     def close(self) -> None:
         """End the connection politely."""
@@ -84,6 +112,12 @@ class SmtpTransport:
             except (OSError, smtplib.SMTPException):
                 self.client.close()
             self.client = None
+
+
+def _dotted(body: bytes) -> bytes:
+    """The message as DATA carries it: CRLF, a line that starts with a dot has one more, a lone dot ends it."""
+    lines = re.sub(rb"\r?\n|\r", b"\r\n", body)
+    return re.sub(rb"(?m)^\.", b"..", lines).removesuffix(b"\r\n") + b"\r\n.\r\n"
 
 
 def _refusal(code: int, answer: bytes | str, *, address: bool = False) -> TransportError:

@@ -1,0 +1,190 @@
+"""What every way out promises: the very bytes, one recipient, a receipt - or an error that says what it means."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from punctual.config import Settings
+from punctual.transports import TRANSPORTS, Envelope, Receipt, Transport, TransportError
+from tests.transports import server
+
+AT = datetime(2026, 11, 24, 8, 50, tzinfo=UTC)
+BODY = b"Subject: late\r\nMessage-ID: <k@x.example>\r\n\r\nWe are late.\r\n.a line with a dot\r\n.\r\nThe end\r\n"
+
+
+def envelope(to: str = "grace@example.com", key: str = "k@x.example", body: bytes = BODY) -> Envelope:
+    return Envelope(to, "visits@bellweather.example", body, key, "late_first", AT)
+
+
+@dataclass
+class Way:
+    """A transport with what its receiving end has: (recipient, bytes) of each message."""
+
+    transport: Transport
+    received: Callable[[], list[tuple[str, bytes]]]
+    break_: Callable[[], None]
+
+
+@pytest.fixture(params=sorted(TRANSPORTS))
+def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
+    """Every transport there is; a new one without its receiving end here fails."""
+    if request.param == "file":
+        folder = tmp_path / "outbox"
+        transport = TRANSPORTS["file"](Settings(instance=tmp_path))
+        yield Way(
+            transport,
+            lambda: [(f.name.split("-")[2], f.read_bytes()) for f in sorted(folder.glob("*.eml"))],
+            lambda: folder.touch(),
+        )
+        return
+    assert request.param == "smtp", f"the transport {request.param} has no receiving end in these tests"
+    with server.running() as there:
+        transport = smtp(there.port)
+        yield Way(
+            transport,
+            lambda: [(",".join(m.rcpt_tos), m.content or b"") for m in there.kept],  # type: ignore[misc]
+            lambda: setattr(transport, "settings", Settings(smtp_host="127.0.0.1", smtp_port=1, smtp_tls="none")),
+        )
+        transport.close()
+
+
+def smtp(port: int, **values: object) -> Transport:
+    return TRANSPORTS["smtp"](Settings(smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", **values))  # type: ignore[arg-type]
+
+
+def refusal(transport: Transport, sent: Envelope) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        transport.send(sent)
+    return caught.value
+
+
+def test_the_very_bytes_reach_exactly_the_one_recipient(way: Way) -> None:
+    receipt = way.transport.send(envelope())
+    assert isinstance(receipt, Receipt) and receipt.provider_id
+    assert way.received() == [("grace@example.com", BODY)]
+
+
+def test_many_messages_go_through_one_transport(way: Way) -> None:
+    for i in range(5):
+        way.transport.send(envelope(to=f"c{i}@example.com", key=f"{i}@x.example"))
+    assert [to for to, _ in way.received()] == [f"c{i}@example.com" for i in range(5)]
+
+
+def test_a_closed_way_out_says_so_and_that_nothing_left(way: Way) -> None:
+    way.break_()
+    error = refusal(way.transport, envelope())
+    assert error.outage and not error.permanent and not error.uncertain
+    assert error.sentence.endswith(".")
+
+
+def test_a_transport_can_be_closed_twice_and_used_again(way: Way) -> None:
+    way.transport.send(envelope())
+    way.transport.close()
+    way.transport.close()
+    way.transport.send(envelope(key="again@x.example"))
+    assert len(way.received()) == 2
+
+
+def test_a_file_is_named_by_time_kind_and_recipient_and_a_resend_replaces_it(tmp_path: Path) -> None:
+    transport = TRANSPORTS["file"](Settings(instance=tmp_path))
+    transport.send(envelope())
+    transport.send(envelope())
+    transport.send(envelope(to="../../etc/passwd", key="other@x.example"))
+    names = sorted(f.name for f in (tmp_path / "outbox").iterdir())
+    assert names == [
+        "20261124T085000-late_first-.._.._etc_passwd-other@x..eml",
+        "20261124T085000-late_first-grace@example.com-k@x.exam.eml",
+    ]
+
+
+def test_one_connection_serves_many_messages_and_is_made_again_after_the_server_hung_up() -> None:
+    with server.running() as there:
+        transport = smtp(there.port)
+        transport.send(envelope())
+        transport.send(envelope())
+        assert there.connections == 1
+        transport.client.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+        transport.send(envelope())
+        assert (there.connections, len(there.kept)) == (2, 3)
+        transport.close()
+
+
+def test_a_refused_recipient_is_final_and_about_the_address_and_the_next_message_goes() -> None:
+    with server.running() as there:
+        there.answers["gone@example.com"] = "550 5.1.1 no such user"
+        transport = smtp(there.port)
+        error = refusal(transport, envelope(to="gone@example.com"))
+        assert (error.permanent, error.address, error.uncertain, error.outage) == (True, True, False, False)
+        assert "no such user" in error.sentence
+        transport.send(envelope())
+        assert [m.rcpt_tos for m in there.kept] == [["grace@example.com"]]
+        transport.close()
+
+
+def test_a_busy_server_is_asked_again_later() -> None:
+    with server.running() as there:
+        there.answers["grace@example.com"] = "451 4.7.1 greylisted"
+        transport = smtp(there.port)
+        error = refusal(transport, envelope())
+        assert not (error.permanent or error.address or error.uncertain or error.outage)
+        transport.close()
+
+
+def test_a_message_the_server_will_not_have_is_final_but_not_the_addresses_fault() -> None:
+    with server.running() as there:
+        there.data = "554 5.7.1 looks like spam"
+        transport = smtp(there.port)
+        error = refusal(transport, envelope())
+        assert (error.permanent, error.address) == (True, False)
+        there.data = "250 kept"
+        transport.send(envelope())
+        transport.close()
+
+
+def test_a_server_that_hangs_up_instead_of_answering_leaves_it_uncertain() -> None:
+    with server.running() as there:
+        there.data = ""
+        error = refusal(smtp(there.port), envelope())
+        assert error.uncertain and not error.permanent
+        assert len(there.kept) == 1, "it may well have been taken; that is why nobody can say"
+
+
+@pytest.mark.parametrize("to", ["gräce@example.com", "grace@exämple.com"])
+def test_an_address_no_server_takes_is_refused_before_anything_is_sent(to: str) -> None:
+    with server.running() as there:
+        error = refusal(smtp(there.port), envelope(to=to))
+        assert error.permanent and error.address
+        assert there.connections == 0
+
+
+@pytest.mark.parametrize("to", ["victim@b.example>,<x@d.example", "a@b.example\r\nRCPT TO:<x@d.example>"])
+def test_one_envelope_never_becomes_two_recipients(to: str) -> None:
+    with server.running() as there:
+        transport = smtp(there.port)
+        refusal(transport, envelope(to=to))
+        assert there.kept == []
+        transport.close()
+
+
+def test_signing_in_works_and_a_wrong_password_closes_the_way_out() -> None:
+    with server.running(sign_in=True) as there:
+        transport = smtp(there.port, smtp_user="punctual", smtp_password="right")
+        transport.send(envelope())
+        transport.close()
+        error = refusal(smtp(there.port, smtp_user="punctual", smtp_password="wrong"), envelope())
+        assert error.outage and "password" in error.sentence
+        assert len(there.kept) == 1
+
+
+def test_a_server_without_tls_gets_nothing_when_tls_is_wanted() -> None:
+    with server.running() as there:
+        wanted = Settings(smtp_host="127.0.0.1", smtp_port=there.port, smtp_tls="starttls")
+        error = refusal(TRANSPORTS["smtp"](wanted), envelope())
+        assert error.outage
+        assert there.kept == []
