@@ -38,6 +38,7 @@ def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
         "PUNCTUAL_ORIGIN": f"http://{_address(host)}:{port}", "PUNCTUAL_LOG": os.environ.get("PUNCTUAL_LOG", "warning"),
     }  # fmt: skip
     settings = config.load()
+    _port_free(host, port)
     state = settings.instance / "demo.json"
     if fresh:
         _forget(settings, state)
@@ -55,6 +56,18 @@ def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
         state.write_text(json.dumps({"clock": now.isoformat()}))
         print("\nStopped. Start again to go on where this day stopped, or with --fresh to begin anew.", flush=True)
         return 0 if code == 130 else code
+
+
+def _port_free(host: str, port: int) -> None:
+    """Say at once, in a sentence, that somebody else is using the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Refused(
+                f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port."
+            ) from error
 
 
 def _forget(settings: config.Settings, state: Path) -> None:
