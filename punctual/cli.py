@@ -135,14 +135,15 @@ def worker() -> None:
     """Watch the days and send what is due."""
     import logging
 
-    from punctual.actions import intake
+    from punctual.actions import places
     from punctual.demo import Ticker
     from punctual.worker import Worker
 
     app = application()
     settings = app.config["SETTINGS"]
     logging.basicConfig(level=settings.log.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    chores = [intake.geocoding(settings)] if settings.geocoder_url else []
+    chores = [places.geocoding(settings)] if settings.geocoder_url else []
+    chores += [places.travelling(settings)] if settings.router_url else []
     Worker(app, (*chores, Ticker(app).tick) if settings.demo else tuple(chores)).run()
 
 

@@ -1,13 +1,13 @@
-"""A schedule file becomes rows: all of it or nothing, without a message - and what the worker finds out about places."""
+"""A schedule file becomes rows: all of it or nothing, and without a message."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import intake, outbox
@@ -15,7 +15,7 @@ from punctual.actions import Refused, transaction
 from punctual.actions.intake_write import Counts, write
 from punctual.core.day import OVER
 from punctual.intake import days
-from punctual.models import Company, GeocodeAnswer, Import, JobType, Place, Technician, Visit, db, touch_board
+from punctual.models import Company, Import, JobType, Technician, Visit, db, touch_board
 
 #: As many problems as a page or a program is shown.
 SHOWN = 200
@@ -164,40 +164,3 @@ def _company(s: Session, recorded: bool, zone: str | None, at: datetime) -> Comp
     if found is None:
         raise Refused("There is no company yet. Run `punctual init` first.")
     return found
-
-
-def pending_places(s: Session, limit: int = 20) -> list[tuple[int, str]]:
-    """Places whose address is to be looked up, oldest first: (id, address)."""
-    found = select(Place.id, Place.address).where(Place.state == "pending").order_by(Place.id).limit(limit)
-    return [(row[0], row[1]) for row in s.execute(found)]
-
-
-def geocoding(s: Session) -> dict[str, int]:
-    """How far the looking up of addresses is: places known, pending, not_found."""
-    rows = s.execute(select(Place.state, func.count().label("places")).group_by(Place.state))
-    return {r.state: r.places for r in rows}
-
-
-def answered(s: Session, address: str) -> tuple[float, float] | bool:
-    """What the geocoder said of an address before: degrees, False for not found, True for never asked."""
-    row = s.get(GeocodeAnswer, address)
-    if row is None:
-        return True
-    return (row.lat, row.lon) if row.lat is not None and row.lon is not None else False
-
-
-def place_found(place_id: int, found: tuple[float, float] | None, *, at: datetime) -> None:
-    """Keep where an address is, for every pending place with it; None: not found, shown to the dispatcher."""
-    with transaction() as s:
-        place = s.get(Place, place_id)
-        if place is None:
-            return
-        lat, lon = found if found else (None, None)
-        s.merge(GeocodeAnswer(query=place.address, lat=lat, lon=lon, at=at))
-        same = select(Place.id).where(Place.address == place.address, Place.state == "pending")
-        ids: Sequence[int] = s.scalars(same).all()
-        s.execute(
-            update(Place).where(Place.id.in_(ids)).values(lat=lat, lon=lon, state="known" if found else "not_found")
-        )
-        dates = s.scalars(select(Visit.date).where(Visit.place_id.in_(ids), Visit.state.not_in(OVER)).distinct()).all()
-        touch_board(s, *dates)

@@ -58,6 +58,9 @@ class Counts:
         changed = f"{self.changed} changed, " if self.changed else ""
         return f"{self.added} visits imported, {changed}{self.unchanged} unchanged, {self.told} messages sent."
 
+    def __str__(self) -> str:
+        return "\n".join([self.sentence, *self.notes])
+
     def as_json(self) -> dict[str, Any]:
         """The same as plain values, to be kept and shown."""
         names = (

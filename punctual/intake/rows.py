@@ -59,15 +59,18 @@ class Reader:
         self.row, self.cell = 0, {}  # type: int, dict[str, str]
         self.technicians = dict(known.technicians)
         self.jobs = dict(known.jobs)
+        here: dict[str, str] = {}
         for _, cell in sheet:
             if cell.get("kind", "").lower() == "technician" and cell.get("id"):
-                self.technicians[cell["id"]] = cell.get("name", "")
+                here[cell["id"]] = cell.get("name", "")
             elif cell.get("kind", "").lower() == "job" and cell.get("id"):
                 self.jobs.setdefault(cell["id"], 0.0)
-        names = [name.casefold() for name in self.technicians.values()]
-        self.by_name = {
-            name.casefold(): ref for ref, name in self.technicians.items() if names.count(name.casefold()) == 1
-        }
+        self.technicians |= here
+        self.by_name: dict[str, list[str]] = {}
+        for ref, name in self.technicians.items():
+            self.by_name.setdefault(name.casefold(), []).append(ref)
+        for name in set(here.values()):  # whom the file itself describes is meant
+            self.by_name[name.casefold()] = [ref for ref, other in here.items() if other.casefold() == name.casefold()]
 
     def take(self, row: int, cell: dict[str, str]) -> None:
         """Check one row and keep what it holds."""
@@ -138,8 +141,13 @@ class Reader:
         given = self.cell.get("technician", "")
         if not given or given in self.technicians:
             return given or None
-        if given.casefold() in self.by_name:
-            return self.by_name[given.casefold()]
+        refs = self.by_name.get(given.casefold(), [])
+        if len(refs) == 1:
+            return refs[0]
+        if refs:
+            ids = " or ".join(cells.short(ref) for ref in refs)
+            self.wrong("technician", f'"{cells.short(given)}" is the name of several. Write the id: {ids}.')
+            return None
         hint = cells.meant(given, [*self.technicians, *filter(None, self.technicians.values())])
         self.wrong("technician", f'"{cells.short(given)}" is not known.{hint}')
         return None

@@ -15,7 +15,8 @@ from punctual.core.day import Window
 from punctual.models import Visit, db
 from punctual.queries import api as queries
 from punctual.queries import board, slots
-from punctual.web import api_models as m
+from punctual.web import api_in as given
+from punctual.web import api_out as out
 from punctual.web.access import allow, settings
 from punctual.web.api_spec import Api, document
 
@@ -40,10 +41,10 @@ def day(text: str) -> date:
     return found
 
 
-def shown(visit_id: int) -> m.VisitOut:
+def shown(visit_id: int) -> out.VisitOut:
     """A visit as it is now."""
     db.session.rollback()
-    return m.VisitOut.of(here(visit_id))
+    return out.VisitOut.of(here(visit_id))
 
 
 def here(visit_id: int) -> Visit:
@@ -61,51 +62,51 @@ def openapi() -> Response:
     return jsonify(document(api, settings().origin))
 
 
-@api.operation("post", "/import", answer=m.ImportOut, body=m.ImportIn, problems=(409,))
-def import_schedule(body: m.ImportIn) -> m.ImportOut:
+@api.operation("post", "/import", answer=out.ImportOut, body=given.ImportIn, problems=(409,))
+def import_schedule(body: given.ImportIn) -> out.ImportOut:
     """Import a schedule file: all of it or nothing."""
     raw = body.csv.encode("utf-8", "surrogatepass")
     done = intake.take(
         raw, name=body.name, at=g.at, by=by().source, zone=body.zone, dry=body.dry, tell=body.tell, actuals=body.actuals
     )
     counted = done.as_json() | {"id": done.import_id, "moved": len(done.moved), "sentence": done.sentence}
-    return m.ImportOut(**counted)
+    return out.ImportOut(**counted)
 
 
-@api.operation("get", "/visits", answer=m.VisitsOut, query=("on", "ref"))
-def list_visits() -> m.VisitsOut:
+@api.operation("get", "/visits", answer=out.VisitsOut, query=("on", "ref"))
+def list_visits() -> out.VisitsOut:
     """The visits of a date, by planned start."""
     on = day(request.args.get("date", ""))
     ref = request.args.get("ref")
     if ref is not None and (not 1 <= len(ref) <= 80 or "\0" in ref):
         raise Refused("A ref has 1 to 80 characters.", status=422, field="ref")
-    return m.VisitsOut(date=on, visits=[m.VisitOut.of(v) for v in queries.visits(db.session(), on, ref)])
+    return out.VisitsOut(date=on, visits=[out.VisitOut.of(v) for v in queries.visits(db.session(), on, ref)])
 
 
-@api.operation("get", "/visits/{visit_id}", answer=m.VisitOut)
-def get_visit(visit_id: int) -> m.VisitOut:
+@api.operation("get", "/visits/{visit_id}", answer=out.VisitOut)
+def get_visit(visit_id: int) -> out.VisitOut:
     """One visit."""
-    return m.VisitOut.of(here(visit_id))
+    return out.VisitOut.of(here(visit_id))
 
 
-@api.operation("post", "/visits", answer=m.VisitOut, body=m.VisitIn, status=201, problems=(409,))
-def add_visit(body: m.VisitIn) -> m.VisitOut:
+@api.operation("post", "/visits", answer=out.VisitOut, body=given.VisitIn, status=201, problems=(409,))
+def add_visit(body: given.VisitIn) -> out.VisitOut:
     """Add a visit; its customer gets the booking unless `tell` is false."""
-    given = body.model_dump(exclude={"window_start", "window_end", "customer", "tell"})
+    values = body.model_dump(exclude={"window_start", "window_end", "customer", "tell"})
     person = body.customer.model_dump() if body.customer else {}
-    new = verbs.New(window=Window(body.window_start, body.window_end), **given | person)
+    new = verbs.New(window=Window(body.window_start, body.window_end), **values | person)
     return shown(verbs.add(new, tell=body.tell, at=g.at, by=by()))
 
 
-@api.operation("patch", "/visits/{visit_id}", answer=m.VisitOut, body=m.VisitEdit, problems=(409,))
-def edit_visit(visit_id: int, body: m.VisitEdit) -> m.VisitOut:
+@api.operation("patch", "/visits/{visit_id}", answer=out.VisitOut, body=given.VisitEdit, problems=(409,))
+def edit_visit(visit_id: int, body: given.VisitEdit) -> out.VisitOut:
     """Change notes, planned minutes or the customer's own limit."""
     verbs.edit(visit_id, body.changes(), at=g.at, by=by())
     return shown(visit_id)
 
 
-@api.operation("post", "/visits/{visit_id}/move", answer=m.VisitOut, body=m.MoveIn, problems=(409,))
-def move_visit(visit_id: int, body: m.MoveIn) -> m.VisitOut:
+@api.operation("post", "/visits/{visit_id}/move", answer=out.VisitOut, body=given.MoveIn, problems=(409,))
+def move_visit(visit_id: int, body: given.MoveIn) -> out.VisitOut:
     """Give a visit another time, and maybe another technician: a new promise."""
     window = Window(body.window_start, body.window_end)
     start = body.planned_start or body.window_start
@@ -113,56 +114,56 @@ def move_visit(visit_id: int, body: m.MoveIn) -> m.VisitOut:
     return shown(visit_id)
 
 
-@api.operation("post", "/visits/{visit_id}/give", answer=m.VisitOut, body=m.GiveIn, problems=(409,))
-def give_visit(visit_id: int, body: m.GiveIn) -> m.VisitOut:
+@api.operation("post", "/visits/{visit_id}/give", answer=out.VisitOut, body=given.GiveIn, problems=(409,))
+def give_visit(visit_id: int, body: given.GiveIn) -> out.VisitOut:
     """Give a visit to another technician on its day; the promise stays."""
     dispatcher.give(visit_id, body.technician_id, at=g.at, by=by())
     return shown(visit_id)
 
 
-@api.operation("post", "/visits/{visit_id}/cancel", answer=m.VisitOut, body=m.CancelIn, problems=(409,))
-def cancel_visit(visit_id: int, body: m.CancelIn) -> m.VisitOut:
+@api.operation("post", "/visits/{visit_id}/cancel", answer=out.VisitOut, body=given.CancelIn, problems=(409,))
+def cancel_visit(visit_id: int, body: given.CancelIn) -> out.VisitOut:
     """Cancel a visit; its customer is told unless `tell` is false."""
     dispatcher.cancel(visit_id, tell=body.tell, at=g.at, by=by())
     return shown(visit_id)
 
 
-@api.operation("post", "/visits/{visit_id}/reports", answer=m.ReportOut, body=m.ReportIn, problems=(409,))
-def report(visit_id: int, body: m.ReportIn) -> m.ReportOut:
+@api.operation("post", "/visits/{visit_id}/reports", answer=out.ReportOut, body=given.ReportIn, problems=(409,))
+def report(visit_id: int, body: given.ReportIn) -> out.ReportOut:
     """Report a technician's tap; the same key counts once."""
     taken = verbs.report(visit_id, **body.model_dump(), at=g.at)
-    told = [m.ToldOut(**{k: x[k] for k in m.ToldOut.model_fields}) for x in taken.told]
-    return m.ReportOut(report_id=taken.report_id, already=taken.already, told=told)
+    told = [out.ToldOut(**{k: x[k] for k in out.ToldOut.model_fields}) for x in taken.told]
+    return out.ReportOut(report_id=taken.report_id, already=taken.already, told=told)
 
 
-@api.operation("get", "/visits/{visit_id}/forecast", answer=m.ForecastOut)
-def get_forecast(visit_id: int) -> m.ForecastOut:
+@api.operation("get", "/visits/{visit_id}/forecast", answer=out.ForecastOut)
+def get_forecast(visit_id: int) -> out.ForecastOut:
     """The newest forecast of a visit, with the numbers behind it and what was decided about telling."""
     found = queries.foreseen(db.session(), visit_id)
-    made = m.ForecastOut.of(found) if found else None
+    made = out.ForecastOut.of(found) if found else None
     if made is None:
         raise NotFound(ABSENT if found is None else "There is no forecast of this visit: its day is not in progress.")
     return made
 
 
-@api.operation("get", "/visits/{visit_id}/times", answer=m.TimesOut)
-def get_times(visit_id: int) -> m.TimesOut:
+@api.operation("get", "/visits/{visit_id}/times", answer=out.TimesOut)
+def get_times(visit_id: int) -> out.TimesOut:
     """Free times to which a visit could move, every other promise kept."""
     visit = here(visit_id)
     found = slots.offers(db.session(), visit_id, at=g.at)
-    return m.TimesOut(visit_id=visit_id, times=[m.TimeOut.of(x, visit.zone) for x in found])
+    return out.TimesOut(visit_id=visit_id, times=[out.TimeOut.of(x, visit.zone) for x in found])
 
 
-@api.operation("get", "/visits/{visit_id}/messages", answer=m.MessagesOut)
-def get_messages(visit_id: int) -> m.MessagesOut:
+@api.operation("get", "/visits/{visit_id}/messages", answer=out.MessagesOut)
+def get_messages(visit_id: int) -> out.MessagesOut:
     """Every message about a visit and how it stands."""
     here(visit_id)
     found = queries.messages(db.session(), visit_id)
-    return m.MessagesOut(visit_id=visit_id, messages=[m.MessageOut.of(x, a) for x, a in found])
+    return out.MessagesOut(visit_id=visit_id, messages=[out.MessageOut.of(x, a) for x, a in found])
 
 
-@api.operation("get", "/days/{date}", answer=m.DayOut, problems=(422,))
-def get_day(date: str) -> m.DayOut:
+@api.operation("get", "/days/{date}", answer=out.DayOut, problems=(422,))
+def get_day(date: str) -> out.DayOut:
     """The board of a date: every technician's line, planned against predicted."""
     on, s = day(date), db.session()
-    return m.DayOut.of(board.load(s, on, g.at), board.stamp(s, on).version)
+    return out.DayOut.of(board.load(s, on, g.at), board.stamp(s, on).version)

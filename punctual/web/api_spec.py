@@ -17,7 +17,7 @@ from werkzeug.routing import IntegerConverter, Map
 from punctual import __version__
 from punctual.actions import Refused
 from punctual.web.access import allow
-from punctual.web.api_models import Problem
+from punctual.web.api_out import Problem
 
 View = Callable[..., Any]
 REF = "#/components/schemas/{model}"

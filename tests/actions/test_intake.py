@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual.actions import Refused, customer, intake, transaction
-from punctual.core.day import Window
+from punctual.actions import Refused, intake, transaction
 from punctual.models import (
     BoardVersion,
-    Company,
     Customer,
-    GeocodeAnswer,
     Import,
     JobType,
     Message,
@@ -27,7 +23,6 @@ from punctual.models import (
     Shift,
     Technician,
     Visit,
-    db,
 )
 from tests import build
 
