@@ -19,7 +19,7 @@ from punctual.core.day import Window, local
 #: Longest values in a text (words.md): longer is cut at a word for a company, dropped for a name.
 COMPANY_CAP, NAME_CAP = 20, 12
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "EEE, dd.MM."}
+_SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "ccc, dd.MM."}
 _LONG = {
     "en": "EEEE d MMMM y",
     "en_US": "EEEE, MMMM d, y",
