@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from werkzeug.exceptions import UnsupportedMediaType
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter
 
 from punctual import __version__
 from punctual.actions import Refused
@@ -35,7 +35,7 @@ REASONS = {
     503: "The database is busy; nothing was saved.",
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "visit_id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}},
+    "visit_id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999}},
     "date": {"in": "path", "required": True, "schema": {"type": "string", "format": "date"}},
     "on": {"name": "date", "in": "query", "required": True, "schema": {"type": "string", "format": "date"}},
     "ref": {"in": "query", "schema": {"type": "string", "minLength": 1, "maxLength": 80}},
@@ -59,12 +59,9 @@ class Operation:
 
 
 class RowId(IntegerConverter):
-    """A row's id in a path; what cannot be one - 0, 2^31, 5,000 digits - is no address at all."""
+    """A row's id in a path; what cannot be one - a sign, 5,000 digits - is no address at all."""
 
-    regex = r"\d{1,10}"
-
-    def __init__(self, map: Map) -> None:
-        super().__init__(map, min=1, max=2**31 - 1)
+    regex = r"[0-9]{1,9}"
 
 
 @dataclass(slots=True)
