@@ -35,20 +35,20 @@
     if (polled.includes(event.target)) {
       if (response.status < 400) {
         etags[event.target.id] = response.headers.get("ETag");
-        if (desk.dataset.lost) { delete desk.dataset.lost; say(live.dataset.live); }
+        if (away.delete(event.target.id) && !away.size) say(live.dataset.live);
       } else {
-        lost();
+        lost(event.target);
       }
     } else if (event.target.method === "post" && response.status < 400) {
       setTimeout(refresh, 0);
     }
   });
-  const lost = () => {
-    if (!desk || desk.dataset.lost) return;
-    desk.dataset.lost = "1";
-    say(`Not live since ${new Date().toTimeString().slice(0, 5)}. Trying again.`);
+  const away = new Set();
+  const lost = (el) => {
+    if (!away.size) say(`Not live since ${new Date().toTimeString().slice(0, 5)}. Trying again.`);
+    away.add(el.id);
   };
-  document.addEventListener("htmx:error", (event) => { if (polled.includes(event.target)) lost(); });
+  document.addEventListener("htmx:error", (event) => { if (polled.includes(event.target)) lost(event.target); });
 
   // A refusal is a sentence; it is shown where the eyes are and kept until the next act.
   document.addEventListener("htmx:response:error", (event) => {
