@@ -164,8 +164,8 @@ def language(text: str) -> str:
     return text.replace("_", "-")
 
 
-def meant(text: str, known: list[str]) -> str:
-    """ " Did you mean Ana?" when something known is written much alike, else nothing."""
-    lower = {name.casefold(): name for name in known}
+def meant(text: str, known: dict[str, str]) -> str:
+    """ " Did you mean Ana Ribeiro?" when a known word (-> what to write) is spelled much alike, else nothing."""
+    lower = {word.casefold(): write for word, write in known.items()}
     close = get_close_matches(text.casefold(), list(lower), n=1, cutoff=0.6)
     return f" Did you mean {lower[close[0]]}?" if close else ""

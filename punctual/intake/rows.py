@@ -78,7 +78,7 @@ class Reader:
         before = len(self.problems)
         kind = cell.get("kind", "").lower() or "visit"
         if kind not in KINDS:
-            hint = cells.meant(kind, list(KINDS)) or f" Write {', '.join(KINDS)}."
+            hint = cells.meant(kind, {kind: kind for kind in KINDS}) or f" Write {', '.join(KINDS)}."
             self.wrong("kind", f'"{cells.short(kind)}" is not known.{hint}')
             return
         for name in NEEDED[kind]:
@@ -148,7 +148,8 @@ class Reader:
             ids = " or ".join(cells.short(ref) for ref in refs)
             self.wrong("technician", f'"{cells.short(given)}" is the name of several. Write the id: {ids}.')
             return None
-        hint = cells.meant(given, [*self.technicians, *filter(None, self.technicians.values())])
+        full = {name.split()[0]: name for name in self.technicians.values() if name}
+        hint = cells.meant(given, full | {word: word for word in (*self.technicians, *full.values())})
         self.wrong("technician", f'"{cells.short(given)}" is not known.{hint}')
         return None
 
@@ -215,7 +216,7 @@ class Reader:
         planned = self.planned(on, zone, window)
         minutes = self.read("minutes", lambda x: cells.number(x, 1, 1440)) or self.jobs.get(self.cell["job"])
         if minutes is None:
-            hint = cells.meant(self.cell["job"], list(self.jobs))
+            hint = cells.meant(self.cell["job"], {job: job for job in self.jobs})
             self.wrong("job", f'"{cells.short(self.cell["job"])}" is not known.{hint or " Fill `minutes` to add it."}')
         deadline, kind = self.limit(on, zone, window)
         arrived, finished = self.actual("arrived", on, zone), self.actual("finished", on, zone)
@@ -223,9 +224,9 @@ class Reader:
             self.wrong("finished" if arrived else "arrived", "empty. A visit that is over needs both times.")
         elif arrived and finished and finished < arrived:
             self.wrong("finished", f"{self.cell['finished']} is not after `arrived` {self.cell['arrived']}.")
-        customer, spot, technician = self.customer(), self.spot(), self.who()
+        customer, spot, technician = self.customer(zone if self.cell.get("zone") else None), self.spot(), self.who()
         cancelled = self.read("cancelled", cells.flag) or False
-        if arrived and (cancelled or technician is None):
+        if arrived and finished and (cancelled or technician is None):
             self.wrong("arrived", "a visit that took place needs a technician and is not cancelled.")
         if len(self.problems) > before or on is None or window is None or planned is None:
             return
@@ -283,7 +284,7 @@ class Reader:
         at: Time = cells.time(self.cell[column])
         return f"{(on + timedelta(days=at.after)).isoformat()}T{at.hour:02}:{at.minute:02}"
 
-    def customer(self) -> Customer:
+    def customer(self, zone: str | None) -> Customer:
         email, phone = self.reach()
         return Customer(
             ref=self.cell.get("customer_id") or None,
@@ -291,6 +292,6 @@ class Reader:
             email=email,
             phone=phone,
             language=self.read("language", cells.language),
-            zone=self.read("zone", cells.zone),
+            zone=zone,
             early=self.read("early_messages", cells.flag) or False,
         )

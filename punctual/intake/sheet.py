@@ -7,8 +7,9 @@ import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from punctual.intake.cells import Problem, meant
+from punctual.intake.cells import Problem
 from punctual.intake.values import Unreadable
 
 #: Sizes above which a file is refused: bytes once unpacked, rows, characters in one cell.
@@ -71,17 +72,12 @@ def columns(sheet: Sheet, known: tuple[str, ...], needed: tuple[str, ...]) -> li
     absent = [name for name in known if name not in present]
     strange = [h for h in sheet.header if h and h not in known]
     for name in strange:
-        hint = meant(name, absent)
-        if hint and _near(name, hint):
-            missing.append(Problem(1, name, f"Column `{name[:40]}` is not known.{hint}"))
+        close = get_close_matches(name, absent, n=1, cutoff=0.75)
+        if close and abs(len(name) - len(close[0])) <= 2:  # a slip of the keyboard, not another word
+            missing.append(Problem(1, name, f"Column `{name[:40]}` is not known. Did you mean `{close[0]}`?"))
     if missing:
         raise Unreadable(missing, len(sheet.rows))
     return [f"Column `{name[:40]}` was not read." for name in strange]
-
-
-def _near(name: str, hint: str) -> bool:
-    """A slip of the keyboard, not another word: at most two letters more or fewer."""
-    return abs(len(name) - len(hint.removeprefix(" Did you mean ").removesuffix("?"))) <= 2
 
 
 def _unpacked(raw: bytes) -> bytes:
