@@ -58,6 +58,8 @@ def stands(
     chance = forecast.p_late if forecast else 0.0
     if at > limit or likely > limit or chance >= max(rules.tell_chance, 0.5):
         return Standing("late", "Late, told" if told else "Late, NOT told", told)
+    if at > window.end:
+        return Standing("risk", "Past its time, told" if told else "Past its time", told)
     misses = forecast.p_deadline if forecast and forecast.p_deadline is not None else 0.0
     if misses > 1.0 - rules.deadline_chance:
         return Standing("risk", "Deadline at risk, told" if told else "Deadline at risk", told)

@@ -71,6 +71,8 @@ def _label(t: Task, zone: str) -> str:
         return "Nobody yet"
     if t.look == "late" and t.stop:
         return t.stop.word
+    if t.look == "risk" and t.stop:
+        return t.stop.word.removesuffix(", told")
     if t.look:
         return {"risk": "At risk", "silent": "Silent"}.get(t.look, "")
     if t.asks:
@@ -112,7 +114,7 @@ def _visit(t: Task, zone: str) -> Iterable[str]:
         parts.append(f"Expected {clock(stop.likely, zone)}, promised {span(stop.window, zone)}.")
     else:
         parts.append(f"Promised {span(stop.window, zone)}.")
-    if stop.look == "risk" and stop.p_window is not None and stop.p_window >= RISK:
+    if stop.word.startswith("At risk") and stop.p_window is not None and stop.p_window >= RISK:
         parts.append(f"{chance(stop.p_window).capitalize()} to miss it.")
     if stop.told and t.told_at:
         parts.append(f"Told {clock(t.told_at, zone)}: {span(stop.told, zone)}.")

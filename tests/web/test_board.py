@@ -112,6 +112,14 @@ def test_who_is_late_is_the_first_task_with_what_was_told_and_who_could_come(boa
     assert "Ana could be there at" in queue and "Every promise holds." in queue and "Give to Ana" in queue
 
 
+def test_a_promise_that_has_passed_within_the_threshold_is_said_to_be_past(lite: Flask) -> None:
+    board = desk(lite)
+    clock.configure("2026-11-24T11:40:10+00:00 x1")
+    with transaction() as s:
+        s.get_one(Visit, board.visit("Lewis")).planned_start = wall("11:30")
+    assert "Lewis Whitfield, past its time" in board.get("/board/").text
+
+
 def test_an_answer_replaces_no_answer(board: Desk) -> None:
     deliver(board.visit("Grace"))
     with transaction() as s:
