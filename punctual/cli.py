@@ -144,7 +144,7 @@ def worker() -> None:
     logging.basicConfig(level=settings.log.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     chores = [places.geocoding(settings)] if settings.geocoder_url else []
     chores += [places.travelling(settings)] if settings.router_url else []
-    Worker(app, (*chores, Ticker(app).tick) if settings.demo else tuple(chores)).run()
+    Worker(app, (Ticker(app).tick,) if settings.demo else (), aside=tuple(chores)).run()
 
 
 @main.command()

@@ -8,6 +8,7 @@ import secrets
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ POLL_S = 1.0
 SLICE = 25
 #: Messages sent between two looks at the clock: a full outbox never keeps the days from being watched.
 BATCH = 10
+#: Real seconds a chore beside the loop may take to end.
+TIMEOUT_S = 5.0
 #: Real seconds without sending after the way out was found closed.
 PAUSE_S = 10.0
 HEARTBEAT = "worker"
@@ -48,10 +51,14 @@ Chore = Callable[[datetime], None]
 
 
 class Worker:
-    """One sender and watcher of an instance. tick() does everything that is due; run() goes on until told to stop."""
+    """One sender and watcher of an instance. tick() does everything that is due; run() goes on until told to stop.
 
-    def __init__(self, app: Flask, chores: tuple[Chore, ...] = ()) -> None:
-        self.app, self.chores = app, chores
+    `chores` are done at every look; those `aside` ask the network and run beside the loop, so that a slow server
+    delays no message.
+    """
+
+    def __init__(self, app: Flask, chores: tuple[Chore, ...] = (), aside: tuple[Chore, ...] = ()) -> None:
+        self.app, self.chores, self.aside = app, chores, aside
         self.settings: Settings = app.config["SETTINGS"]
         self.name = f"{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.transport: Transport = TRANSPORTS[self.settings.mail](self.settings)
@@ -223,12 +230,32 @@ class Worker:
 
     def loop(self) -> None:
         """Look, deliver, wait - until `stopping`."""
-        with listening(self.app) as wait:
+        with listening(self.app) as wait, self._beside():
             while not self.stopping:
                 self.look(clock.now())
                 if not self.deliver(clock.now())[0] and not self.stopping:
                     wait(POLL_S)
         self.transport.close()
+
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def go() -> None:
+            while not over.wait(POLL_S):
+                with self.app.app_context():
+                    for chore in self.aside:
+                        self._safely(chore, clock.now())
+
+        thread = threading.Thread(target=go, daemon=True)
+        if self.aside:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if self.aside:
+                thread.join(TIMEOUT_S)
 
 
 def _last_night(at: datetime, zone: str) -> datetime:

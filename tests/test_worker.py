@@ -201,9 +201,10 @@ def test_a_chore_that_fails_stops_neither_the_others_nor_the_sending(
 class Running:
     """A worker's loop in a thread of its own."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, aside: tuple[Callable[[datetime], None], ...] = ()) -> None:
         self.keeper = Keeper()
-        self.worker = worker(app, self.keeper)
+        self.worker = Worker(app, aside=aside)
+        self.worker.transport = self.keeper
         self.thread = threading.Thread(target=self.worker.loop)
 
     def __enter__(self) -> Running:
@@ -252,6 +253,27 @@ def test_a_ring_is_answered_without_waiting_for_the_poll(
         with transaction() as s:
             grace = s.get_one(Visit, day.visits["Grace"].id)
             outbox.put(s, key="last", kind="booked", at=clock.now(), reason="x", visit=grace)
+
+
+def test_a_slow_server_asked_beside_the_loop_delays_no_message(lite: Flask) -> None:
+    with transaction() as s:
+        grace = build.day(s, OVERRUN).visits["Grace"]
+        outbox.put(s, key="k", kind="booked", at=wall("09:00"), reason="x", visit=grace)
+    clock.configure("2026-11-24T09:00+00:00 x1")
+    slow, asked = threading.Event(), threading.Event()
+
+    def ask(at: datetime) -> None:
+        asked.set()
+        slow.wait(20)
+
+    with Running(lite, aside=(ask,)) as running:
+        assert asked.wait(10)
+        with transaction() as s:
+            again = s.get_one(Visit, grace.id)
+            outbox.put(s, key="k2", kind="moved_by_us", at=clock.now(), reason="x", visit=again)
+        until(lambda: len(running.keeper.kept) == 2, 5)
+        assert not slow.is_set()
+        slow.set()
 
 
 def test_on_a_fast_clock_every_minute_of_that_clock_is_watched(lite: Flask) -> None:
