@@ -35,6 +35,4 @@ def find(address: str, settings: Settings) -> tuple[float, float] | None:
         raise NoAnswer(f"The geocoder did not answer ({type(error).__name__}).") from error
     if found is None:
         return None
-    if not (-90 <= found.latitude <= 90 and -180 <= found.longitude <= 180):
-        raise NoAnswer("The geocoder answered with degrees that do not exist.")
     return float(found.latitude), float(found.longitude)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import delete
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session, joinedload
 
 from punctual import links, outbox
 from punctual.actions import schedule
 from punctual.core.day import OVER
 from punctual.intake import values
-from punctual.models import Company, Customer, Promise, Report, SlotClaim, Visit
+from punctual.models import Company, Customer, Message, Promise, Report, SlotClaim, Visit
 
 TIMES = frozenset({"date", "from", "to", "zone"})
 PLAN = TIMES | {"planned", "minutes"}
@@ -29,6 +30,22 @@ class Desk(Protocol):
     technicians: dict[str, int]
     jobs: dict[str, int]
     places: dict[values.Spot, int]
+    #: of the visits at hand: their open window promise, and which of them have a message that is not sent yet
+    promises: dict[int, Promise]
+    unsent: set[int]
+
+
+def fetch(desk: Desk, some: Sequence[values.Visit]) -> list[tuple[values.Visit, Visit]]:
+    """The rows of some visits of the file with all that a change needs, read at once."""
+    s = desk.s
+    found = select(Visit).options(joinedload(Visit.customer)).where(Visit.ref.in_([v.ref for v in some]))
+    rows = {r.ref: r for r in s.scalars(found)}
+    ids = [r.id for r in rows.values()]
+    promises = select(Promise).where(Promise.visit_id.in_(ids), Promise.kind == "window", Promise.state == "open")
+    desk.promises = {p.visit_id: p for p in s.scalars(promises)}
+    unsent = select(Message.visit_id).where(Message.visit_id.in_(ids), Message.state.in_(("queued", "held")))
+    desk.unsent = {i for i in s.scalars(unsent) if i is not None}
+    return [(v, rows[v.ref]) for v in some]
 
 
 def apply(desk: Desk, row: Visit, v: values.Visit) -> None:
@@ -84,11 +101,12 @@ def _over(desk: Desk, row: Visit, v: values.Visit) -> None:
     """It took place: the recorded times are reports like any other."""
     if row.technician_id is None and v.technician:
         row.technician_id = desk.technicians[v.technician]
-    for values_ in reports(desk, row.id, v):
-        desk.s.add(Report(**values_))
+    desk.s.add_all(Report(**x) for x in reports(desk, row.id, v))
     row.state, row.arrived_at, row.finished_at = "done", v.arrived, v.finished
-    outbox.supersede(desk.s, row.id, at=desk.at, why="done")
-    for promise in desk.s.query(Promise).filter_by(visit_id=row.id, kind="window", state="open"):
+    if row.id in desk.unsent:
+        outbox.supersede(desk.s, row.id, at=desk.at, why="done")
+    promise = desk.promises.get(row.id)
+    if promise is not None:
         kept = v.arrived is not None and v.arrived <= promise.due_at
         promise.state, promise.ended_at, promise.ended_by = "kept" if kept else "broken", v.arrived, "import"
 

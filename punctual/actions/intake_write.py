@@ -89,6 +89,8 @@ class Desk:
     technicians: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
     places: dict[values.Spot, int] = field(default_factory=dict)
+    promises: dict[int, Promise] = field(default_factory=dict)
+    unsent: set[int] = field(default_factory=set)
 
 
 def write(
@@ -115,10 +117,9 @@ def write(
             progress(checked.rows + i * CHUNK, 2 * checked.rows)
     changed = [v for v in checked.visits if v.ref in known and _differs(v, known[v.ref])]
     for some in _chunks(changed):
-        rows = {r.ref: r for r in s.scalars(select(Visit).where(Visit.ref.in_([v.ref for v in some])))}
-        for v in some:
-            change.apply(desk, rows[v.ref], v)
-    s.flush()
+        for v, row in change.fetch(desk, some):
+            change.apply(desk, row, v)
+        s.flush()
     desk.counts.added, desk.counts.changed = len(fresh), len(changed)
     desk.counts.unchanged = len(checked.visits) - len(fresh) - len(changed)
     if progress:
