@@ -37,7 +37,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     with app.app_context():
         tune(db.engine)
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
-    Babel(app)
+    Babel(app, locale_selector=filters.language)
     access.init_app(app)
     errors.init_app(app)
     filters.init_app(app)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,24 +13,38 @@ from punctual import outbox
 from punctual.actions import Refused, schedule, transaction
 from punctual.core.day import OVER, Window, at_wall, local
 from punctual.core.kinds import KINDS
-from punctual.models import Answer, Company, Notice, Promise, Visit, touch_board
+from punctual.models import Answer, Company, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
-from punctual.queries import slots
 from punctual.queries import visit as visits
 
-NOTE_MAX = 1000
+NOTE_MAX, NUMBER_MAX = 1000, 40
 #: A call back is promised inside these local hours.
 OFFICE = (8, 18)
+INVALID = "Enter a time like 10:00."
 
 
-def _open(s: Session, visit_id: int) -> Visit:
-    """The visit, its day locked, if a customer may still change it."""
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was saved: the answer's row (0: none, it was so anyway), whether we had it already, whether it works."""
+
+    answer_id: int
+    already: bool = False
+    works: bool = True
+
+
+def _locked(s: Session, visit_id: int, also: Shift | None = None) -> Visit:
+    """The visit with its day locked, and the day it may go to: whoever writes on one of them queues up."""
     visit = s.get_one(Visit, visit_id)
     shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
-    if shift is not None:
-        queries.lock(s, [shift.id])
-        s.refresh(visit)
-    if visit.state in OVER:
+    queries.lock(s, [x.id for x in (shift, also) if x is not None])
+    s.refresh(visit, with_for_update=True)
+    return visit
+
+
+def _open(s: Session, visit_id: int, at: datetime, also: Shift | None = None) -> Visit:
+    """The visit, locked, if its customer may still change it."""
+    visit = _locked(s, visit_id, also)
+    if visit.state in OVER or at > visit.window_end + visits.EXPIRED:
         raise Refused("This visit is over or cancelled already, so nothing was changed. Ask for a call if you need us.")
     return visit
 
@@ -37,13 +53,27 @@ def _not_started(s: Session, visit: Visit) -> None:
     if visit.state in ("on_my_way", "arrived"):
         phone = s.get_one(Company, 1).phone
         who = visit.technician.first_name if visit.technician else "The technician"
+        where = "already on the way" if visit.state == "on_my_way" else "with you already"
         call = f", or call {phone}" if phone else ""
-        raise Refused(f"{who} is already on the way, so this cannot be changed here. Ask for a call{call}.")
+        raise Refused(f"{who} is {where}, so this cannot be changed here. Ask for a call{call}.")
 
 
-def _answer(s: Session, visit: Visit, what: str, at: datetime, text: str = "", by: str = "page", **data: str) -> None:
-    s.add(Answer(visit_id=visit.id, kind=what, at=at, by=by, text=text, data=data))
+def _answer(s: Session, visit: Visit, what: str, at: datetime, text: str = "", by: str = "page", **data: str) -> Saved:
+    row = Answer(visit_id=visit.id, kind=what, at=at, by=by, text=text, data=data)
+    s.add(row)
     touch_board(s, visit.date)
+    s.flush()
+    return Saved(row.id)
+
+
+def _last(s: Session, visit: Visit, what: str) -> Answer | None:
+    found = select(Answer).where(Answer.visit_id == visit.id, Answer.kind == what).order_by(Answer.id.desc()).limit(1)
+    row: Answer | None = s.scalar(found)
+    return row
+
+
+def _had(row: Answer | None, works: bool = True) -> Saved:
+    return Saved(row.id if row is not None else 0, True, works)
 
 
 def _reply(s: Session, visit: Visit, kind: str, at: datetime, **facts: str) -> None:
@@ -60,28 +90,31 @@ def _reply(s: Session, visit: Visit, kind: str, at: datetime, **facts: str) -> N
     )
 
 
-def keep(visit_id: int, *, at: datetime, by: str = "page") -> str:
+def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """ "This works": the told range becomes the promise; before anything was told it confirms the window.
 
-    Refused where waiting cannot work. Pressed again it changes nothing; returns a sentence.
+    Refused where waiting cannot work. Pressed again it changes nothing; a range told since makes it a new answer.
     """
     with transaction() as s:
-        visit = _open(s, visit_id)
+        visit = _open(s, visit_id, at)
+        told = _told(visit)
+        mark = told.start.isoformat() if told else ""
+        last = _last(s, visit, "keep")
+        same = last is not None and last.data.get("version") == str(visit.promise_version)
+        if last is not None and same and (told is None or last.data.get("told") == mark):
+            return _had(last)
+        _not_started(s, visit)
         story = visits.story(s, visit_id, at=at)
         if not story.can_keep:
             raise Refused("We cannot keep that time any more, and we are sorry. Choose a new time or ask for a call.")
-        told = _told(visit)
-        already = s.scalar(
-            select(Answer).where(Answer.visit_id == visit.id, Answer.kind == "keep").order_by(Answer.id.desc()).limit(1)
-        )
-        if already is not None and already.data.get("version") == str(visit.promise_version):
-            return "We already have this from you. You do not have to send it again."
+        if told is not None and told.end <= at:
+            told = story.arrival  # what was told has passed: they wait for what is expected now
         if told is not None:
             schedule.agree(s, visit, window=told, at=at, by="customer")
-        _answer(s, visit, "keep", at, by=by, version=str(visit.promise_version))
+        saved = _answer(s, visit, "keep", at, by=by, version=str(visit.promise_version), told=mark)
         _close_calls(s, visit, at)
         _reply(s, visit, "kept", at)
-    return "Thank you. We keep your visit."
+    return saved
 
 
 def _told(visit: Visit) -> Window | None:
@@ -92,83 +125,88 @@ def _told(visit: Visit) -> Window | None:
     return Window(visit.told_start, visit.told_end)
 
 
-def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, by: str = "page") -> str:
-    """Take another time. Re-checked inside the transaction; the loser of a race is refused with fresh times."""
+def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, by: str = "page") -> Saved:
+    """Take another time. Re-checked inside the transaction; the loser of a race is refused (409) and sees fresh times."""
     with transaction() as s:
-        visit = _open(s, visit_id)
-        if visit.planned_start == start and visit.technician_id == technician_id:
-            return "This is your time already. You do not have to send it again."
-        _not_started(s, visit)
         rules = queries.rules(s)
-        window = Window(start, start + timedelta(minutes=rules.window_min))
         if not 0 < technician_id < 2**31 or not at < start < at + timedelta(days=rules.offer_days + 1):
-            raise Refused(schedule.TAKEN, offers=slots.offers(s, visit.id, at=at))
-        if slots.still_free(s, visit.id, technician_id, start, at=at) is None:
-            raise Refused(schedule.TAKEN, offers=slots.offers(s, visit.id, at=at))
+            raise Refused(schedule.TAKEN)
+        on = local(start, s.get_one(Visit, visit_id).zone).date()
+        shift = queries.shift_of(s, technician_id, on)
+        if shift is None:
+            raise Refused(schedule.TAKEN)
+        visit = _open(s, visit_id, at, shift)
+        if visit.planned_start == start and visit.technician_id == technician_id:
+            return _had(_last(s, visit, "time"))
+        _not_started(s, visit)
+        window = Window(start, start + timedelta(minutes=rules.window_min))
         schedule.move(s, visit, technician_id=technician_id, planned_start=start, window=window, at=at, by="customer")
-        _answer(s, visit, "time", at, by=by, start=start.isoformat())
+        saved = _answer(s, visit, "time", at, by=by, start=start.isoformat())
         _close_calls(s, visit, at)
-    return "Your new time is confirmed."
+    return saved
 
 
-def leave_by(visit_id: int, clock: str, kind: str, *, at: datetime, by: str = "page") -> tuple[str, bool]:
-    """ "I must leave by 10:00" (kind done) or "arrive by" (kind arrive); "" takes the limit back.
+def leave_by(visit_id: int, clock: str, kind: str, *, at: datetime, by: str = "page") -> Saved:
+    """ "I must leave by 10:00" (kind done) or "arrive by" (kind arrive), wall time at the visit; "" takes it back.
 
-    Returns a sentence and whether it works as things stand.
+    `works` says whether it can be met as things stand; where it cannot, the customer is asked at once.
     """
     with transaction() as s:
-        visit = _open(s, visit_id)
+        visit = _open(s, visit_id, at)
+        _not_started(s, visit)
         deadline = _clock(visit, clock, at) if clock else None
         if deadline == visit.deadline and (deadline is None or kind == visit.deadline_kind):
-            return "We already have this from you. You do not have to send it again.", True
+            return _had(_last(s, visit, "deadline"), visits.story(s, visit_id, at=at).state != "very_late")
         told = schedule.set_deadline(s, visit, deadline=deadline, kind=kind, at=at, by="customer")
-        _answer(s, visit, "deadline", at, clock, by=by, kind=kind)
+        saved = _answer(s, visit, "deadline", at, clock, by=by, kind=kind)
         if deadline is None:
-            return "Noted: no fixed time.", True
-        story = visits.story(s, visit_id, at=at)
-        works = story.state != "very_late" and not any(n.kind.startswith("deadline_") for n in told)
-        if works:
-            _reply(s, visit, "deadline_noted", at)
-            return "Noted. It works as things stand now.", True
-    return "Noted. We cannot do it by then, and we are sorry. These times work:", False
+            return saved
+        asked = any(n.visit_id == visit.id and n.kind.startswith("deadline_") for n in told)
+        if asked or visits.story(s, visit_id, at=at).state == "very_late":
+            return Saved(saved.answer_id, works=False)
+        _reply(s, visit, "deadline_noted", at)
+    return saved
 
 
 def _clock(visit: Visit, clock: str, at: datetime) -> datetime:
     hour, colon, minute = clock.partition(":")
-    if not colon or not (hour.isdecimal() and minute.isdecimal()) or len(clock) > 5:
-        raise Refused("Enter a time like 10:00.", status=422, field="leave_by")
+    if not colon or len(clock) > 5 or not (clock.isascii() and hour.isdecimal() and minute.isdecimal()):
+        raise Refused(INVALID, status=422, field="leave_by")
     if int(hour) > 23 or int(minute) > 59:
-        raise Refused("Enter a time like 10:00.", status=422, field="leave_by")
+        raise Refused(INVALID, status=422, field="leave_by")
     deadline = at_wall(local(visit.window_start, visit.zone).date(), int(hour), int(minute), visit.zone)
     if deadline <= at:
         raise Refused(f"{clock} has already passed. Enter a later time.", status=422, field="leave_by")
     return deadline
 
 
-def call_me(visit_id: int, *, at: datetime, by: str = "page") -> str:
-    """Ask for a call: a promise with an owner and a due time inside office hours; a task for the dispatcher."""
+def call_me(visit_id: int, number: str = "", *, at: datetime, by: str = "page") -> Saved:
+    """Ask for a call: a promise with an owner and a due time inside office hours; a task for the dispatcher.
+
+    `number` is where to call, when it is not the one we know. Possible in every state; open until it was made.
+    """
+    number = " ".join(number.replace("\x00", "").split())
+    if len(number) > NUMBER_MAX:
+        raise Refused("Write a telephone number.", status=422, field="number")
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id)
+        visit = _locked(s, visit_id)
+        versions = list(s.scalars(select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "call")))
+        if any(p.state == "open" for p in versions):
+            return _had(_last(s, visit, "call"))
         company = s.get_one(Company, 1)
-        known = s.scalar(
-            select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open")
-        )
-        if known is not None:
-            return f"We already have this from you. We call you by {local(known.due_at, visit.zone):%H:%M}."
-        due = callback_due(at, company.zone, queries.rules(s).callback_min)
-        versions = s.scalars(select(Promise.version).where(Promise.visit_id == visit.id, Promise.kind == "call")).all()
+        due = callback_due(at, company.zone, queries.rules(s).callback_min, lambda on: _works(s, on))
         s.add(
             Promise(
                 visit_id=visit.id,
                 kind="call",
-                version=max(versions, default=0) + 1,
+                version=max((p.version for p in versions), default=0) + 1,
                 due_at=due,
                 owner=company.name,
                 made_by="customer",
                 made_at=at,
             )
         )
-        _answer(s, visit, "call", at, by=by)
+        saved = _answer(s, visit, "call", at, number, by=by)
         outbox.put(
             s,
             key=f"{visit.id}:{visit.promise_version}:call:asked:{at.isoformat()}",
@@ -177,25 +215,34 @@ def call_me(visit_id: int, *, at: datetime, by: str = "page") -> str:
             reason="asked",
             cause=f"customer:call:{visit.id}",
             decision="task",
-            facts={"due": due.isoformat()},
+            facts={"due": due.isoformat()} | ({"number": number} if number else {}),
             visit=visit,
             to="dispatcher",
             due_at=due,
         )
         _reply(s, visit, "promise_call", at, due=due.isoformat(), owner=company.name)
-    return f"We will call you by {local(due, visit.zone):%H:%M on %A %-d %B}."
+    return saved
 
 
-def callback_due(at: datetime, zone: str, minutes: float) -> datetime:
-    """The end of a call back asked for now: that many minutes of office time ahead, on a quarter of an hour."""
-    due = at + timedelta(minutes=minutes)
-    here = local(due, zone)
-    if here.hour < OFFICE[0]:
-        due = at_wall(here.date(), OFFICE[0] + 1, 0, zone)
-    elif here.hour >= OFFICE[1]:
-        due = at_wall(here.date() + timedelta(days=1), OFFICE[0] + 1, 0, zone)
-    rest = timedelta(minutes=due.minute % 15, seconds=due.second, microseconds=due.microsecond)
-    return due if not rest else due - rest + timedelta(minutes=15)
+def callback_due(at: datetime, zone: str, minutes: float, works: Callable[[date], bool] = lambda on: True) -> datetime:
+    """The end of a call back asked for at `at`: that many minutes of office time ahead, up to a quarter of an hour.
+
+    `works` says whether somebody works on a date; where nobody does for a week, the next day counts.
+    """
+    here = local(at, zone)
+    close = at_wall(here.date(), OFFICE[1], 0, zone)
+    begin = max(at, at_wall(here.date(), OFFICE[0], 0, zone))
+    due = begin + timedelta(minutes=minutes)
+    if due > close or not works(here.date()):
+        ahead = (here.date() + timedelta(days=n) for n in range(1, 8))
+        on = next((d for d in ahead if works(d)), here.date() + timedelta(days=1))
+        due = at_wall(on, OFFICE[0], 0, zone) + timedelta(minutes=minutes)
+    due = due.replace(second=0, microsecond=0)
+    return due + timedelta(minutes=-due.minute % 15)
+
+
+def _works(s: Session, on: date) -> bool:
+    return s.scalar(select(Shift.id).where(Shift.date == on, Shift.off == "").limit(1)) is not None
 
 
 def _close_calls(s: Session, visit: Visit, at: datetime) -> None:
@@ -207,37 +254,31 @@ def _close_calls(s: Session, visit: Visit, at: datetime) -> None:
         task.resolved_at, task.resolved_by = at, "customer"
 
 
-def cancel(visit_id: int, *, at: datetime, by: str = "page") -> str:
+def cancel(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """Cancel the visit; pressed again it changes nothing."""
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id)
+        visit = _locked(s, visit_id)
         if visit.state == "cancelled":
-            return "This visit is cancelled already. You do not have to send it again."
-        visit = _open(s, visit_id)
+            return _had(_last(s, visit, "cancel"))
+        visit = _open(s, visit_id, at)
         _not_started(s, visit)
         schedule.cancel(s, visit, at=at, by="customer")
-        _answer(s, visit, "cancel", at, by=by)
+        saved = _answer(s, visit, "cancel", at, by=by)
         _close_calls(s, visit, at)
-    return "Your visit is cancelled."
+    return saved
 
 
-def note(visit_id: int, text: str, *, at: datetime, by: str = "page") -> str:
+def note(visit_id: int, text: str, *, at: datetime, by: str = "page") -> Saved:
     """What the technician should know; kept as the customer's own words."""
-    words = text.replace("\x00", "").strip()
+    words = text.replace("\x00", "").replace("\r\n", "\n").strip()
     if not words:
         raise Refused("Write what we should know, then send it.", status=422, field="note")
     if len(words) > NOTE_MAX:
         extra = len(words) - NOTE_MAX
         raise Refused(f"This is longer than {NOTE_MAX} characters. It is {extra} too long.", status=422, field="note")
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id)
-        last = s.scalar(
-            select(Answer.text)
-            .where(Answer.visit_id == visit.id, Answer.kind == "note")
-            .order_by(Answer.id.desc())
-            .limit(1)
-        )
-        if last == words:
-            return "We already have this from you. You do not have to send it again."
-        _answer(s, visit, "note", at, words, by=by)
-    return "Received. Your technician sees it before setting off."
+        visit = _open(s, visit_id, at)
+        last = _last(s, visit, "note")
+        if last is not None and last.text == words:
+            return _had(last)
+        return _answer(s, visit, "note", at, words, by=by)

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -38,17 +38,21 @@ TAKEN = "Somebody took this time a moment ago. We are sorry. Your visit is uncha
 def ensure_shift(s: Session, technician_id: int, on: date) -> Shift:
     """The technician's shift on that date; one of 8 to 17 is made where nobody planned one."""
     found = queries.shift_of(s, technician_id, on)
-    if found is None:
-        zone = s.get_one(Company, 1).zone
-        found = Shift(
-            technician_id=technician_id,
-            date=on,
-            starts_at=at_wall(on, SHIFT[0], 0, zone),
-            ends_at=at_wall(on, SHIFT[1], 0, zone),
-        )
-        s.add(found)
-        s.flush()
-    return found
+    if found is not None:
+        return found
+    zone = s.get_one(Company, 1).zone
+    made = Shift(
+        technician_id=technician_id,
+        date=on,
+        starts_at=at_wall(on, SHIFT[0], 0, zone),
+        ends_at=at_wall(on, SHIFT[1], 0, zone),
+    )
+    try:
+        with s.begin_nested():
+            s.add(made)
+    except IntegrityError:  # somebody made it a moment ago
+        made = s.scalars(select(Shift).where(Shift.technician_id == technician_id, Shift.date == on)).one()
+    return made
 
 
 def _wall(at: datetime, zone: str) -> str:
@@ -173,7 +177,7 @@ def move(
     """Another time, maybe another technician: a new promise, the calendar entry moves, both days are forecast again.
 
     `by` is "customer" or who else did it; a time a customer chose is claimed, and the database lets one owner have it
-    (409, with fresh times in `offers`). A `forced` move is exempt and shown as an overlap.
+    (else 409; the caller shows fresh times). A `forced` move is exempt and shown as an overlap.
     """
     before = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
     after = ensure_shift(s, technician_id, local(planned_start, visit.zone).date())
@@ -217,34 +221,37 @@ def replan(s: Session, visit: Visit, window: Window, *, at: datetime, by: str) -
 def _claim(
     s: Session, visit: Visit, technician_id: int, start: datetime, window: Window, at: datetime, forced: bool
 ) -> None:
-    """Planned work with its drive, owned by one visit; expired holds in the way go first."""
+    """Planned work with its drive, owned by one visit; first, what stands in the way for nothing goes: holds that have
+    run out, and claims of visits that are over."""
     slot = None if forced else slots.still_free(s, visit.id, technician_id, start, at=at)
     if slot is None and not forced:
-        raise Refused(TAKEN, offers=slots.offers(s, visit.id, at=at))
-    begins = start - timedelta(minutes=slot.travel if slot else 0.0)
-    ends = start + timedelta(minutes=visit.planned_min)
-    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
-    s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", SlotClaim.expires_at <= at))
+        raise Refused(TAKEN)
+    over = select(Visit.id).where(Visit.state.in_(OVER), Visit.technician_id == technician_id)
+    idle = or_(
+        SlotClaim.visit_id == visit.id,
+        and_(SlotClaim.kind == "hold", SlotClaim.expires_at <= at),
+        and_(SlotClaim.technician_id == technician_id, SlotClaim.visit_id.in_(over)),
+    )
+    s.execute(delete(SlotClaim).where(idle))
+    claim = SlotClaim(
+        technician_id=technician_id,
+        visit_id=visit.id,
+        kind="choice",
+        starts_at=start - timedelta(minutes=slot.travel if slot else 0.0),
+        ends_at=start + timedelta(minutes=visit.planned_min),
+        window_start=window.start,
+        window_end=window.end,
+        planned_start=start,
+        exempt=forced,
+        created_at=at,
+    )
     try:
         with s.begin_nested():
-            s.add(
-                SlotClaim(
-                    technician_id=technician_id,
-                    visit_id=visit.id,
-                    kind="choice",
-                    starts_at=begins,
-                    ends_at=ends,
-                    window_start=window.start,
-                    window_end=window.end,
-                    planned_start=start,
-                    exempt=forced,
-                    created_at=at,
-                )
-            )
+            s.add(claim)
     except IntegrityError as error:
         if "ex_slot_claim_overlap" not in str(error):
             raise
-        raise Refused(TAKEN, offers=slots.offers(s, visit.id, at=at)) from error
+        raise Refused(TAKEN) from error
 
 
 def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) -> None:

@@ -31,6 +31,14 @@ class Saying:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop before this one, without a name: `state` done, now, on_my_way or ahead, and since when."""
+
+    state: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """Everything the customer's page shows. `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived,
     done, nobody_home, cannot_finish, cancelled_us, cancelled_you or expired."""
@@ -42,7 +50,7 @@ class Story:
     arrival: Window | None
     likely: datetime | None
     forecast: VisitForecast | None
-    stops_before: int
+    stops: tuple[Stop, ...]
     said: tuple[Saying, ...]
     promises: tuple[Promise, ...]
     answers: tuple[Answer, ...]
@@ -52,6 +60,11 @@ class Story:
     @property
     def over(self) -> bool:
         return self.state in ("done", "nobody_home", "cannot_finish", "cancelled_us", "cancelled_you", "expired")
+
+    @property
+    def stops_before(self) -> int:
+        """How many are still to be finished before this one."""
+        return sum(x.state != "done" for x in self.stops)
 
     @property
     def call(self) -> Promise | None:
@@ -80,13 +93,28 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         arrival=arrival,
         likely=made.arrive[1] if made is not None else None,
         forecast=made,
-        stops_before=made.stops_before if made is not None else 0,
+        stops=_stops(s, shift.id, visit.id) if shift else (),
         said=_said(s, visit.id),
         promises=tuple(s.scalars(select(Promise).where(Promise.visit_id == visit.id).order_by(Promise.id.desc()))),
         answers=tuple(s.scalars(select(Answer).where(Answer.visit_id == visit.id).order_by(Answer.id.desc()))),
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
         checked_at=made.at if made is not None else at,
     )
+
+
+def _stops(s: Session, shift_id: int, visit_id: int) -> tuple[Stop, ...]:
+    """The stops of the day up to this one, in the order they are made."""
+    found = []
+    for v in days.load(s, [shift_id])[0].visits:
+        if v.id == visit_id:
+            break
+        if v.over:
+            found.append(Stop("done", v.finished_at))
+        elif v.state == "arrived":
+            found.append(Stop("now", v.arrived_at))
+        else:
+            found.append(Stop("on_my_way" if v.state == "on_my_way" else "ahead", v.on_my_way_at))
+    return tuple(found)
 
 
 def _doomed(visit: Visit, made: VisitForecast | None, chance: float) -> bool:

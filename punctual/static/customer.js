@@ -1,4 +1,4 @@
-// Keeps the moving part of the page true: asks once a minute while somebody looks, swaps only what changed.
+// Keeps the moving part of the page true: asks every 20 seconds while somebody looks, says aloud only what changed.
 (() => {
   const live = document.getElementById("live");
   if (!live) return;
@@ -9,13 +9,16 @@
       if (!answer.ok) return;
       const fresh = document.createElement("div");
       fresh.innerHTML = await answer.text();
-      const before = live.querySelector("#eta")?.dataset.range;
+      const before = { ...live.querySelector("#eta").dataset };
+      const now = fresh.querySelector("#eta");
+      if (!now) return;
       live.replaceChildren(...fresh.childNodes);
-      const now = live.querySelector("#eta");
-      if (now && before !== now.dataset.range) {
-        const status = document.querySelector("[role=status]");
-        if (status) status.textContent = now.querySelector("h1").textContent + ". " + (now.querySelector(".range")?.textContent ?? "");
-      }
+      if (before.state === now.dataset.state && before.range === now.dataset.range) return;
+      const words = [now.querySelector("h1"), now.querySelector(".range")].map((x) => x?.textContent.trim()).filter(Boolean);
+      document.querySelector("[role=status]").textContent = words.join(". ");
+      // Another state offers other choices: load them, unless something is being written.
+      const writing = [...document.querySelectorAll("textarea, input[type=tel]")].some((x) => x.value);
+      if (before.state !== now.dataset.state && !writing) location.replace(location.pathname);
     } catch { /* no signal: the page still shows when it was checked */ }
   };
   setInterval(look, 20000);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -12,24 +13,17 @@ from punctual import itip, letters, links
 from punctual.actions import Refused
 from punctual.actions import customer as verbs
 from punctual.core.day import Window, local
-from punctual.models import Company, Technician, Visit, db
+from punctual.models import Answer, Company, Technician, Visit, db
 from punctual.queries import slots
 from punctual.queries import visit as visits
+from punctual.web import filters
 from punctual.web.access import allow, settings
 from punctual.web.ruler import ruler
 
 door = Blueprint("customer", __name__, url_prefix="/c")
 
-#: What a redirect after a choice may say; the page shows it as its status line.
-SAID = {
-    "keep": "Thank you. We keep your visit.",
-    "time": "Your new time is confirmed.",
-    "deadline": "Noted. It works as things stand now.",
-    "nolimit": "Noted: no fixed time.",
-    "call": "We will call you.",
-    "cancel": "Your visit is cancelled.",
-    "note": "Received. Your technician sees it before setting off.",
-}
+#: Times shown at first, and when more are asked for.
+FEW, MANY = 6, 30
 
 
 def _visit_id(token: str) -> int:
@@ -40,44 +34,78 @@ def _visit_id(token: str) -> int:
     return link.owner_id
 
 
-def _page(
-    token: str, template: str = "page", status: int = 200, said: str = "", error: str = "", **more: object
-) -> Response:
-    visit_id = _visit_id(token)
-    story = visits.story(db.session(), visit_id, at=g.at)
+def _page(token: str, template: str = "page", status: int = 200, **more: object) -> Response:
+    story = visits.story(db.session(), _visit_id(token), at=g.at)
+    filters.speak(story.visit.customer.language)
     body = render_template(
         f"customer/{template}.html",
         token=token,
         story=story,
         ruler=ruler(story),
-        said=said,
-        error=error,
+        said=_said(story),
+        kinds_said=filters.kinds_said(),
         at=g.at,
-        names=_names(),
         lang=story.visit.customer.language,
         **more,
     )
     return make_response(body, status)
 
 
-def _names() -> dict[int, str]:
-    return {t.id: t.first_name for t in db.session.query(Technician)}
+def _said(story: visits.Story) -> str:
+    """The sentence for the choice that has just been made; the redirect after it names the answer's row."""
+    given = request.args.get("saved") or request.args.get("had") or ""
+    answer = next((a for a in story.answers if str(a.id) == given), None)
+    if answer is None:
+        return ""
+    zone = story.visit.zone
+    if "had" in request.args:
+        when = filters.clock(answer.at, zone)
+        return str(_("We already have this from you, at %(time)s. You do not have to send it again.", time=when))
+    return f"{_('Saved at %(time)s.', time=filters.clock(answer.at, zone))} {_saved(answer, story)}"
 
 
-def _times(token: str, error: str = "", status: int = 200, lead: str = "") -> Response:
-    found = slots.offers(db.session(), _visit_id(token), at=g.at)
-    return _page(token, "times", status, error=error, offers=found, lead=lead)
+def _saved(answer: Answer, story: visits.Story) -> str:
+    works = story.state != "very_late"
+    said = {
+        "keep": _("Thank you. We keep your visit."),
+        "time": _("Your new time is confirmed."),
+        "deadline": _("Noted: no fixed time."),
+        "call": _("We will call you."),
+        "cancel": _("Your visit is cancelled."),
+        "note": _("Received. Your technician sees it before setting off."),
+    }
+    if answer.kind == "deadline" and answer.text:
+        return str(
+            _("Noted. It works as things stand now.")
+            if works
+            else _("Noted. We cannot do it by then, and we are sorry.")
+        )
+    if answer.kind == "call" and story.call:
+        return str(_("We will call you by %(due)s.", due=filters.due_words(story.call.due_at, g.at, story.visit.zone)))
+    return str(said.get(answer.kind, ""))
 
 
-def _done(token: str, what: str) -> Base:
-    return redirect(url_for("customer.page", token=token, done=what), 303)
+def _times(token: str, error: str = "", status: int = 200) -> Response:
+    visit_id = _visit_id(token)
+    more = request.args.get("more") == "1"
+    found = slots.offers(db.session(), visit_id, at=g.at, most=MANY + 1 if more else FEW + 1)
+    shown = MANY if more else FEW
+    names = {t.id: t.first_name for t in db.session.query(Technician)}
+    rest = len(found) > shown and not more
+    return _page(token, "times", status, error=error, offers=found[:shown], rest=rest, names=names)
+
+
+def _done(token: str, saved: verbs.Saved, where: str = "customer.page") -> Base:
+    """To the page again, which says what was saved; reloading it sends nothing."""
+    said: dict[str, Any] = {"had" if saved.already else "saved": saved.answer_id} if saved.answer_id else {}
+    return redirect(url_for(where, token=token, **said), 303)
 
 
 @door.get("/<token>")
 @allow("customer")
 def page(token: str) -> Response:
-    """The page; `done` names the choice that has just been made."""
-    return _page(token, said=_(SAID.get(request.args.get("done", ""), "")) if request.args.get("done") in SAID else "")
+    """The page; after a choice with the sentence that says it was saved."""
+    return _page(token)
 
 
 @door.get("/<token>/live")
@@ -106,10 +134,9 @@ def ask_cancel(token: str) -> Response:
 def keep(token: str) -> Response | Base:
     """This works."""
     try:
-        verbs.keep(_visit_id(token), at=g.at)
+        return _done(token, verbs.keep(_visit_id(token), at=g.at))
     except Refused as no:
         return _page(token, status=no.status, error=no.sentence)
-    return _done(token, "keep")
 
 
 @door.post("/<token>/choice")
@@ -119,10 +146,9 @@ def choice(token: str) -> Response | Base:
     visit_id = _visit_id(token)
     try:
         technician, start = _chosen()
-        verbs.choose(visit_id, technician, start, at=g.at)
+        return _done(token, verbs.choose(visit_id, technician, start, at=g.at))
     except Refused as no:
         return _times(token, error=no.sentence, status=no.status)
-    return _done(token, "time")
 
 
 def _chosen() -> tuple[int, datetime]:
@@ -144,24 +170,24 @@ def _chosen() -> tuple[int, datetime]:
 @allow("customer")
 def deadline(token: str) -> Response | Base:
     """I must leave by ..., or it is enough that you arrive by ..., or no fixed time."""
-    visit_id = _visit_id(token)
+    visit_id, none = _visit_id(token), request.form.get("kind") == "none"
     kind = "arrive" if request.form.get("kind") == "arrive" else "done"
-    clock = "" if request.form.get("kind") == "none" else request.form.get("leave_by", "").strip() or "?"
+    clock = "" if none else request.form.get("leave_by", "").strip() or "?"
     try:
-        sentence, works = verbs.leave_by(visit_id, clock, kind, at=g.at)
+        saved = verbs.leave_by(visit_id, clock, kind, at=g.at)
     except Refused as no:
         return _page(token, status=no.status, error=no.sentence)
-    if not works:
-        return _times(token, lead=sentence)
-    return _done(token, "deadline" if clock else "nolimit")
+    return _done(token, saved, "customer.page" if saved.works else "customer.times")
 
 
 @door.post("/<token>/call")
 @allow("customer")
-def call(token: str) -> Base:
+def call(token: str) -> Response | Base:
     """Ask for a call."""
-    verbs.call_me(_visit_id(token), at=g.at)
-    return _done(token, "call")
+    try:
+        return _done(token, verbs.call_me(_visit_id(token), request.form.get("number", ""), at=g.at))
+    except Refused as no:
+        return _page(token, status=no.status, error=no.sentence)
 
 
 @door.post("/<token>/cancel")
@@ -169,10 +195,9 @@ def call(token: str) -> Base:
 def cancel(token: str) -> Response | Base:
     """Cancel the visit."""
     try:
-        verbs.cancel(_visit_id(token), at=g.at)
+        return _done(token, verbs.cancel(_visit_id(token), at=g.at))
     except Refused as no:
         return _page(token, status=no.status, error=no.sentence)
-    return _done(token, "cancel")
 
 
 @door.post("/<token>/note")
@@ -180,10 +205,9 @@ def cancel(token: str) -> Response | Base:
 def note(token: str) -> Response | Base:
     """Something the technician should know."""
     try:
-        verbs.note(_visit_id(token), request.form.get("note", ""), at=g.at)
+        return _done(token, verbs.note(_visit_id(token), request.form.get("note", ""), at=g.at))
     except Refused as no:
         return _page(token, status=no.status, error=no.sentence)
-    return _done(token, "note")
 
 
 @door.get("/<token>/visit.ics")
@@ -191,12 +215,14 @@ def note(token: str) -> Response | Base:
 def calendar(token: str) -> Response:
     """The visit as a calendar entry to add by hand; the invitation's UID, so later mails move it."""
     visit = db.session.get_one(Visit, _visit_id(token))
+    if visit.state == "cancelled":
+        raise Refused("This visit is cancelled, so there is nothing to add to a calendar.")
     company = db.session.get_one(Company, 1)
     window = Window(visit.window_start, visit.window_end)
     url = f"{settings().origin}/c/{token}"
     entry = itip.Entry(
         uid=visit.uid,
-        sequence=visit.sequence,
+        sequence=max(visit.sequence - 1, 0),  # what was mailed last: the next mail is above it
         stamp=visit.changed_at.replace(microsecond=0),
         created=visit.created_at.replace(microsecond=0),
         start=window.start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from flask import Flask
+from flask import Flask, g, has_request_context
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -12,19 +12,40 @@ from punctual import messages
 from punctual.core.day import Window, local
 
 
+def speak(language: str) -> None:
+    """Answer this request in a person's language: texts, dates and times."""
+    g.language = messages.locale_of(language)
+
+
+def language() -> str:
+    """The locale of this request: the customer's on their page, English elsewhere."""
+    found: str = g.get("language", "en_GB") if has_request_context() else "en_GB"
+    return found
+
+
 def clock(at: datetime | None, zone: str) -> str:
     """ "9:05" in a zone; nothing for no time."""
-    return "" if at is None else messages.clock_time(at, zone)
+    return "" if at is None else messages.clock_time(at, zone, language())
 
 
-def day_long(at: datetime, zone: str, language: str = "en") -> str:
+def day_long(at: datetime, zone: str) -> str:
     """ "Tuesday 24 November 2026"."""
-    return messages.day_long(local(at, zone).date(), language)
+    return messages.day_long(local(at, zone).date(), language())
 
 
-def day_short(at: datetime, zone: str, language: str = "en") -> str:
+def day_short(at: datetime, zone: str) -> str:
     """ "Tue 24 Nov"."""
-    return messages.day_short(local(at, zone).date(), language)
+    return messages.day_short(local(at, zone).date(), language())
+
+
+def due_words(due: datetime, at: datetime, zone: str) -> str:
+    """ "17:00 today", "12:00 on Wed 25 Nov"."""
+    return messages.due_words(due, at, zone, language())
+
+
+def zone_of(zone: str, at: datetime) -> str:
+    """ "London time, GMT"."""
+    return messages.zone_words(zone, at, language())
 
 
 def time_tag(at: datetime, zone: str) -> Markup:
@@ -36,7 +57,10 @@ def time_tag(at: datetime, zone: str) -> Markup:
 
 def span_words(window: Window, zone: str) -> Markup:
     """Two <time> elements with a word between them: no dash, which is read as "minus" or not at all."""
-    return Markup("{} to {}").format(time_tag(window.start, zone), time_tag(window.end, zone))
+    return Markup(_("%(start)s to %(end)s")) % {
+        "start": time_tag(window.start, zone),
+        "end": time_tag(window.end, zone),
+    }
 
 
 def clock24(at: datetime | None, zone: str) -> str:
@@ -77,10 +101,10 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(messages.day_long, "date_long")
     app.add_template_filter(messages.day_short, "date_short")
     app.add_template_filter(local_date)
-    app.context_processor(lambda: {"kinds_said": kinds_said()})
     app.add_template_filter(clock)
     app.add_template_filter(day_long)
     app.add_template_filter(day_short)
     app.add_template_filter(time_tag)
     app.add_template_filter(span_words, "span")
-    app.add_template_filter(messages.zone_words, "zone_of")
+    app.add_template_filter(zone_of)
+    app.add_template_filter(due_words)

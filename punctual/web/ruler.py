@@ -5,21 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask_babel import gettext as _
+
 from punctual.core.day import Window, local
 from punctual.queries.visit import Story
+from punctual.web.filters import clock
 
 WIDTH, PAD = 326.0, 13.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """Coordinates in a 326 x 84 box; ticks are (x, label)."""
+    """Coordinates in a 326 x 92 box; ticks are (x, label)."""
 
     ticks: list[tuple[float, str]]
     promised: tuple[float, float]
     arrival: tuple[float, float]
     work_end: float
     limit: float | None
+    #: the arrival lies far enough from the promise for a label of its own
+    apart: bool
     label: str
 
 
@@ -42,18 +47,22 @@ def ruler(story: Story) -> Ruler | None:
         return round(PAD + (at - start).total_seconds() / 60 / span * (WIDTH - 2 * PAD), 1)
 
     times = [start + timedelta(minutes=m) for m in range(0, int(span) + 1, step)]
-
-    def words(w: Window) -> str:
-        return f"{local(w.start, zone):%H:%M} to {local(w.end, zone):%H:%M}"
-
-    label = f"Promised {words(story.window)}. Expected {words(story.arrival)}."
-    if limit is not None:
-        label += f" You leave at {local(limit, zone):%H:%M}."
     return Ruler(
-        ticks=[(x(t), f"{local(t, zone):%-H:%M}") for t in times],
+        ticks=[(x(t), clock(t, zone)) for t in times],
         promised=(x(story.window.start), x(story.window.end)),
         arrival=(x(story.arrival.start), x(story.arrival.end)),
         work_end=x(made.finish[1]),
         limit=x(limit) if limit is not None else None,
-        label=label,
+        apart=x(story.arrival.start) > x(story.window.start) + 60 and x(story.arrival.start) < 220,
+        label=_label(story.window, story.arrival, limit, zone),
     )
+
+
+def _label(promised: Window, arrival: Window, limit: datetime | None, zone: str) -> str:
+    """The drawing in words."""
+    times = {"a": promised.start, "b": promised.end, "c": arrival.start, "d": arrival.end}
+    words = {name: clock(at, zone) for name, at in times.items()}
+    label = _("Promised %(a)s to %(b)s. Now expected %(c)s to %(d)s.", **words)
+    if limit is not None:
+        label += " " + _("You leave at %(time)s.", time=clock(limit, zone))
+    return str(label)
