@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -152,11 +153,12 @@ def test_a_window_may_end_the_next_morning() -> None:
 
 
 def test_every_problem_of_a_file_is_found_at_once() -> None:
-    found = sentences(table({"date": "x", "phone": "12"}, {"id": "A-2", "technician": "Bob"}))
-    assert [s[:24] for s in found] == [
-        'Row 2, column `date`: "x',
-        "Row 2, column `phone`: w",
-        "Row 3, column `technicia",
+    found = sentences(table({"date": "x", "phone": "12"}, {"id": "A-2", "customer": "", "technician": "Bob"}))
+    assert [s.split(":")[0] for s in found] == [
+        "Row 2, column `date`",
+        "Row 2, column `phone`",
+        "Row 3, column `customer`",
+        "Row 3, column `technician`",
     ]
 
 
@@ -245,3 +247,30 @@ def test_a_zone_of_the_whole_file_that_is_not_known_is_refused() -> None:
     assert sentences(RECORDED, zone="Mars/Base") == [
         'The zone "Mars/Base" is not known. Write for example Europe/Berlin.'
     ]
+
+
+def mutated(raw: bytes, dice: random.Random) -> bytes:
+    """The file with some of its bytes or cells spoiled."""
+    spoiled = bytearray(raw)
+    for _ in range(dice.randint(1, 6)):
+        at = dice.randrange(len(spoiled))
+        spoiled[at : at + dice.choice((0, 1, 5))] = dice.choice(SPOILERS)
+    return bytes(spoiled)
+
+
+SPOILERS = (
+    b"", b",", b'"', b"\n", b"\r", b"\0", b"\xff", b"\xed\xa0\x80", b";", b"9" * 5000, b"9999-12-31", b"9223372036854775808",
+    b"-1", b"+1", b"NaN", b"1e400", b"=1+1", "\u202e\u0663".encode(), "٣".encode(), b"24:00", b"T", b"+" , b"\t", b"x" * 200,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", [EXAMPLE, RECORDED], ids=["schedule", "recorded"])
+def test_no_spoiled_file_does_more_than_get_sentences(raw: bytes) -> None:
+    dice, refused = random.Random(7), 0
+    for _ in range(1500):
+        try:
+            read(mutated(raw, dice), zone="America/New_York", actuals=True)
+        except intake.Unreadable as error:
+            refused += 1
+            assert all(p.row >= 1 and p.sentence.endswith((".", "?", '".')) for p in error.problems), error.problems
+    assert refused > 500

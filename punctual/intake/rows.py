@@ -75,7 +75,6 @@ class Reader:
     def take(self, row: int, cell: dict[str, str]) -> None:
         """Check one row and keep what it holds."""
         self.row, self.cell = row, cell
-        before = len(self.problems)
         kind = cell.get("kind", "").lower() or "visit"
         if kind not in KINDS:
             hint = cells.meant(kind, {kind: kind for kind in KINDS}) or f" Write {', '.join(KINDS)}."
@@ -88,8 +87,7 @@ class Reader:
             if len(cell.get(name, "")) > longest:
                 self.wrong(name, f"longer than {longest} characters.")
         self.once(kind)
-        if len(self.problems) == before:
-            {"technician": self.technician, "shift": self.shift, "job": self.job, "visit": self.visit}[kind]()
+        {"technician": self.technician, "shift": self.shift, "job": self.job, "visit": self.visit}[kind]()
 
     def wrong(self, column: str, sentence: str) -> None:
         self.problems.append(Problem(self.row, column, f"Row {self.row}, column `{column}`: {sentence}"))
@@ -215,7 +213,7 @@ class Reader:
         window = self.span("from", "to", on, zone)
         planned = self.planned(on, zone, window)
         minutes = self.read("minutes", lambda x: cells.number(x, 1, 1440)) or self.jobs.get(self.cell["job"])
-        if minutes is None:
+        if minutes is None and self.cell.get("job"):
             hint = cells.meant(self.cell["job"], {job: job for job in self.jobs})
             self.wrong("job", f'"{cells.short(self.cell["job"])}" is not known.{hint or " Fill `minutes` to add it."}')
         deadline, kind = self.limit(on, zone, window)

@@ -7,8 +7,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from punctual.actions import Refused, intake, places
 from punctual.actions.dispatcher import By
+from punctual.core.day import local
 from punctual.models import db
-from punctual.queries import imports
+from punctual.queries import board, imports
+from punctual.web import board_words
 from punctual.web.access import allow
 from punctual.web.board_forms import ID, number, text, ticked
 
@@ -18,8 +20,10 @@ door = Blueprint("intake", __name__, url_prefix="/board/import")
 def page(status: int = 200, **values: object) -> Response:
     """The page, with the newest imports and how far the looking up of addresses is."""
     s = db.session()
+    zone = board.zone(s)
     shown = render_template(
         "board/import.html",
+        when=lambda at: board_words.when(at, zone, local(g.at, zone).date()),
         imports=imports.newest(s),
         places=places.standing(s),
         lost=places.lost(s),
