@@ -1,0 +1,176 @@
+"""Fifty customers press for the same time at the same moment: one gets it, the others see times that are free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import TypeVar
+
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from punctual.actions import Refused, customer, schedule, transaction
+from punctual.core.day import Window
+from punctual.core.slot import Slot
+from punctual.models import Customer, Message, SlotClaim, Visit, db
+from punctual.queries import slots
+from tests import build
+from tests.build import wall
+
+T = TypeVar("T")
+CROWD = 50
+NOW = wall("08:30")
+START = wall("14:00")
+#: Ana has the day free; every customer has a visit nobody has been found for yet.
+DAY = "Ana 08:00-17:00 skills boiler home 51.46,-2.58\n  08:00-08:30 Seed boiler 45 at 51.455,-2.59\n"
+
+
+def crowd(many: int) -> tuple[int, list[int]]:
+    """Ana's id and the visits of that many customers, all of the same work at the same street."""
+    with transaction() as s:
+        built = build.day(s, DAY)
+        seed, ana = built.visits["Seed"], built.technicians["Ana"].id
+        found = []
+        for n in range(many):
+            person = Customer(name=f"Kim{n} Reed", email=f"kim{n}@example.com", created_at=build.LONG_AGO)
+            s.add(person)
+            s.flush()
+            made = schedule.add(
+                s,
+                customer=person,
+                job_type=seed.job_type,
+                technician_id=None,
+                place=seed.place,
+                planned_start=wall("09:00"),
+                planned_min=45,
+                window=Window(wall("09:00"), wall("09:30")),
+                at=NOW,
+                by="board",
+                tell=False,
+            )
+            found.append(made.id)
+        return ana, found
+
+
+def together(app: Flask, visits: list[int], act: Callable[[int, Barrier], T]) -> list[T]:
+    """Each visit's act in a thread of its own, all let go at the same moment."""
+    barrier = Barrier(len(visits))
+
+    def one(visit_id: int) -> T:
+        with app.app_context():
+            try:
+                return act(visit_id, barrier)
+            finally:
+                db.session.remove()
+
+    with ThreadPoolExecutor(len(visits)) as pool:
+        return list(pool.map(one, visits))
+
+
+def owners(technician_id: int) -> list[int]:
+    """The visits that claim the time everybody wanted."""
+    db.session.rollback()
+    end = START + timedelta(minutes=45)
+    found = select(SlotClaim.visit_id).where(
+        SlotClaim.technician_id == technician_id, SlotClaim.starts_at < end, SlotClaim.ends_at > START
+    )
+    return list(db.session.scalars(found))
+
+
+def test_of_fifty_customers_one_gets_the_time_and_the_others_see_fresh_ones(app: Flask) -> None:
+    ana, visits = crowd(CROWD)
+
+    def press(visit_id: int, barrier: Barrier) -> tuple[int, list[Slot]]:
+        barrier.wait()
+        try:
+            customer.choose(visit_id, ana, START, at=NOW)
+        except Refused as no:
+            assert no.status == 409
+            assert no.sentence.startswith("Somebody took this time a moment ago. We are sorry.")
+            return 409, slots.offers(db.session(), visit_id, at=NOW)
+        return 200, []
+
+    answers = together(app, visits, press)
+    assert [status for status, _ in answers].count(200) == 1
+    for status, fresh in answers:
+        if status == 409:
+            assert fresh
+            for slot in fresh:
+                assert abs(slot.start - START) >= timedelta(minutes=45)
+    winner = visits[[status for status, _ in answers].index(200)]
+    assert owners(ana) == [winner]
+    confirmations = db.session.scalars(select(Message.visit_id).where(Message.kind == "rescheduled")).all()
+    assert confirmations == [winner]
+    moved = select(Visit.id).where(Visit.technician_id == ana, Visit.planned_start == START)
+    assert db.session.scalars(moved).all() == [winner]
+
+
+def check_then_insert(ana: int, *, exempt: bool) -> Callable[[int, Barrier], bool]:
+    """What a careless program does: look, everybody at once, and then write what was free a moment ago."""
+
+    def act(visit_id: int, barrier: Barrier) -> bool:
+        free = slots.still_free(db.session(), visit_id, ana, START, at=NOW)
+        db.session.rollback()
+        barrier.wait()
+        assert free is not None
+        try:
+            with transaction() as s:
+                s.add(
+                    SlotClaim(
+                        technician_id=ana,
+                        visit_id=visit_id,
+                        kind="choice",
+                        starts_at=START - timedelta(minutes=free.travel),
+                        ends_at=START + timedelta(minutes=45),
+                        window_start=START,
+                        window_end=START + timedelta(minutes=30),
+                        planned_start=START,
+                        exempt=exempt,
+                        created_at=NOW,
+                    )
+                )
+        except IntegrityError as error:
+            assert "ex_slot_claim_overlap" in str(error)
+            return False
+        return True
+
+    return act
+
+
+def test_the_database_alone_lets_one_claim_stand(app: Flask) -> None:
+    ana, visits = crowd(12)
+    won = together(app, visits, check_then_insert(ana, exempt=False))
+    assert won.count(True) == 1
+    assert len(owners(ana)) == 1
+
+
+def test_without_the_constraint_the_same_race_has_many_winners(app: Flask) -> None:
+    ana, visits = crowd(12)
+    won = together(app, visits, check_then_insert(ana, exempt=True))
+    assert won.count(True) == 12
+    assert len(owners(ana)) == 12
+
+
+def test_a_customer_who_presses_twice_at_once_moves_once(app: Flask) -> None:
+    ana, (visit_id,) = crowd(1)
+
+    def press(_n: int, barrier: Barrier) -> bool:
+        barrier.wait()
+        return customer.choose(visit_id, ana, START, at=NOW).already
+
+    assert sorted(together(app, [1, 2, 3, 4], press)) == [False, True, True, True]
+    assert owners(ana) == [visit_id]
+    assert db.session.get_one(Visit, visit_id).promise_version == 2
+
+
+def test_calls_asked_for_at_once_are_one_promise(app: Flask) -> None:
+    _ana, (visit_id,) = crowd(1)
+
+    def press(_n: int, barrier: Barrier) -> bool:
+        barrier.wait()
+        return customer.call_me(visit_id, at=NOW).already
+
+    assert sorted(together(app, [1, 2, 3, 4], press)) == [False, True, True, True]
