@@ -28,7 +28,7 @@ def told(command: F) -> F:
             return command(*args, **kwargs)
         except Refused as no:
             for row in list(no.facts.get("errors", []))[:50]:  # type: ignore[call-overload]
-                click.echo(f"  Row {row['row']}, column {row['column']}: {row['sentence']}", err=True)
+                click.echo(f"  {row['sentence']}", err=True)
             raise click.ClickException(no.sentence) from no
         except SettingError as no:
             raise click.ClickException(str(no)) from no
