@@ -71,6 +71,24 @@ def test_an_accepted_message_is_sent_and_the_visit_knows_what_was_told(app: Flas
     assert kept.provider_id == "kept 1" and "10:40" in kept.text
 
 
+def test_saying_that_we_do_not_know_takes_back_the_range_told_before(app: Flask, day: dict[str, int]) -> None:
+    sender = worker(app, Keeper())
+    put(day["Grace"], "late_first")
+    send(sender, AT)
+    later = AT + timedelta(minutes=25)
+    put(day["Grace"], "deadline_done", at=later)
+    send(sender, later)
+    grace = visit(day["Grace"])
+    assert (grace.told_kind, grace.told_at, grace.told_start) == ("deadline_done", later, wall("10:40"))
+    with transaction() as s:
+        s.get_one(Company, 1).rules = {"max_delay": 9}
+    last = AT + timedelta(minutes=50)
+    put(day["Grace"], "no_time_yet", at=last, due=wall("10:30").isoformat())
+    send(sender, last)
+    grace = visit(day["Grace"])
+    assert (grace.told_kind, grace.told_at, grace.told_start) == ("no_time_yet", last, None)
+
+
 def test_the_recipient_is_read_when_it_leaves_not_when_it_was_put(app: Flask, day: dict[str, int]) -> None:
     keeper = Keeper()
     put(day["Grace"])

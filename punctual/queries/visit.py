@@ -152,7 +152,7 @@ def _state(visit: Visit, made: VisitForecast | None, at: datetime, limit: float,
         return "on_my_way"
     if quiet:
         return "no_time"
-    if visit.told_at is not None and KINDS.get(visit.told_kind) and KINDS[visit.told_kind].class_ == "delay":
+    if visit.told_start is not None and KINDS.get(visit.told_kind) and KINDS[visit.told_kind].class_ == "delay":
         return "late"
     if made is not None and made.p_late >= min(limit, 0.5):
         return "at_risk"
