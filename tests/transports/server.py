@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,8 @@ from tests.postgres import free_port
 class Server:
     """What arrived (`kept`), how often somebody connected, and the answers it gives.
 
-    `answers` maps an address to what RCPT answers; `data` is what DATA answers, "" hangs up before answering it.
+    `answers` maps an address to what RCPT answers; `data` is what DATA answers, "" hangs up before answering it;
+    `silent`: it takes the message and never answers.
     """
 
     def __init__(self) -> None:
@@ -23,6 +25,7 @@ class Server:
         self.answers: dict[str, str] = {}
         self.data = "250 kept as 7"
         self.connections = 0
+        self.silent = False
         self.port = free_port()
 
     async def handle_EHLO(
@@ -41,6 +44,8 @@ class Server:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if not self.data or self.data.startswith("250"):
             self.kept.append(envelope)
+        if self.silent:
+            await asyncio.Event().wait()
         if not self.data:
             assert server.transport is not None
             server.transport.close()
