@@ -30,9 +30,10 @@ class Desk(Protocol):
     technicians: dict[str, int]
     jobs: dict[str, int]
     places: dict[values.Spot, int]
-    #: of the visits at hand: their open window promise, and which of them have a message that is not sent yet
+    #: of the visits at hand: their open window promise; which have a message not sent yet, which a time claimed
     promises: dict[int, Promise]
     unsent: set[int]
+    claimed: set[int]
 
 
 def fetch(desk: Desk, some: Sequence[values.Visit]) -> list[tuple[values.Visit, Visit]]:
@@ -45,6 +46,7 @@ def fetch(desk: Desk, some: Sequence[values.Visit]) -> list[tuple[values.Visit, 
     desk.promises = {p.visit_id: p for p in s.scalars(promises)}
     unsent = select(Message.visit_id).where(Message.visit_id.in_(ids), Message.state.in_(("queued", "held")))
     desk.unsent = {i for i in s.scalars(unsent) if i is not None}
+    desk.claimed = set(s.scalars(select(SlotClaim.visit_id).where(SlotClaim.visit_id.in_(ids))))
     return [(v, rows[v.ref]) for v in some]
 
 
@@ -83,13 +85,22 @@ def _plan(desk: Desk, row: Visit, v: values.Visit, differ: set[str]) -> None:
         row.planned_start = v.planned_start
     if "technician" in differ:
         row.technician_id = desk.technicians[v.technician] if v.technician else None
-        desk.s.execute(delete(SlotClaim).where(SlotClaim.visit_id == row.id))
-        outbox.supersede(desk.s, row.id, at=desk.at, why="given to somebody else by an import")
+        _drop(desk, row, "given to somebody else by an import")
     if differ & TIMES and (row.window_start, row.window_end) != (v.window.start, v.window.end):
         old = {"old_start": row.window_start.isoformat(), "old_end": row.window_end.isoformat()}
         row.date, row.zone = v.date, v.zone
-        schedule.replan(desk.s, row, v.window, at=desk.at, by="import")
+        _drop(desk, row, "moved")
+        before = [desk.promises[row.id]] if row.id in desk.promises else []
+        schedule.replan(desk.s, row, v.window, before, at=desk.at, by="import")
         desk.counts.moved.append({"visit": row.id, "kind": "moved_by_us", "version": row.promise_version, **old})
+
+
+def _drop(desk: Desk, row: Visit, why: str) -> None:
+    """What is unsent about the old plan, and the time that was claimed for it."""
+    if row.id in desk.unsent:
+        outbox.supersede(desk.s, row.id, at=desk.at, why=why)
+    if row.id in desk.claimed:
+        desk.s.execute(delete(SlotClaim).where(SlotClaim.visit_id == row.id))
 
 
 def _cancel(desk: Desk, row: Visit) -> None:

@@ -91,6 +91,7 @@ class Desk:
     places: dict[values.Spot, int] = field(default_factory=dict)
     promises: dict[int, Promise] = field(default_factory=dict)
     unsent: set[int] = field(default_factory=set)
+    claimed: set[int] = field(default_factory=set)
 
 
 def write(

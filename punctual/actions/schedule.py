@@ -5,6 +5,7 @@ Each is called inside a verb's transaction, with its session.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -61,9 +62,12 @@ def _wall(at: datetime, zone: str) -> str:
 
 def _promise(s: Session, visit: Visit, window: Window, at: datetime, by: str) -> None:
     """A new version of the window promise; the one before it stays as "moved"."""
-    for old in s.scalars(
-        select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "window", Promise.state == "open")
-    ):
+    open_ = select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "window", Promise.state == "open")
+    _promise_anew(s, visit, window, s.scalars(open_).all(), at, by)
+
+
+def _promise_anew(s: Session, visit: Visit, window: Window, before: Sequence[Promise], at: datetime, by: str) -> None:
+    for old in before:
         old.state, old.ended_at, old.ended_by = "moved", at, by
     s.add(
         Promise(
@@ -210,12 +214,13 @@ def move(
     _look(s, {x.id for x in (before, after) if x}, at, f"{by}:move:{visit.id}:{visit.promise_version}")
 
 
-def replan(s: Session, visit: Visit, window: Window, *, at: datetime, by: str) -> None:
-    """Another window without a word and without a look: for many visits at once (an import)."""
-    outbox.supersede(s, visit.id, at=at, why="moved")
-    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
+def replan(s: Session, visit: Visit, window: Window, before: Sequence[Promise], *, at: datetime, by: str) -> None:
+    """Another window without a word and without a look: for many visits at once (an import).
+
+    `before` is the open window promise; what is unsent and what is claimed is for the caller to drop.
+    """
     _give_window(visit, window, at)
-    _promise(s, visit, window, at, by)
+    _promise_anew(s, visit, window, before, at, by)
 
 
 def _claim(

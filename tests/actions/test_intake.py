@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from punctual import outbox
 from punctual.actions import Refused, intake, schedule, transaction
 from punctual.core.day import Window
 from punctual.models import (
@@ -26,6 +27,7 @@ from punctual.models import (
     Promise,
     Report,
     Shift,
+    SlotClaim,
     Technician,
     Visit,
     db,
@@ -316,3 +318,27 @@ def test_imports_at_once_take_a_file_only_once(app: Flask) -> None:
     for t in threads:
         t.join()
     assert sorted(results) == [0, 0, 50]
+
+
+def test_what_is_unsent_or_claimed_for_the_old_time_goes_with_it(s: Session) -> None:
+    ready()
+    take(sheet(row()))
+    with transaction() as w:
+        found = w.scalars(select(Visit)).one()
+        outbox.put(w, key="r", kind="reminder", at=AT, reason="reminder", visit=found)
+        w.add(
+            SlotClaim(
+                technician_id=found.technician_id,
+                visit_id=found.id,
+                kind="choice",
+                starts_at=build.wall("09:00"),
+                ends_at=build.wall("10:00"),
+                window_start=found.window_start,
+                window_end=found.window_end,
+                planned_start=found.planned_start,
+                created_at=AT,
+            )
+        )
+    take(sheet(row(**{"from": "11:00", "to": "11:30"})))
+    s.expire_all()
+    assert s.scalars(select(Message.state)).one() == "dropped" and count(s, SlotClaim) == 0
