@@ -32,8 +32,8 @@ SENTENCES = {
 
 
 def wants_json() -> bool:
-    """Programs are answered in JSON: the API, and callers that ask for it."""
-    if request.path.startswith("/api/"):
+    """Programs are answered in JSON: the API, and callers that send or ask for it."""
+    if request.path.startswith("/api/") or request.mimetype == "application/json":
         return True
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
     return (

@@ -1,0 +1,136 @@
+"""The technician's phone: taps as forms and as JSON, each once, and a sentence for everything impossible."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from punctual import clock
+from punctual.actions import access, customer, transaction
+from punctual.models import Report, Visit, db
+from tests import build
+
+NOW = "2026-11-24T09:20+00:00"
+
+
+@pytest.fixture
+def phone(lite: Flask) -> FlaskClient:
+    """Tom's phone at 09:20 on the built morning; Priya's job is under way since 09:00."""
+    clock.configure(f"{NOW} x1")
+    with transaction() as s:
+        build.day(s)
+    client = lite.test_client()
+    client.post(f"/t/enrol/{access.enrol_link(1, key=lite.config['SETTINGS'].key('link'), at=clock.now())}")
+    assert tap(client, 1, "arrived", tapped_at="2026-11-24T09:00:00+00:00").status_code == 200
+    return client
+
+
+def tap(client: FlaskClient, visit: int, step: str, key: str = "", **body: object) -> object:
+    given = {"key": key or f"key-{visit}-{step}-1", **body}
+    return client.post(f"/t/visits/{visit}/{step}", json=given)
+
+
+def test_the_page_shows_the_day_in_order(phone: FlaskClient) -> None:
+    page = phone.get("/t/").text
+    assert page.index("Priya") < page.index("Grace") < page.index("Helen")
+    assert "Must leave by 12:00" in page and "Lewis" not in page
+
+
+def test_plus_sixty_tells_the_next_customer_and_the_phone_says_whom(phone: FlaskClient) -> None:
+    answer = tap(phone, 1, "late", minutes=60)
+    told = answer.get_json()["told"]  # type: ignore[attr-defined]
+    assert [t["name"] for t in told] == ["Grace"] and told[0]["kind"] == "late_first"
+    assert datetime.fromisoformat(told[0]["from"]) > build.wall("10:15")
+
+
+def test_the_same_key_counts_once(phone: FlaskClient) -> None:
+    first, again = (tap(phone, 1, "late", "one-and-the-same", minutes=30).get_json() for _ in range(2))  # type: ignore[attr-defined]
+    assert again["already"] and not first["already"] and first["report"] == again["report"]
+    assert db.session.query(Report).filter_by(kind="late").count() == 1
+
+
+def test_without_script_a_tap_is_a_form_and_says_what_it_did(phone: FlaskClient) -> None:
+    page = phone.get("/t/").text
+    key = re.search(r'action="/t/visits/1/late".*?name="key" value="([^"]+)"', page)
+    assert key
+    answer = phone.post("/t/visits/1/late", data={"key": key[1], "minutes": "60"}, follow_redirects=True)
+    assert answer.status_code == 200 and "Being told: Grace" in answer.text
+    phone.post("/t/visits/1/late", data={"key": key[1], "minutes": "60"})
+    assert db.session.query(Report).filter_by(kind="late").count() == 1
+
+
+def test_undo_takes_the_last_tap_back(phone: FlaskClient) -> None:
+    tap(phone, 1, "done")
+    assert db.session.get_one(Visit, 1).state == "done"
+    assert tap(phone, 1, "undo").status_code == 200  # type: ignore[attr-defined]
+    db.session.expire_all()
+    assert db.session.get_one(Visit, 1).state == "arrived"
+
+
+@pytest.mark.parametrize(
+    ("visit", "step", "body", "status"),
+    [
+        (2, "done", {}, 409),
+        (4, "arrived", {}, 403),
+        (99, "arrived", {}, 404),
+        (2**40, "arrived", {}, 404),
+        (1, "juggle", {}, 404),
+        (1, "late", {"minutes": "many"}, 422),
+        (1, "late", {"minutes": -5}, 422),
+        (1, "late", {"minutes": "9" * 5000}, 422),
+        (1, "late", {"minutes": 10**18}, 422),
+        (1, "late", {"time": "25:99"}, 422),
+        (1, "done", {"tapped_at": "2026-11-24T11:00:00+00:00"}, 422),
+        (1, "done", {"tapped_at": "9999-12-31T23:59:59+00:00"}, 422),
+        (1, "done", {"tapped_at": "yesterday"}, 422),
+        (1, "done", {"tapped_at": "2026-11-24T09:10:00"}, 422),
+        (1, "done", {"key": "\x00\x00\x00\x00\x00\x00\x00\x00\x00"}, 422),
+        (1, "done", {"key": "\ud800" * 10}, 422),
+        (1, "done", {"key": 7}, 422),
+    ],
+)
+def test_what_cannot_be_gets_a_sentence(
+    phone: FlaskClient, visit: int, step: str, body: dict[str, object], status: int
+) -> None:
+    answer = phone.post(f"/t/visits/{visit}/{step}", json={"key": "impossible-tap", **body})
+    assert answer.status_code == status and answer.get_json()["detail"].endswith((".", "?"))
+    assert db.session.query(Report).count() == 1, "nothing was kept"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"[" * 5000 + b"]" * 5000, b'{"key":', b"[]", b'"text"', b"\xff\xfe", b"{}" * 2, b'{"minutes": 1e999}']
+)
+def test_no_body_breaks_it(phone: FlaskClient, raw: bytes) -> None:
+    answer = phone.post("/t/visits/1/late", data=raw, content_type="application/json")
+    assert 400 <= answer.status_code < 500
+
+
+def test_tomorrow_is_shown_and_nothing_farther(phone: FlaskClient) -> None:
+    assert "Tomorrow" in phone.get("/t/").text
+    assert "No visits tomorrow" in phone.get("/t/?day=tomorrow").text
+    assert "Priya" in phone.get("/t/?day=2027-01-01").text
+
+
+def test_what_the_customer_wrote_is_read_once(phone: FlaskClient) -> None:
+    customer.note(1, "Key under the mat", at=clock.now())
+    assert "Key under the mat" in phone.get("/t/").text
+    assert phone.post("/t/visits/1/read").status_code == 303
+    assert "I have read it" not in phone.get("/t/").text
+
+
+def test_an_unchanged_day_is_a_304(phone: FlaskClient) -> None:
+    first = phone.get("/t/live")
+    again = phone.get("/t/live", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304 and not again.data
+    tap(phone, 1, "late", "another-key-here", minutes=15)
+    assert phone.get("/t/live", headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
+
+
+def test_a_tap_made_in_a_cellar_an_hour_ago_counts_at_its_time(phone: FlaskClient) -> None:
+    clock.configure((datetime.fromisoformat(NOW) + timedelta(hours=2)).isoformat(timespec="minutes") + " x1")
+    assert tap(phone, 1, "done", tapped_at="2026-11-24T09:40:00+00:00").status_code == 200  # type: ignore[attr-defined]
+    assert db.session.get_one(Visit, 1).finished_at == build.wall("09:40")
