@@ -1,6 +1,6 @@
 // Keeps the moving part of the page true: asks every 20 seconds while somebody looks, says aloud only what changed.
 (() => {
-  const live = document.getElementById("live");
+  const live = document.querySelector("[data-live]");
   if (!live) return;
   const look = async () => {
     if (document.hidden) return;
@@ -9,10 +9,13 @@
       if (!answer.ok) return;
       const fresh = document.createElement("div");
       fresh.innerHTML = await answer.text();
-      const before = { ...live.querySelector("#eta").dataset };
+      const before = { ...document.getElementById("eta").dataset };
       const now = fresh.querySelector("#eta");
       if (!now) return;
-      live.replaceChildren(...fresh.childNodes);
+      for (const part of ["stops", "eta"]) {
+        const there = fresh.querySelector("#" + part);
+        if (there) document.getElementById(part)?.replaceWith(there);
+      }
       if (before.state === now.dataset.state && before.range === now.dataset.range) return;
       const words = [now.querySelector("h1"), now.querySelector(".range")].map((x) => x?.textContent.trim()).filter(Boolean);
       document.querySelector("[role=status]").textContent = words.join(". ");

@@ -131,7 +131,7 @@ def test_another_time_is_taken_without_javascript(grace: Grace) -> None:
     page.get_by_role("button", name="Take this time").click()
     expect(page.get_by_role("status")).to_contain_text("Your new time is confirmed.")
     start = wanted.split(", ")[-1].split(" to ")[0]
-    expect(page.locator("#live")).to_contain_text(start)
+    expect(page.locator("#eta")).to_contain_text(start)
 
 
 def test_this_works_by_keyboard_alone(grace: Grace) -> None:
