@@ -146,10 +146,10 @@ def _state(visit: Visit, made: VisitForecast | None, at: datetime, limit: float,
         return visit.state
     if at > visit.window_end + EXPIRED:
         return "expired"
-    if doomed:
-        return "very_late"
     if visit.state == "on_my_way":
         return "on_my_way"
+    if doomed:
+        return "very_late"
     if quiet:
         return "no_time"
     if visit.told_start is not None and KINDS.get(visit.told_kind) and KINDS[visit.told_kind].class_ == "delay":

@@ -389,6 +389,17 @@ def test_on_the_way_it_is_too_late_to_move_or_cancel(grace: Page) -> None:
     assert "We will call you by" in grace.after("call", number="1")
 
 
+def test_on_the_way_nothing_is_offered_that_would_be_refused_even_where_the_limit_cannot_be_met(grace: Page) -> None:
+    late(grace)
+    grace.post("deadline", leave_by="10:30", kind="done")
+    grace.tap("Priya", "done", "08:31")
+    grace.tap("Grace", "on_my_way", "08:32")
+    text = grace.text()
+    assert "Tom is on the way" in text
+    assert "Choose another time" not in text
+    assert "You told us: done by 10:30." in text
+
+
 def test_once_there_and_once_done_the_page_says_so(grace: Page) -> None:
     grace.tap("Priya", "arrived", "08:20")
     grace.tap("Priya", "done", "08:25")
