@@ -1,107 +1,28 @@
-"""The customer's page: the truth in every state, choices that are saved once, and nothing that a look would change."""
+"""The customer's page: the truth in every state, and nothing that a look would change."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
 from icalendar import Calendar
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from punctual import clock, links, watch
+from punctual import clock, links
 from punctual.actions import schedule as verbs
-from punctual.actions import technician, transaction
+from punctual.actions import transaction
 from punctual.core.day import Window
-from punctual.models import Answer, Link, Message, Notice, Promise, Visit, db
-from punctual.queries import slots
-from tests import build
-from tests.build import Built, wall
+from punctual.models import Link, Promise, Visit, db
+from tests.build import wall
 from tests.web.desk import words
-
-
-@dataclass
-class Page:
-    """A customer's browser at Grace's page, without a session; follows no redirects unless told."""
-
-    app: Flask
-    built: Built
-    token: str
-    client: Any
-
-    def get(self, path: str = "", status: int = 200, **headers: str) -> str:
-        answer = self.client.get(f"/c/{self.token}{path}", headers=headers)
-        assert answer.status_code == status, answer.text
-        return str(answer.text)
-
-    def text(self, path: str = "", status: int = 200) -> str:
-        return words(self.get(path, status))
-
-    def post(self, path: str, status: int = 303, **fields: str) -> Any:
-        answer = self.client.post(f"/c/{self.token}/{path}", data=fields)
-        assert answer.status_code == status, answer.text
-        return answer
-
-    def after(self, path: str, **fields: str) -> str:
-        """Press, follow the redirect, read."""
-        return words(self.client.get(self.post(path, **fields).location).text)
-
-    @property
-    def visit(self) -> Visit:
-        db.session.rollback()
-        return db.session.get_one(Visit, self.built.visits["Grace"].id)
-
-    def tap(self, name: str, kind: str, at: str, **more: Any) -> None:
-        technician.report(
-            self.built.visits[name].id,
-            kind,
-            technician_id=self.built.technicians["Tom"].id,
-            key=f"{name}-{kind}-{at}",
-            tapped_at=wall(at),
-            at=wall(at),
-            **more,
-        )
-
-    def told(self, start: str, end: str, kind: str = "late_first") -> None:
-        """As the worker leaves a visit whose customer was told."""
-        with transaction() as s:
-            v = s.get_one(Visit, self.built.visits["Grace"].id)
-            v.told_start, v.told_end, v.told_at, v.told_kind = wall(start), wall(end), wall("09:21"), kind
-
-
-def visitor(app: Flask, at: str = "08:30", text: str = build.MORNING, language: str = "en") -> Page:
-    """Grace's page on the built day, at that wall time."""
-    clock.configure(f"2026-11-24T{at}:00+00:00 x1")
-    with transaction() as s:
-        built = build.day(s, text)
-        built.customers["Grace"].language = language
-        made = links.make(s, app.config["SETTINGS"].key("link"), "customer", built.visits["Grace"].id, at=wall("08:00"))
-        watch.look(s, [x.id for x in built.shifts.values()], at=wall(at))
-    return Page(app, built, made, app.test_client())
+from tests.web.visitor import Page, everything, late, visitor
 
 
 @pytest.fixture
 def grace(lite: Flask) -> Iterator[Page]:
     yield visitor(lite)
-
-
-def late(grace: Page, told: bool = True) -> None:
-    """Tom stays 75 minutes longer at Priya's; Grace was told 10:45 to 11:20."""
-    grace.tap("Priya", "arrived", "08:29")
-    grace.tap("Priya", "late", "08:30", minutes=75)
-    if told:
-        grace.told("10:45", "11:20")
-
-
-def everything() -> dict[str, int]:
-    """How many rows every table has."""
-    db.session.rollback()
-    tables = db.metadata.sorted_tables
-    return {t.name: db.session.execute(select(func.count()).select_from(t)).scalar_one() for t in tables}
 
 
 def test_on_time_the_page_says_when_who_and_where_in_the_day(grace: Page) -> None:
@@ -193,188 +114,6 @@ def test_the_live_part_is_a_piece_of_the_page(grace: Page) -> None:
     assert all(words(part) in whole for part in piece.split("</section>"))
 
 
-def test_keep_makes_the_told_range_the_promise(grace: Page) -> None:
-    late(grace)
-    text = grace.after("keep")
-    assert "Saved at 8:30. Thank you. We keep your visit." in text
-    visit = grace.visit
-    assert (visit.window_start, visit.window_end) == (wall("10:45"), wall("11:20"))
-    assert "We plan to arrive between 10:45 and 11:20" in text
-    assert db.session.scalars(select(Message.kind).where(Message.state == "queued")).all()[-1] == "kept"
-
-
-def test_the_same_press_twice_is_saved_once(grace: Page) -> None:
-    late(grace)
-    grace.post("keep")
-    rows = everything()
-    text = grace.after("keep")
-    assert "We already have this from you, at 8:30. You do not have to send it again." in text
-    assert everything() == rows
-
-
-def test_where_waiting_cannot_work_keep_is_neither_offered_nor_taken(grace: Page) -> None:
-    late(grace)
-    grace.post("deadline", leave_by="10:30", kind="done")
-    text = grace.text()
-    assert "We cannot keep your visit as promised. We are sorry" in text
-    assert "You do not have to wait." in text
-    assert "This works" not in text
-    refused = words(grace.post("keep", 409).text)
-    assert "We cannot keep that time any more, and we are sorry." in refused
-    assert grace.visit.window_start == wall("10:00")
-
-
-def test_a_limit_that_works_is_noted(grace: Page) -> None:
-    text = grace.after("deadline", leave_by="12:30", kind="done")
-    assert "Saved at 8:30. Noted. It works as things stand now." in text
-    assert "You told us: done by 12:30." in text
-    assert grace.visit.deadline == wall("12:30")
-    assert "We already have this from you" in grace.after("deadline", leave_by="12:30", kind="done")
-    assert "Noted: no fixed time." in grace.after("deadline", kind="none")
-    assert grace.visit.deadline is None
-
-
-def test_a_limit_that_cannot_be_met_shows_other_times_at_once(grace: Page) -> None:
-    late(grace)
-    text = grace.after("deadline", leave_by="10:30", kind="done")
-    assert "Noted. We cannot do it by then, and we are sorry." in text
-    assert "Choose a new time" in text
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ("", "Enter a time like 10:00."),
-        ("noon", "Enter a time like 10:00."),
-        ("24:00", "Enter a time like 10:00."),
-        ("١٠:٠٠", "Enter a time like 10:00."),
-        ("9" * 5000, "Enter a time like 10:00."),
-        ("\x00", "Enter a time like 10:00."),
-        ("08:15", "08:15 has already passed. Enter a later time."),
-    ],
-)
-def test_a_limit_that_is_no_time_gets_a_sentence(grace: Page, given: str, sentence: str) -> None:
-    assert sentence in words(grace.post("deadline", 422, leave_by=given).text)
-    assert grace.visit.deadline == wall("12:00")
-
-
-def offered(grace: Page, path: str = "/times") -> list[str]:
-    return re.findall(r'name="slot" value="([^"]+)"', grace.get(path))
-
-
-def test_other_times_are_free_times_and_nothing_is_kept_by_looking(grace: Page) -> None:
-    text = grace.text("/times")
-    assert "These times are free now. Nothing is kept for you until you take one." in text
-    assert "Your present visit stays until you confirm." in text
-    free = {f"{x.technician}|{x.start.isoformat()}" for x in slots.free(db.session(), grace.visit.id, at=wall("08:30"))}
-    found = offered(grace)
-    assert 1 < len(found) <= 6
-    assert set(found) <= free
-
-
-def test_more_times_can_be_asked_for(grace: Page) -> None:
-    assert "Show more times" in grace.text("/times")
-    assert len(offered(grace, "/times?more=1")) > 6
-    assert "Show more times" not in grace.text("/times?more=1")
-
-
-def test_choosing_moves_the_visit_and_says_so(grace: Page) -> None:
-    chosen = offered(grace)[0]
-    text = grace.after("choice", slot=chosen)
-    assert "Your new time is confirmed." in text
-    visit = grace.visit
-    assert f"{visit.technician_id}|{visit.planned_start.isoformat()}" == chosen
-    assert visit.window_end - visit.window_start == timedelta(minutes=30)
-    assert "We already have this from you" in grace.after("choice", slot=chosen)
-    assert "Moved" in text
-
-
-def test_a_time_that_is_gone_shows_fresh_ones(grace: Page) -> None:
-    ana = grace.built.technicians["Ana"].id
-    busy = f"{ana}|{wall('11:00').isoformat()}"
-    answer = grace.post("choice", 409, slot=busy)
-    assert "Somebody took this time a moment ago. We are sorry. Your visit is unchanged." in words(answer.text)
-    assert 'name="slot"' in answer.text
-    assert grace.visit.window_start == wall("10:00")
-
-
-@pytest.mark.parametrize(
-    "given",
-    ["", "1", "1|", "x|2026-11-25T09:00:00+00:00", "1|2026-11-25T09:00", "²|2026-11-25T09:00:00+00:00", "1|\x00"],
-)
-def test_a_choice_that_names_no_time_gets_a_sentence(grace: Page, given: str) -> None:
-    assert "Choose one of the times, then press the button." in words(grace.post("choice", 422, slot=given).text)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        "999999999|2026-11-25T09:00:00+00:00",
-        "1|9999-12-31T23:59:59+00:00",
-        "1|0001-01-01T00:00:00+14:00",
-        "1|2026-11-24T08:00:00+00:00",
-        "1|2026-11-25T09:07:00+00:00",
-        "1|2026-12-24T09:00:00+00:00",
-    ],
-)
-def test_a_time_that_was_never_offered_cannot_be_had(grace: Page, given: str) -> None:
-    grace.post("choice", 409, slot=given)
-    assert grace.visit.window_start == wall("10:00")
-
-
-def test_a_call_is_promised_with_a_time_and_once(grace: Page) -> None:
-    with transaction() as s:
-        s.get_one(Visit, grace.visit.id).customer.phone = "+441174960118"
-    text = grace.after("call")
-    assert "Saved at 8:30. We will call you by 9:30 today." in text
-    assert "A call by 9:30, Tue 24 Nov Open" in text
-    rows = everything()
-    assert "We already have this from you, at 8:30." in grace.after("call")
-    assert everything() == rows
-
-
-def test_who_has_no_number_is_asked_for_one(grace: Page) -> None:
-    assert "Your telephone number" in grace.text()
-    grace.post("call", number=" 0117 496\x00 0999 ")
-    db.session.rollback()
-    assert db.session.scalars(select(Answer.text)).one() == "0117 496 0999"
-    assert db.session.scalars(select(Notice).where(Notice.kind == "call")).one().facts["number"] == "0117 496 0999"
-    assert "Write a telephone number." in words(grace.post("call", 422, number="1" * 5000).text)
-
-
-def test_cancelling_asks_first_and_then_says_what_can_be_done(grace: Page) -> None:
-    asked = grace.text("/cancel")
-    assert "Cancel this visit? Tuesday 24 November 2026, 10:00 to 10:30" in asked
-    assert "Go back, keep it" in asked
-    assert grace.visit.state == "planned"
-    text = grace.after("cancel")
-    assert "Your visit is cancelled." in text
-    assert "This visit is cancelled, as you asked" in text
-    assert "Call me to book again" in text
-    assert "Add to my calendar" not in text
-    assert "We already have this from you" in grace.after("cancel")
-    grace.post("keep", 409)
-    grace.post("deadline", 409, leave_by="12:30")
-    grace.post("note", 409, note="hello")
-    grace.get("/visit.ics", 409)
-
-
-def test_a_note_is_kept_word_for_word_and_shown_unread(grace: Page) -> None:
-    wish = "Ring twice <b>please</b>\nthe dog is friendly"
-    text = grace.after("note", note=wish)
-    assert "Received. Your technician sees it before setting off." in text
-    assert "Not read yet. Tom sees it before setting off." in text
-    assert "&lt;b&gt;please" in grace.get()
-    assert "We already have this from you" in grace.after("note", note=wish)
-    technician.note_read(grace.visit.id, technician_id=grace.built.technicians["Tom"].id, at=wall("08:35"))
-    assert "Read by Tom" in grace.text()
-
-
-def test_a_note_that_is_empty_or_too_long_gets_a_sentence(grace: Page) -> None:
-    assert "Write what we should know" in words(grace.post("note", 422, note=" \x00 ").text)
-    assert "It is 7 too long." in words(grace.post("note", 422, note="x" * 1007).text)
-
-
 def test_on_the_way_it_is_too_late_to_move_or_cancel(grace: Page) -> None:
     grace.tap("Priya", "arrived", "08:25")
     grace.tap("Priya", "done", "08:29")
@@ -437,7 +176,7 @@ def test_a_visit_without_a_technician_or_forecast_has_a_page(grace: Page) -> Non
     with transaction() as s:
         s.get_one(Visit, grace.visit.id).technician_id = None
     assert "We plan to arrive between 10:00 and 10:30" in grace.text()
-    assert offered(grace)
+    assert 'name="slot"' in grace.get("/times")
 
 
 def test_the_calendar_entry_has_the_invitations_uid_and_the_promised_window(grace: Page) -> None:

@@ -1,0 +1,205 @@
+"""The choices on the customer's page: saved once, said back with their time, refused in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from punctual.actions import technician, transaction
+from punctual.models import Answer, Message, Notice, Visit, db
+from punctual.queries import slots
+from tests.build import wall
+from tests.web.desk import words
+from tests.web.visitor import Page, everything, late, visitor
+
+
+@pytest.fixture
+def grace(lite: Flask) -> Iterator[Page]:
+    yield visitor(lite)
+
+
+def test_keep_makes_the_told_range_the_promise(grace: Page) -> None:
+    late(grace)
+    text = grace.after("keep")
+    assert "Saved at 8:30. Thank you. We keep your visit." in text
+    visit = grace.visit
+    assert (visit.window_start, visit.window_end) == (wall("10:45"), wall("11:20"))
+    assert "We plan to arrive between 10:45 and 11:20" in text
+    assert db.session.scalars(select(Message.kind).where(Message.state == "queued")).all()[-1] == "kept"
+
+
+def test_the_same_press_twice_is_saved_once(grace: Page) -> None:
+    late(grace)
+    grace.post("keep")
+    rows = everything()
+    text = grace.after("keep")
+    assert "We already have this from you, at 8:30. You do not have to send it again." in text
+    assert everything() == rows
+
+
+def test_where_waiting_cannot_work_keep_is_neither_offered_nor_taken(grace: Page) -> None:
+    late(grace)
+    grace.post("deadline", leave_by="10:30", kind="done")
+    text = grace.text()
+    assert "We cannot keep your visit as promised. We are sorry" in text
+    assert "You do not have to wait." in text
+    assert "This works" not in text
+    refused = words(grace.post("keep", 409).text)
+    assert "We cannot keep that time any more, and we are sorry." in refused
+    assert grace.visit.window_start == wall("10:00")
+
+
+def test_a_limit_that_works_is_noted(grace: Page) -> None:
+    text = grace.after("deadline", leave_by="12:30", kind="done")
+    assert "Saved at 8:30. Noted. It works as things stand now." in text
+    assert "You told us: done by 12:30." in text
+    assert grace.visit.deadline == wall("12:30")
+    assert "We already have this from you" in grace.after("deadline", leave_by="12:30", kind="done")
+    assert "Noted: no fixed time." in grace.after("deadline", kind="none")
+    assert grace.visit.deadline is None
+
+
+def test_a_limit_that_cannot_be_met_shows_other_times_at_once(grace: Page) -> None:
+    late(grace)
+    text = grace.after("deadline", leave_by="10:30", kind="done")
+    assert "Noted. We cannot do it by then, and we are sorry." in text
+    assert "Choose a new time" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("", "Enter a time like 10:00."),
+        ("noon", "Enter a time like 10:00."),
+        ("24:00", "Enter a time like 10:00."),
+        ("١٠:٠٠", "Enter a time like 10:00."),
+        ("9" * 5000, "Enter a time like 10:00."),
+        ("\x00", "Enter a time like 10:00."),
+        ("08:15", "08:15 has already passed. Enter a later time."),
+    ],
+)
+def test_a_limit_that_is_no_time_gets_a_sentence(grace: Page, given: str, sentence: str) -> None:
+    assert sentence in words(grace.post("deadline", 422, leave_by=given).text)
+    assert grace.visit.deadline == wall("12:00")
+
+
+def offered(grace: Page, path: str = "/times") -> list[str]:
+    return re.findall(r'name="slot" value="([^"]+)"', grace.get(path))
+
+
+def test_other_times_are_free_times_and_nothing_is_kept_by_looking(grace: Page) -> None:
+    text = grace.text("/times")
+    assert "These times are free now. Nothing is kept for you until you take one." in text
+    assert "Your present visit stays until you confirm." in text
+    free = {f"{x.technician}|{x.start.isoformat()}" for x in slots.free(db.session(), grace.visit.id, at=wall("08:30"))}
+    found = offered(grace)
+    assert 1 < len(found) <= 6
+    assert set(found) <= free
+
+
+def test_more_times_can_be_asked_for(grace: Page) -> None:
+    assert "Show more times" in grace.text("/times")
+    assert len(offered(grace, "/times?more=1")) > 6
+    assert "Show more times" not in grace.text("/times?more=1")
+
+
+def test_choosing_moves_the_visit_and_says_so(grace: Page) -> None:
+    chosen = offered(grace)[0]
+    text = grace.after("choice", slot=chosen)
+    assert "Your new time is confirmed." in text
+    visit = grace.visit
+    assert f"{visit.technician_id}|{visit.planned_start.isoformat()}" == chosen
+    assert visit.window_end - visit.window_start == timedelta(minutes=30)
+    assert "We already have this from you" in grace.after("choice", slot=chosen)
+    assert "Moved" in text
+
+
+def test_a_time_that_is_gone_shows_fresh_ones(grace: Page) -> None:
+    ana = grace.built.technicians["Ana"].id
+    busy = f"{ana}|{wall('11:00').isoformat()}"
+    answer = grace.post("choice", 409, slot=busy)
+    assert "Somebody took this time a moment ago. We are sorry. Your visit is unchanged." in words(answer.text)
+    assert 'name="slot"' in answer.text
+    assert grace.visit.window_start == wall("10:00")
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "1", "1|", "x|2026-11-25T09:00:00+00:00", "1|2026-11-25T09:00", "²|2026-11-25T09:00:00+00:00", "1|\x00"],
+)
+def test_a_choice_that_names_no_time_gets_a_sentence(grace: Page, given: str) -> None:
+    assert "Choose one of the times, then press the button." in words(grace.post("choice", 422, slot=given).text)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "999999999|2026-11-25T09:00:00+00:00",
+        "1|9999-12-31T23:59:59+00:00",
+        "1|0001-01-01T00:00:00+14:00",
+        "1|2026-11-24T08:00:00+00:00",
+        "1|2026-11-25T09:07:00+00:00",
+        "1|2026-12-24T09:00:00+00:00",
+    ],
+)
+def test_a_time_that_was_never_offered_cannot_be_had(grace: Page, given: str) -> None:
+    grace.post("choice", 409, slot=given)
+    assert grace.visit.window_start == wall("10:00")
+
+
+def test_a_call_is_promised_with_a_time_and_once(grace: Page) -> None:
+    with transaction() as s:
+        s.get_one(Visit, grace.visit.id).customer.phone = "+441174960118"
+    text = grace.after("call")
+    assert "Saved at 8:30. We will call you by 9:30 today." in text
+    assert "A call by 9:30, Tue 24 Nov Open" in text
+    rows = everything()
+    assert "We already have this from you, at 8:30." in grace.after("call")
+    assert everything() == rows
+
+
+def test_who_has_no_number_is_asked_for_one(grace: Page) -> None:
+    assert "Your telephone number" in grace.text()
+    grace.post("call", number=" 0117 496\x00 0999 ")
+    db.session.rollback()
+    assert db.session.scalars(select(Answer.text)).one() == "0117 496 0999"
+    assert db.session.scalars(select(Notice).where(Notice.kind == "call")).one().facts["number"] == "0117 496 0999"
+    assert "Write a telephone number." in words(grace.post("call", 422, number="1" * 5000).text)
+
+
+def test_cancelling_asks_first_and_then_says_what_can_be_done(grace: Page) -> None:
+    asked = grace.text("/cancel")
+    assert "Cancel this visit? Tuesday 24 November 2026, 10:00 to 10:30" in asked
+    assert "Go back, keep it" in asked
+    assert grace.visit.state == "planned"
+    text = grace.after("cancel")
+    assert "Your visit is cancelled." in text
+    assert "This visit is cancelled, as you asked" in text
+    assert "Call me to book again" in text
+    assert "Add to my calendar" not in text
+    assert "We already have this from you" in grace.after("cancel")
+    grace.post("keep", 409)
+    grace.post("deadline", 409, leave_by="12:30")
+    grace.post("note", 409, note="hello")
+    grace.get("/visit.ics", 409)
+
+
+def test_a_note_is_kept_word_for_word_and_shown_unread(grace: Page) -> None:
+    wish = "Ring twice <b>please</b>\nthe dog is friendly"
+    text = grace.after("note", note=wish)
+    assert "Received. Your technician sees it before setting off." in text
+    assert "Not read yet. Tom sees it before setting off." in text
+    assert "&lt;b&gt;please" in grace.get()
+    assert "We already have this from you" in grace.after("note", note=wish)
+    technician.note_read(grace.visit.id, technician_id=grace.built.technicians["Tom"].id, at=wall("08:35"))
+    assert "Read by Tom" in grace.text()
+
+
+def test_a_note_that_is_empty_or_too_long_gets_a_sentence(grace: Page) -> None:
+    assert "Write what we should know" in words(grace.post("note", 422, note=" \x00 ").text)
+    assert "It is 7 too long." in words(grace.post("note", 422, note="x" * 1007).text)
