@@ -1,0 +1,87 @@
+"""The command line: what an operator types, and sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent / "punctual"
+INIT = (
+    "init", "--name", "Northside Heating", "--zone", "Europe/London", "--origin", "https://visits.example.com",
+    "--mail-from", "visits@northside.example", "--phone", "0117 496 0118", "--hours", "Mon-Fri 8-18", "--country", "GB",
+    "--smtp", "", "--dispatcher", "ana@northside.example", "--dispatcher-name", "Ana", "--password", "a long password",
+)  # fmt: skip
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Path:
+    return tmp_path / "instance"
+
+
+def punctual(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PUNCTUAL", "DATABASE"))}
+    env["PUNCTUAL_INSTANCE"] = str(instance)
+    return subprocess.run([BIN, *arguments], env=env, capture_output=True, text=True, check=False)
+
+
+def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> None:
+    made = punctual(instance, *INIT)
+    assert made.returncode == 0, made.stderr
+    assert 'origin = "https://visits.example.com"' in (instance / "config.toml").read_text()
+    again = punctual(instance, *INIT)
+    assert again.returncode == 1 and "There is a company" in again.stderr and "Traceback" not in again.stderr
+
+    sick = punctual(instance, "doctor")
+    assert sick.returncode == 1 and "run `punctual run`" in sick.stdout
+    assert "ok     a company is made" in sick.stdout
+    mailed = punctual(instance, "doctor", "--test-mail", "me@northside.example")
+    assert "left by file" in mailed.stdout and list((instance / "outbox").glob("*.eml"))
+
+    link = punctual(instance, "user", "ben@northside.example", "--name", "Ben").stdout.strip()
+    assert link.startswith("https://visits.example.com/board/enter/")
+    token = punctual(instance, "token", "till", "--scopes", "read", "--days", "1")
+    assert token.returncode == 0 and len(token.stdout.split()[-1]) > 30
+    assert "Nothing" not in punctual(instance, "outbox").stdout
+
+    bad = instance / "bad.csv"
+    bad.write_text("kind,id,customer,job,date,from,to\nvisit,A1,Maria,boiler,31.02.2026,9:00,10:00\n")
+    refused = punctual(instance, "import", str(bad))
+    assert refused.returncode == 1 and "Row 2" in refused.stderr and "Nothing was imported" in refused.stderr
+
+
+def test_previews_show_words_without_a_company(instance: Path) -> None:
+    shown = punctual(instance, "preview", "late_first")
+    assert shown.returncode == 0 and "We are running late" in shown.stdout and "10:40" in shown.stdout
+    unknown = punctual(instance, "preview", "love_letter")
+    assert unknown.returncode == 1 and "There is no kind love_letter" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("import", "no-such-file.csv"), "does not exist"),
+        (("explain", "12"), "There is no visit 12"),
+        (("explain", "twelve"), "not a valid"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(instance: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = punctual(instance, *arguments)
+    assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_named(instance: Path) -> None:
+    instance.mkdir()
+    (instance / "config.toml").write_text('mial = "smtp"\n')
+    done = punctual(instance, "upgrade")
+    assert done.returncode == 1 and '"mial" is no setting' in done.stderr
+
+
+def test_importing_before_init_says_what_to_do(instance: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("kind,id,name\ntechnician,T1,Tom Hale\n")
+    done = punctual(instance, "import", str(file))
+    assert done.returncode == 1 and "punctual init" in done.stderr

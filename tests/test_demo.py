@@ -1,0 +1,125 @@
+"""The demo tells its story: lived minute by minute through the very same parts as a real company."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from punctual import clock, demo, demo_day, demo_run
+from punctual.actions import Refused, access, transaction
+from punctual.app import create_app
+from punctual.config import Settings
+from punctual.models import Company, Message, Notice, Report, Visit, db
+from punctual.queries import slots
+from punctual.worker import Worker
+from tests import build
+
+DAY = date(2026, 11, 24)
+
+
+@pytest.fixture
+def example(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """The demo's company as it stands at 08:40."""
+    app = create_app(Settings(instance=tmp_path / "instance", database_url=sqlite_url, demo=True))
+    demo.prepare(app, DAY)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def live(app: Flask, start: str, end: str) -> Worker:
+    """Live the day from one clock time to another, minute by minute."""
+    db.session.rollback()
+    worker, at = Worker(app, (demo.Ticker(app).tick,)), demo_day.wall(DAY, start)
+    while at <= demo_day.wall(DAY, end):
+        worker.tick(at)
+        at += timedelta(minutes=1)
+    worker.transport.close()
+    db.session.rollback()  # see what the worker wrote
+    return worker
+
+
+def visit(ref: str) -> Visit:
+    return db.session.query(Visit).filter_by(ref=f"{ref}-{DAY.isoformat()}").one()
+
+
+def test_the_first_story_is_told(example: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert db.session.query(Visit).filter_by(date=DAY).count() in range(38, 50)
+        assert db.session.query(Visit).filter_by(origin="generated", state="done").count() > 1500
+        ruth = visit("mei-2")
+        assert ruth.promise_version == 2, "one customer has answered: this works"
+        live(example, "08:40", "08:55")
+        grace = visit("tom-2")
+        asked = db.session.query(Message).filter_by(visit_id=grace.id, kind="deadline_done").one()
+        assert asked.state == "sent" and demo_day.wall(DAY, "08:40") < asked.state_at < demo_day.wall(DAY, "08:56")
+        mails = list(example.config["SETTINGS"].outbox_folder.glob("*deadline_done*grace*.eml"))
+        assert len(mails) == 1 and b"free as we write" in mails[0].read_bytes()
+        assert slots.offers(db.session(), grace.id, at=demo_day.wall(DAY, "08:55"))
+        leila = db.session.query(Report).filter_by(visit_id=visit("leila-1").id).all()
+        assert max(r.at for r in leila) <= demo_day.wall(DAY, "08:12")
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+def test_a_silent_technician_is_noticed_without_a_tap(example: Flask) -> None:
+    live(example, "08:40", "09:50")
+    task = db.session.query(Notice).filter_by(decision="task", kind="silent").first()
+    assert task is not None and task.shift_id is not None
+
+
+def test_the_hero_can_be_played_and_is_then_left_alone(example: Flask) -> None:
+    key = example.config["SETTINGS"].key("link")
+    at = demo_day.wall(DAY, "08:41")
+    access.enrol(access.enrol_link(1, key=key, at=at), label="phone", at=at)
+    before = db.session.query(Report).filter_by(technician_id=1).count()
+    live(example, "08:41", "10:30")
+    assert db.session.query(Report).filter_by(technician_id=1).count() == before
+    assert db.session.query(Report).filter_by(technician_id=8).count() > 0
+
+
+def test_the_next_day_has_visits_too(example: Flask) -> None:
+    begin = demo.next_day(example, DAY)
+    tomorrow = DAY + timedelta(days=1)
+    assert begin == demo_day.wall(tomorrow, "07:55")
+    assert db.session.query(Visit).filter_by(date=tomorrow, origin="demo").count() > 20
+
+
+def test_the_three_links_open_the_three_faces(example: Flask) -> None:
+    clock.configure(f"{demo_day.wall(DAY, '08:40').isoformat()} x1")
+    links = demo.make_links(example, clock.now())
+    client = example.test_client()
+    assert client.get("/").status_code == 200 and "Demo" in client.get("/").text
+    for link, words in (
+        (links.technician, "Use this phone"),
+        (links.customer, "visit"),
+        (links.board, "Open the board"),
+    ):
+        assert words in client.get(link).text
+    for face in ("technician", "customer", "board"):
+        assert client.post(f"/demo/{face}").status_code == 303
+
+
+def test_a_real_company_is_never_overwritten(lite: Flask, tmp_path: Path, sqlite_url: str) -> None:
+    with transaction() as s:
+        build.day(s)
+    settings = Settings(instance=tmp_path / "instance", database_url=sqlite_url)
+    with pytest.raises(Refused, match="real company"):
+        demo_run._refuse_real(settings)
+    assert db.session.get_one(Company, 1).demo is False
+    assert lite.test_client().post("/demo/board").status_code == 404
+
+
+def test_a_port_in_use_is_a_sentence() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Refused, match="Choose another with --port"):
+            demo_run._port_free("127.0.0.1", taken.getsockname()[1])
