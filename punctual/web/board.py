@@ -22,7 +22,7 @@ from punctual.queries import figures as head
 from punctual.queries import tasks
 from punctual.queries.board import Board, Line, Stamp
 from punctual.web import board_people, board_visit, board_words
-from punctual.web.access import allow, cookie, quick, settings
+from punctual.web.access import allow, cookie, quick
 from punctual.web.board_grid import Axis, axis
 from punctual.web.board_queue import LIMIT, items, wants_somebody
 
@@ -268,17 +268,9 @@ def dead_since(stamp: Stamp, at: datetime) -> datetime | None:
 
 
 def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
-    """What is true for the whole board: a demonstration, a worker that has stopped."""
+    """What is true for the whole board: a worker that has stopped."""
     s = db.session()
     found = []
-    if settings().demo:
-        found.append(
-            {
-                "id": "demo",
-                "look": "demo",
-                "text": "This is a demonstration with invented people. No message leaves this machine.",
-            }
-        )
     since = dead_since(stamp or queries.stamp(s, g.at.date()), g.at)
     if since is not None:
         n = tasks.unwarned(s, g.at)
