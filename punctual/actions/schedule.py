@@ -87,7 +87,7 @@ def _give_window(visit: Visit, window: Window, at: datetime) -> None:
     visit.wall_start, visit.wall_end = _wall(window.start, visit.zone), _wall(window.end, visit.zone)
     visit.promise_version += 1
     visit.told_start = visit.told_end = visit.told_at = None
-    visit.told_kind, visit.over_since, visit.changed_at = "", None, at
+    visit.told_kind, visit.changed_at = "", at
 
 
 def _look(s: Session, shifts: set[int], at: datetime, cause: str) -> None:

@@ -125,7 +125,6 @@ class Visit(Model):
     told_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     told_kind: Mapped[str] = mapped_column(String(20), default="")
-    over_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     customer: Mapped[Customer] = relationship()

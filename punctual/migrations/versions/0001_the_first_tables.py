@@ -280,7 +280,6 @@ def upgrade() -> None:
         sa.Column("told_end", punctual.models.base.UtcDateTime(timezone=True), nullable=True),
         sa.Column("told_at", punctual.models.base.UtcDateTime(timezone=True), nullable=True),
         sa.Column("told_kind", sa.String(length=20), nullable=False),
-        sa.Column("over_since", punctual.models.base.UtcDateTime(timezone=True), nullable=True),
         sa.Column("created_at", punctual.models.base.UtcDateTime(timezone=True), nullable=False),
         sa.Column("changed_at", punctual.models.base.UtcDateTime(timezone=True), nullable=False),
         sa.CheckConstraint("window_end >= window_start", name=op.f("ck_visit_window")),
