@@ -25,7 +25,7 @@ CUSTOMERS = ("customer", "answer")
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
 #: The company's own threshold is learned from looks this long before a visit (accuracy.LOOKS); before that this one counts.
-NEAR, FAR_CHANCE = timedelta(minutes=100), 0.8
+NEAR, FAR_CHANCE = timedelta(minutes=90), 0.9
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ def estimate(lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> Floats:
 def into(days: Days, unknown: float = 0.0) -> Floats:
     """Minutes of travel into each row from the row (or the home) before it.
 
-    The column where it is known, an estimate where both ends have a place, `unknown` where one has none.
+    The column where it is known, an estimate where both ends have a place, `unknown` where one has none - and nothing
+    into a day's first row without a home: such a day starts where its first visit is.
     """
     first = np.zeros(days.rows, dtype=np.bool_)
     starts = days.offset[:-1][np.diff(days.offset) > 0]
@@ -40,4 +41,4 @@ def into(days: Days, unknown: float = 0.0) -> Floats:
     lon0 = np.where(first, days.home_lon[day_of], lon0) if days.rows else lon0
     guess = estimate(lat0, lon0, days.lat, days.lon)
     known = np.where(np.isnan(days.travel), guess, days.travel)
-    return np.where(np.isnan(known), unknown, known)
+    return np.where(np.isnan(known), np.where(first, 0.0, unknown), known)
