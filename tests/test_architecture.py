@@ -33,7 +33,7 @@ RANKS: dict[str, int] = {
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
 SAME_RANK = {("letters", "outbox"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
-             ("demo", "worker"), ("demo", "demo_day"), ("config", "core"), ("watch", "learn"), ("intake", "links"),
+             ("demo", "worker"), ("replay", "worker"), ("demo", "demo_day"), ("config", "core"), ("watch", "learn"), ("intake", "links"),
              ("queries", "links"), ("doctor", "app"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
 WRITERS_IN_WEB = ("outbox", "watch", "transports")
 
