@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from hypothesis import settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,10 @@ from punctual.app import create_app
 from punctual.config import Settings
 from punctual.models import db
 from tests import postgres
+
+# How long one example takes says nothing on a shared machine; the number of examples bounds the time.
+settings.register_profile("punctual", deadline=None)
+settings.load_profile("punctual")
 
 
 @pytest.fixture(autouse=True)

@@ -217,6 +217,7 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
         "late": f"Chance of being over {thr} min late was {pct} %; the limit is {limit} %.",
         "moved": f"The told range had moved by {_number(facts, 'later_min')} min; {_number(facts, 'needed_min')} were needed.",
         "on_my_way": "The technician set out.",
+        "reminder": "The reminder before the visit was due.",
         "deadline": f"Chance of making their limit {_time(facts, 'deadline', zone)} was "
         f"{_number(facts, 'chance_of_making_it')} %; below {_number(facts, 'deadline_limit')} % they are asked.",
         "no_news": "Nothing was heard from the technician, so no time could be told.",
