@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tomllib
@@ -103,6 +104,13 @@ def load(environ: Mapping[str, str] | None = None, instance: Path | None = None)
     if "DATABASE_URL" in env:
         values["database_url"] = env["DATABASE_URL"]
     return check(replace(Settings(), **values))
+
+
+def written(values: Mapping[str, str | int]) -> str:
+    """Settings as the text of a config.toml; SettingError for a value that cannot be used."""
+    check(replace(Settings(), **{name: _typed(name, value) for name, value in values.items()}))
+    lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+    return "\n".join(lines) + "\n"  # a JSON string or number is a TOML one too
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from sqlalchemy import text
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DatabaseError
 
 from punctual import clock, config
 from punctual.app import create_app
@@ -62,9 +63,15 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 
 def _database() -> Iterator[Finding]:
     try:
-        version = db.session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        made = inspect(db.engine).has_table("alembic_version")
+        version = db.session.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
     except Exception as error:
-        yield Finding(False, "the database answers", f"run `punctual upgrade` ({type(error).__name__})")
+        yield Finding(
+            False, "the database answers", f"look at DATABASE_URL and whether the server runs ({type(error).__name__})"
+        )
+        return
+    if version is None:
+        yield Finding(False, "the database has its tables", "run `punctual init`, or `punctual upgrade`")
         return
     yield Finding(True, f"the database answers, version {version}")
     if db.engine.dialect.name == "sqlite":
@@ -80,9 +87,17 @@ def _database() -> Iterator[Finding]:
     yield Finding(fresh, "the worker is alive", "run `punctual run` or `punctual worker`")
 
 
+def _sender() -> str:
+    """The company's address; empty where there is no company, or no database, yet."""
+    try:
+        company = db.session.get(Company, 1)
+    except DatabaseError:
+        return ""
+    return company.mail_from if company else ""
+
+
 def _mail(settings: Settings, to: str) -> Finding:
-    company = db.session.get(Company, 1)
-    sender = company.mail_from if company else to
+    sender = _sender() or to
     mail = EmailMessage(policy=email.policy.SMTP)
     mail["From"], mail["To"], mail["Subject"] = sender, to, "Punctual can write to you"
     mail.set_content("This is the test mail of `punctual doctor`. If you read it, messages go out.\n")

@@ -22,10 +22,10 @@ def instance(tmp_path: Path) -> Path:
     return tmp_path / "instance"
 
 
-def punctual(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def punctual(instance: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PUNCTUAL", "DATABASE"))}
     env["PUNCTUAL_INSTANCE"] = str(instance)
-    return subprocess.run([BIN, *arguments], env=env, capture_output=True, text=True, check=False)
+    return subprocess.run([BIN, *arguments], env=env, input=stdin, capture_output=True, text=True, check=False)
 
 
 def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> None:
@@ -51,6 +51,32 @@ def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> 
     bad.write_text("kind,id,customer,job,date,from,to\nvisit,A1,Maria,boiler,31.02.2026,9:00,10:00\n")
     refused = punctual(instance, "import", str(bad))
     assert refused.returncode == 1 and "Row 2" in refused.stderr and "Nothing was imported" in refused.stderr
+
+
+def test_doctor_says_what_to_do_where_nothing_is_made_yet(instance: Path) -> None:
+    sick = punctual(instance, "doctor", "--test-mail", "me@northside.example")
+    assert sick.returncode == 1 and "run `punctual init`" in sick.stdout and "left by file" in sick.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--dispatcher", "nobody", "is not an e-mail address"), ("--zone", "Mars/Base", "is not a known zone"),
+     ("--origin", "visits.example.com", "write it like https://")],
+)  # fmt: skip
+def test_a_wrong_answer_makes_nothing_and_can_be_mended(instance: Path, option: str, value: str, words: str) -> None:
+    wrong = list(INIT)
+    wrong[wrong.index(option) + 1] = value
+    refused = punctual(instance, *wrong)
+    assert refused.returncode == 1 and words in refused.stderr
+    assert not (instance / "config.toml").exists()
+    assert punctual(instance, *INIT).returncode == 0
+
+
+def test_the_mail_server_is_asked_for_whole(instance: Path) -> None:
+    made = punctual(instance, *INIT, "--smtp", "mail.example.com:587", "--smtp-user", "", stdin="\n")
+    assert made.returncode == 0, made.stderr
+    written = (instance / "config.toml").read_text()
+    assert 'smtp_host = "mail.example.com"' in written and 'smtp_tls = "starttls"' in written
 
 
 def test_previews_show_words_without_a_company(instance: Path) -> None:

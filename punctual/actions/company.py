@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from punctual.actions import Refused, access, transaction
 from punctual.core import policy
@@ -34,8 +35,15 @@ def found(
     country: str = "GB",
     demo: bool = False,
     rules: dict[str, Any] | None = None,
+    dispatcher: str = "",
+    dispatcher_name: str = "",
+    password: str = "",
 ) -> None:
-    """The one company of this instance; Refused where there is one already or a value makes no sense."""
+    """The one company of this instance, with its first dispatcher where one is named: both, or neither.
+
+    Refused where there is a company already or a value makes no sense.
+    """
+    kept = access.password_hash(password) if password else ""
     if not name.strip():
         raise Refused("A company needs a name.", status=422, field="name")
     try:
@@ -62,21 +70,26 @@ def found(
                 created_at=at,
             )
         )
+        if dispatcher:
+            _user(s, address(dispatcher, "dispatcher"), dispatcher_name, kept, at)
 
 
 def add_user(email: str, name: str, *, password: str = "", at: datetime) -> int:
     """A dispatcher; without a password they sign in by link. Returns the id; the same e-mail again changes the password."""
     kept = access.password_hash(password) if password else ""
-    mail = address(email)
     with transaction() as s:
-        user = s.scalar(select(User).where(func.lower(User.email) == mail.lower()))
-        if user is None:
-            user = User(email=mail, name=name.strip() or mail, created_at=at)
-            s.add(user)
-        if kept:
-            user.password_hash = kept
-        s.flush()
-        return user.id
+        return _user(s, address(email), name, kept, at)
+
+
+def _user(s: Session, mail: str, name: str, kept: str, at: datetime) -> int:
+    user = s.scalar(select(User).where(func.lower(User.email) == mail.lower()))
+    if user is None:
+        user = User(email=mail, name=name.strip() or mail, created_at=at)
+        s.add(user)
+    if kept:
+        user.password_hash = kept
+    s.flush()
+    return user.id
 
 
 def change_rules(changed: dict[str, Any]) -> None:

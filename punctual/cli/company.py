@@ -1,0 +1,121 @@
+"""Commands that make a company, look after it and let people in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from punctual.cli.frame import application, main, told
+
+
+@main.command()
+@click.option("--name", prompt="Company name", help="As customers know it.")
+@click.option("--zone", prompt="Zone", default="Europe/London", help="IANA zone of the company.")
+@click.option("--origin", prompt="Public address of the pages", default="http://127.0.0.1:8000")
+@click.option("--mail-from", prompt="E-mail address that customers are written from")
+@click.option("--phone", prompt="Company phone", default="", help="Shown to customers.")
+@click.option("--hours", prompt="Hours at that phone", default="Mon-Fri 8:00-18:00")
+@click.option("--country", prompt="Country code for phone numbers", default="GB")
+@click.option("--smtp", prompt="SMTP server, host:port (empty: mails go to a folder)", default="")
+@click.option("--smtp-user", default=None, help="User name at the SMTP server; asked for when there is a server.")
+@click.option("--dispatcher", prompt="E-mail of the first dispatcher")
+@click.option("--dispatcher-name", prompt="Their name")
+@click.password_option("--password", prompt="Their password (12 characters or more)")
+@told
+def init(smtp: str, smtp_user: str | None, origin: str, **answers: Any) -> None:
+    """Make your company: asks what it must know and writes it into the instance folder."""
+    from punctual import clock, config
+    from punctual.actions import company as verbs
+
+    told_so = {"origin": origin} | _mail_settings(smtp, smtp_user)
+    text = config.written(told_so)
+    app = application()
+    with app.app_context():
+        verbs.found(at=clock.now(), **answers)
+    file = app.config["SETTINGS"].instance / "config.toml"
+    if file.exists():
+        click.echo(f"{file} was there already and stays as it is; it should say:")
+        click.echo(text)
+    else:
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o600)
+        click.echo(f"Wrote {file}.")
+    click.echo("Your company is made. Next: `punctual doctor`, then `punctual run`.")
+
+
+def _mail_settings(smtp: str, user: str | None) -> dict[str, str | int]:
+    """The settings behind "SMTP server, host:port"; none where mails go to a folder. Asks for name, password and TLS."""
+    host, _, port = smtp.partition(":")
+    if not host:
+        return {}
+    number = int(port) if port.isdecimal() else 587
+    if user is None:
+        user = click.prompt("User name at the SMTP server (empty: no sign-in)", default="")
+    found: dict[str, str | int] = {"mail": "smtp", "smtp_host": host, "smtp_port": number}
+    if user:
+        secret = click.prompt("Password at the SMTP server", hide_input=True)
+        found |= {"smtp_user": user, "smtp_password": secret}
+    local = host in ("localhost", "127.0.0.1", "::1")
+    kind = click.Choice(["starttls", "tls", "none"])
+    default = "tls" if number == 465 else "none" if local else "starttls"
+    return found | {"smtp_tls": click.prompt("TLS to the SMTP server", type=kind, default=default)}
+
+
+@main.command()
+@click.option("--test-mail", default="", help="Send a test mail to this address.")
+@told
+def doctor(test_mail: str) -> None:
+    """Check everything and say how to mend what is wrong."""
+    from punctual import doctor as checks
+
+    findings = checks.examine(test_mail)
+    for finding in findings:
+        click.echo(
+            f"{'ok   ' if finding.ok else 'WRONG'}  {finding.what}{'' if finding.ok else f'  -> {finding.mend}'}"
+        )
+    if not all(f.ok for f in findings):
+        raise SystemExit(1)
+
+
+@main.command()
+@told
+def upgrade() -> None:
+    """Bring the database up to date."""
+    application()
+    click.echo("The database is up to date.")
+
+
+@main.command()
+@click.argument("email")
+@click.option("--name", default="")
+@click.option("--password", default="", help="Set a password; without one a sign-in link is printed.")
+@told
+def user(email: str, name: str, password: str) -> None:
+    """Add a dispatcher, or print a sign-in link for one."""
+    from punctual import clock
+    from punctual.actions import access
+    from punctual.actions import company as verbs
+
+    app = application()
+    settings = app.config["SETTINGS"]
+    with app.app_context():
+        user_id = verbs.add_user(email, name, password=password, at=clock.now())
+        made = access.signin_link(user_id, key=settings.key("link"), at=clock.now())
+    click.echo(f"{settings.origin}/board/enter/{made}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--scopes", default="read,write", show_default=True)
+@click.option("--days", default=90, show_default=True, type=click.IntRange(1, 3650))
+@told
+def token(name: str, scopes: str, days: int) -> None:
+    """Make a token for the API; it is shown once."""
+    from punctual import clock
+    from punctual.actions import token as verbs
+
+    app = application()
+    with app.app_context():
+        secret = verbs.make(name, [x.strip() for x in scopes.split(",")], days=days, at=clock.now())
+    click.echo(f"{name}, {scopes}, {days} days: {secret}")

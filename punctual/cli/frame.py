@@ -1,0 +1,55 @@
+"""The command group, and how an error meant for people ends a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def told(command: F) -> F:
+    """Errors meant for people end a command with their sentence, not with a traceback."""
+
+    @wraps(command)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        from sqlalchemy.exc import OperationalError, ProgrammingError
+
+        from punctual.actions import Refused
+        from punctual.config import SettingError
+
+        try:
+            return command(*args, **kwargs)
+        except Refused as no:
+            for row in list(no.facts.get("errors", []))[:50]:  # type: ignore[call-overload]
+                click.echo(f"  {row['sentence']}", err=True)
+            raise click.ClickException(no.sentence) from no
+        except SettingError as no:
+            raise click.ClickException(str(no)) from no
+        except (OperationalError, ProgrammingError) as no:
+            raise click.ClickException(
+                f"The database does not answer as expected: {no.orig}. Try `punctual doctor`."
+            ) from no
+
+    return inner  # type: ignore[return-value]
+
+
+def application() -> Any:
+    """The application with its database up to date."""
+    from flask_migrate import upgrade
+
+    from punctual.app import create_app
+
+    app = create_app()
+    with app.app_context():
+        upgrade()
+    return app
+
+
+@click.group(help="Punctual warns the next customer before they are left waiting.")
+@click.version_option(package_name="punctual")
+def main() -> None:
+    """The group."""

@@ -1,0 +1,61 @@
+"""Commands that run: pages, worker, both, the demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from punctual.cli.frame import application, main, told
+
+
+@main.command()
+@told
+def serve() -> None:
+    """Serve the pages (larger set-ups: beside one or more workers)."""
+    from punctual.processes import gunicorn
+
+    application()
+    os.execv(sys.executable, gunicorn())
+
+
+@main.command()
+@told
+def worker() -> None:
+    """Watch the days and send what is due."""
+    import logging
+
+    from punctual.actions import places
+    from punctual.demo import Ticker
+    from punctual.worker import Worker
+
+    app = application()
+    settings = app.config["SETTINGS"]
+    logging.basicConfig(level=settings.log.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    chores = [places.geocoding(settings)] if settings.geocoder_url else []
+    chores += [places.travelling(settings)] if settings.router_url else []
+    Worker(app, (Ticker(app).tick,) if settings.demo else (), aside=tuple(chores)).run()
+
+
+@main.command()
+@told
+def run() -> None:
+    """Web and worker together, for one machine; Ctrl-C ends both."""
+    from punctual.processes import gunicorn, together
+
+    application()
+    together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]])
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to open it on a real phone.")
+@click.option("--speed", default=20.0, show_default=True, help="How fast the demo's day passes.")
+@click.option("--fresh", is_flag=True, help="Begin anew.")
+@told
+def demo(port: int, host: str, speed: float, fresh: bool) -> None:
+    """A running example day with links to open."""
+    from punctual import demo_run
+
+    raise SystemExit(demo_run.supervise(port=port, host=host, speed=speed, fresh=fresh))

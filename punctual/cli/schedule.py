@@ -1,0 +1,71 @@
+"""Commands that take schedules and replay recorded days."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from punctual.cli.frame import application, main, told
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--zone", default=None, help="Zone of a recorded day's times.")
+@click.option("--tell", is_flag=True, help="Tell customers whose appointment changes.")
+@click.option("--actuals", is_flag=True, help="Recorded days: take what happened too, as history.")
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@told
+def import_(file: Path, zone: str | None, tell: bool, actuals: bool, dry_run: bool) -> None:
+    """Take a schedule: all of it, or errors by row and column."""
+    from punctual import clock
+    from punctual.actions import intake
+
+    app = application()
+    with app.app_context(), click.progressbar(length=100, label=file.name, file=sys.stderr) as bar:
+        counts = intake.take(
+            file.read_bytes(), name=file.name, at=clock.now(), by="cli", zone=zone, tell=tell, actuals=actuals,
+            dry=dry_run, progress=lambda done, of: bar.update(round(100 * done / max(of, 1)) - bar.pos),
+        )  # fmt: skip
+    click.echo(str(counts))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--history", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Recorded days to learn from."
+)
+@click.option(
+    "--in-time", default=15.0, show_default=True, help="Minutes before the planned start that count as in time."
+)
+@click.option("--budget", default=0.05, show_default=True, help="Share of on-time customers who may be warned.")
+@click.option("--zone", default="America/New_York", show_default=True)
+@click.option("--days", default=0, help="Only the first days.")
+@click.option("--resources", default=0, help="Only the first resources.")
+@click.option("--json", "as_json", is_flag=True)
+@told
+def replay(
+    file: Path, history: Path | None, in_time: float, budget: float, zone: str, days: int, resources: int, as_json: bool
+) -> None:
+    """Run recorded days through the product and say what would have happened."""
+    import json
+    import tempfile
+
+    from flask_migrate import upgrade as migrate
+
+    from punctual import replay as replaying
+    from punctual.app import create_app
+    from punctual.config import Settings
+
+    recorded = replaying.selected(file.read_bytes(), days, resources)
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(Settings(**replaying.scratch(Path(folder))))  # type: ignore[arg-type]
+        with app.app_context():
+            migrate()
+        with click.progressbar(length=1000, label="replaying", file=sys.stderr) as bar:
+            result = replaying.run(
+                app, recorded, history.read_bytes() if history else None, zone=zone, in_time=in_time, budget=budget,
+                progress=lambda done, of: bar.update(round(1000 * done / max(of, 1)) - bar.pos),
+            )  # fmt: skip
+    click.echo(json.dumps(result.as_json()) if as_json else replaying.words(result, in_time))
