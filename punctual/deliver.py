@@ -3,53 +3,64 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import clock, letters, outbox
 from punctual.config import Settings
-from punctual.core.day import OVER
 from punctual.core.kinds import KINDS
-from punctual.core.policy import AUTOMATIC, Said, Verdict, may
-from punctual.models import Attempt, Company, Customer, Message, Notice, Report, Visit, touch_board
-from punctual.queries import day as days
+from punctual.core.policy import Verdict
+from punctual.models import Attempt, Company, Customer, Message, Visit, touch_board
+from punctual.queries import sending
 from punctual.transports import Envelope, Receipt, TransportError
 
 #: Real seconds before another try, each with full jitter (policy 1).
 BACKOFF_S = (5.0, 30.0, 120.0, 300.0)
-
-
 #: Resends of one message whose fate is unknown; then it is shown instead.
 RESENDS = 3
+NO_ANSWER = "sent, but no answer came; not sent again"
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A committed intent: what is about to leave, and until when it is this worker's to send."""
+    """A committed intent: what is about to leave, by which channel and transport.
+
+    `doubt`: it may have left already; the provider is asked before anything is sent. `taken`: what of the provider's
+    belongs to other attempts at this recipient.
+    """
 
     message_id: int
     attempt_id: int
+    channel: str
+    transport: str
     envelope: Envelope
-    until: datetime
+    doubt: bool = False
+    taken: frozenset[str] = frozenset()
 
 
-def prepare(s: Session, message_id: int, settings: Settings, *, by: str, at: datetime) -> Ready | None:
+def prepare(
+    s: Session, message_id: int, settings: Settings, *, ways: Mapping[str, str], by: str, at: datetime
+) -> Ready | None:
     """Decide again whether a claimed message may go, write it fresh and keep the intent; None when it does not go now.
 
-    An intent left without an outcome is in doubt: by kind the very same bytes go again, or it is held and shown.
+    `ways` names the transport of each channel. An intent left without an outcome is in doubt: its Ready says so, and
+    `resend` is for when nobody can be asked.
     """
-    message = s.get_one(Message, message_id)
-    if message.state != "sending" or message.lease_by != by:
+    message = s.scalars(select(Message).where(Message.id == message_id).with_for_update()).one()
+    if message.state not in ("claimed", "sending") or message.lease_by != by:
         return None
     message.lease_until = clock.after(outbox.LEASE_S)
     open_ = s.scalar(select(Attempt).where(Attempt.message_id == message.id, Attempt.state == "intent"))
     if open_ is not None:
-        return _in_doubt(s, message, open_, at)
-    no = _untrue(s, message, at) or _not_now(s, message, at)
-    if no is not None:
+        message.state = "sending"
+        return _ready(s, message, open_, doubt=True)
+    no = sending.verdict(s, message, at)
+    if not no.ok:
         _stay(s, message, no, at)
         return None
     try:
@@ -58,10 +69,11 @@ def prepare(s: Session, message_id: int, settings: Settings, *, by: str, at: dat
         give_up(s, message, str(error), at)
         return None
     message.tries += 1
+    message.state, message.state_at = "sending", at
     attempt = Attempt(
         message_id=message.id,
         number=message.tries,
-        transport=settings.mail,
+        transport=ways[message.channel],
         recipient=letter.recipient,
         subject=letter.subject,
         mail_id=letter.mail_id,
@@ -77,120 +89,64 @@ def prepare(s: Session, message_id: int, settings: Settings, *, by: str, at: dat
     return _ready(s, message, attempt)
 
 
-def _ready(s: Session, message: Message, attempt: Attempt) -> Ready:
+def _ready(s: Session, message: Message, attempt: Attempt, *, doubt: bool = False) -> Ready:
     """The same envelope for every try of one attempt: a resend is the very same thing."""
     assert message.lease_until is not None
-    sender = s.get_one(Company, 1).mail_from
-    envelope = Envelope(attempt.recipient, sender, attempt.body, attempt.mail_id.strip("<>"), message.kind, attempt.at)
-    return Ready(message.id, attempt.id, envelope, message.lease_until)
+    envelope = Envelope(
+        recipient=attempt.recipient,
+        sender=s.get_one(Company, 1).mail_from,
+        body=attempt.body,
+        key=attempt.mail_id.strip("<>"),
+        kind=message.kind,
+        at=attempt.at,
+        attempt=attempt.id,
+        mine=_mine(message.lease_until),
+    )
+    taken = _taken(s, attempt) if doubt else frozenset()
+    return Ready(message.id, attempt.id, message.channel, attempt.transport, envelope, doubt, taken)
 
 
-def _in_doubt(s: Session, message: Message, attempt: Attempt, at: datetime) -> Ready | None:
-    """Sent, perhaps: nobody committed an answer."""
-    again = KINDS[message.kind].doubt == "resend" and at <= message.useful_until
-    if not again or message.tries >= attempt.number + RESENDS or _untrue(s, message, at) is not None:
-        _uncertain(s, message, attempt, "sent, but no answer came; not sent again", at)
-        return None
-    message.tries += 1
-    return _ready(s, message, attempt)
+def _mine(until: datetime) -> Callable[[], bool]:
+    """Whether the lease still runs, by this clock and by one that nobody can set."""
+    end = time.monotonic() + outbox.LEASE_S
+    return lambda: clock.now() < until and time.monotonic() < end
+
+
+def _taken(s: Session, attempt: Attempt) -> frozenset[str]:
+    others = select(Attempt.provider_id).where(
+        Attempt.recipient == attempt.recipient, Attempt.provider_id != "", Attempt.id != attempt.id
+    )
+    return frozenset(s.scalars(others))
+
+
+def resend(s: Session, ready: Ready, *, at: datetime) -> bool:
+    """Nobody can be asked what became of it: True when the very same bytes go again, else it is held and shown."""
+    attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
+    again = KINDS[message.kind].doubt == "resend" and message.tries < attempt.number + RESENDS
+    now = sending.verdict(s, message, at) if again else Verdict(False)
+    if now.ok:
+        message.tries += 1
+        return True
+    if now.until is not None and now.until <= message.useful_until:
+        _state(s, message, "sending", now.reason, at)
+        message.lease_until, message.lease_by = now.until, ""
+    else:
+        _uncertain(s, message, attempt, attempt.error or NO_ANSWER, at)
+    return False
+
+
+def never_left(s: Session, ready: Ready, *, at: datetime) -> None:
+    """The provider says that it never got it: decided and written afresh, at once."""
+    attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
+    attempt.state, attempt.ended_at = "refused", at
+    attempt.error = attempt.error or "The provider does not have it."
+    _state(s, message, "queued", "the provider did not have it", at)
+    message.due_at = at
 
 
 def _uncertain(s: Session, message: Message, attempt: Attempt, why: str, at: datetime) -> None:
     attempt.state, attempt.ended_at = "uncertain", at
     _state(s, message, "uncertain", why, at)
-
-
-def _untrue(s: Session, message: Message, at: datetime) -> Verdict | None:
-    """A message about something that is no longer so is dropped, with its reason."""
-    if message.visit_id is None or message.kind.startswith("cancelled"):
-        return None
-    visit, kind = s.get_one(Visit, message.visit_id), message.kind
-    if visit.state == "cancelled":
-        return Verdict(False, "the visit is cancelled")
-    if visit.state in OVER and kind != "promise_call":
-        return Verdict(False, f"the visit is {visit.state.replace('_', ' ')}")
-    if kind in AUTOMATIC and visit.arrived_at is not None:
-        return Verdict(False, "we have arrived")
-    if kind == "on_my_way" and visit.state != "on_my_way":
-        return Verdict(False, "on my way was taken back")
-    if kind in ("tech_nudge", "no_time_yet") and _heard(s, visit, message.created_at):
-        return Verdict(False, "the technician has reported since")
-    return _better(s, visit, kind)
-
-
-def _heard(s: Session, visit: Visit, since: datetime) -> bool:
-    """Whether the technician of that visit has reported anything since."""
-    newest = s.scalar(select(func.max(Report.received_at)).where(Report.technician_id == visit.technician_id))
-    return newest is not None and newest > since
-
-
-def _better(s: Session, visit: Visit, kind: str) -> Verdict | None:
-    """What the forecast says now; well past the limit, so that a wobble does not silence a warning."""
-    if kind not in ("late_first", "late_update", "deadline_done", "deadline_arrive"):
-        return None
-    if kind.startswith("deadline") and (visit.deadline is None or kind != f"deadline_{visit.deadline_kind}"):
-        return Verdict(False, "the customer has changed when they must leave")
-    shift = days.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
-    made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
-    if made is None:
-        return None
-    rules = days.rules(s)
-    if kind.startswith("late"):
-        late = made.p_late >= rules.tell_chance / 2 or made.p_window >= 0.5
-        return None if late else Verdict(False, "it is no longer late")
-    made_it = made.p_deadline is not None and 1.0 - made.p_deadline >= (1.0 + rules.deadline_chance) / 2
-    return Verdict(False, "we can make it after all") if made_it else None
-
-
-def _not_now(s: Session, message: Message, at: datetime) -> Verdict | None:
-    """What the company's rules say at this moment."""
-    if message.customer_id is None:
-        return Verdict(False, "too_late") if at > message.useful_until else None
-    visit, customer = s.get_one(Visit, message.visit_id), s.get_one(Customer, message.customer_id)
-    verdict = may(
-        message.kind,
-        at=at,
-        rules=days.rules(s),
-        zones=(visit.zone, *days.phone_zones(customer.phone or "")),
-        said=_said(s, message),
-        window_start=visit.window_start,
-        early=customer.early_messages,
-        asked_at=message.created_at if KINDS[message.kind].class_ == "answer" else None,
-        useful_until=message.useful_until,
-        person_today=_today(s, message, at),
-    )
-    return None if verdict.ok else verdict
-
-
-def _said(s: Session, message: Message) -> list[Said]:
-    """The other notices of this visit that reached somebody or still may."""
-    rows = s.execute(
-        select(Notice.kind, Notice.at, func.max(Message.state_at))
-        .join(Message, Message.notice_id == Notice.id)
-        .where(
-            Notice.visit_id == message.visit_id,
-            Notice.id != message.notice_id,
-            Message.customer_id.is_not(None),
-            Message.state.in_(("sending", "sent", "delivered", "uncertain")),
-        )
-        .group_by(Notice.id, Notice.kind, Notice.at)
-    )
-    return [Said(kind=kind, at=max(noticed, sent), version=0) for kind, noticed, sent in rows]
-
-
-def _today(s: Session, message: Message, at: datetime) -> int:
-    """Automatic messages this person was sent in the last day, over all visits."""
-    found = s.scalar(
-        select(func.count())
-        .select_from(Message)
-        .where(
-            Message.customer_id == message.customer_id,
-            Message.kind.in_(AUTOMATIC),
-            Message.state.in_(("sent", "delivered", "uncertain")),
-            Message.state_at > at - timedelta(days=1),
-        )
-    )
-    return int(found or 0)
 
 
 def _stay(s: Session, message: Message, no: Verdict, at: datetime) -> None:
@@ -237,9 +193,16 @@ def _state(s: Session, message: Message, state: str, reason: str, at: datetime) 
 
 
 def accepted(s: Session, ready: Ready, receipt: Receipt, *, at: datetime) -> None:
-    """Keep that the provider has it, and what the customer has now been told."""
+    """Keep that the provider has it, and what the customer has now been told.
+
+    An answer that comes when the message was given up as uncertain is still the truth; one about an attempt that was
+    replaced is kept with the attempt alone.
+    """
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
+    replaced = attempt.state == "refused"
     attempt.state, attempt.provider_id, attempt.ended_at = "accepted", receipt.provider_id, at
+    if replaced or message.state not in ("sending", "uncertain"):
+        return
     _state(s, message, "sent", "", at)
     if message.customer_id is None or message.visit_id is None:
         return
@@ -253,27 +216,38 @@ def accepted(s: Session, ready: Ready, receipt: Receipt, *, at: datetime) -> Non
 
 
 def refused(s: Session, ready: Ready, error: TransportError, *, at: datetime) -> None:
-    """Keep what went wrong: try again later, give up with a task for the dispatcher, or show that nobody knows."""
+    """Keep what went wrong: try again later, give up with a task for the dispatcher, or ask what became of it."""
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
     attempt.error = error.sentence
-    if error.uncertain and KINDS[message.kind].doubt == "hold":
-        _uncertain(s, message, attempt, error.sentence, at)
-        return
     if error.uncertain:
-        _again(s, message, error.sentence, at)  # the intent stays open: the same bytes go again
+        _doubt(s, message, error.sentence, at)
         return
     attempt.state, attempt.ended_at = "refused", at
+    if message.state != "sending":
+        return
     if not error.permanent:
-        _again(s, message, error.sentence, at)
+        _state(s, message, "queued", error.sentence, at)
+        message.due_at = min(clock.after(wait_s(message.tries)), message.useful_until + timedelta(seconds=1))
         return
     if error.address and message.customer_id is not None:
         s.get_one(Customer, message.customer_id).email_bad = error.sentence[:200]
     give_up(s, message, error.sentence, at)
 
 
-def _again(s: Session, message: Message, why: str, at: datetime) -> None:
-    _state(s, message, "queued", why, at)
-    message.due_at = clock.after(wait_s(message.tries))
+def unanswered(s: Session, ready: Ready, error: TransportError, *, at: datetime) -> None:
+    """The provider cannot say now what became of it: asked again, until the message is of no use any more."""
+    attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
+    if at > message.useful_until:
+        _uncertain(s, message, attempt, error.sentence, at)
+        return
+    message.tries += 1
+    _doubt(s, message, error.sentence, at)
+
+
+def _doubt(s: Session, message: Message, why: str, at: datetime) -> None:
+    """The intent stays open; the message is claimed again when this wait, kept as its lease, is over."""
+    _state(s, message, "sending", why, at)
+    message.lease_until, message.lease_by = clock.after(wait_s(message.tries)), ""
 
 
 def wait_s(tries: int) -> float:
@@ -284,6 +258,5 @@ def wait_s(tries: int) -> float:
 def park(s: Session, message_id: int, by: str, at: datetime) -> None:
     """A message that breaks the worker: failed and shown, unless it may have left (then its lease decides)."""
     message = s.get_one(Message, message_id)
-    left = s.scalar(select(Attempt.id).where(Attempt.message_id == message_id, Attempt.state == "intent"))
-    if message.state == "sending" and message.lease_by == by and left is None:
+    if message.state == "claimed" and message.lease_by == by:
         give_up(s, message, "it cannot be written; the log says why", at)

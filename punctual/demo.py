@@ -195,7 +195,7 @@ def _roll(app: Flask, begin: datetime, end: datetime, on: Any) -> None:
                 if visit is not None and visit.told_at is not None:
                     customer.keep(visit.id, at=at)
         at += timedelta(minutes=1)
-    worker.transport.close()
+    worker.sender.close()
 
 
 def plan_ahead(s: Session, after: Any, at: datetime) -> None:

@@ -27,7 +27,7 @@ from punctual.queries import day as days
 from punctual.queries import slots
 
 #: Kinds that tell the range as it is forecast when they are written; the others tell the promised window.
-FORECAST = frozenset({"on_my_way", "late_first", "late_update"})
+FORECAST = frozenset({"on_my_way", "late_first", "late_update", "correction"})
 #: Offers named in a mail.
 OFFERS = 3
 
@@ -138,6 +138,9 @@ def _facts(
         "offer_list": [],
     }
     kind = KINDS[message.kind]
+    if message.kind == "correction":
+        with force_locale(messages.locale_of(language)):
+            facts["truth"] = messages.fill(_("{tech} is not on the way. Expected {from}-{to}."), facts)
     facts["range_from"] = message.kind in FORECAST or message.kind in (
         "booked",
         "reminder",

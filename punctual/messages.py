@@ -160,6 +160,7 @@ EXAMPLE: dict[str, Any] = {
     "told_to": "10:30",
     "deadline": "12:00",
     "due": "17:00 today",
+    "truth": "Tom is not on the way. Expected 10:40-11:15.",
     "zone": "London time, GMT",
     "job": "Boiler service",
     "link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3",

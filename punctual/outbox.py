@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy import and_, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -21,9 +21,15 @@ from punctual.models import Customer, Message, Notice, Technician, User, Visit, 
 
 #: Real seconds a claimed message belongs to its worker; longer than a transport's whole conversation takes.
 LEASE_S = 120.0
+#: States in which nothing was handed to a provider yet.
+UNSENT = ("queued", "held", "claimed")
+#: States in which a provider has it, or may have it.
+HANDED_OVER = ("sending", "sent", "delivered", "undelivered", "uncertain")
 #: Kinds that ask for no call where nobody can be written to: the page has answered already, or there is nothing to do.
 NO_CALL = frozenset(k.name for k in KINDS.values() if k.class_ == "answer") | {"reminder", "on_my_way"}
 CHANNEL = "punctual_outbox"
+#: Goes before everything else that is due: a warning or an answer never waits behind a bulk of bookings.
+URGENT = [k.name for k in KINDS.values() if k.class_ != "ordinary"] + ["on_my_way"]
 
 Person = Customer | Technician | User
 
@@ -155,9 +161,12 @@ def _promised(facts: dict[str, Any], due: datetime) -> datetime:
 
 
 def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Collection[str] | None = None) -> int:
-    """Drop what of a visit is still unsent, with its reason; `kinds` None: everything to the customer. Returns how many."""
+    """Drop what of a visit is still unsent, with its reason; `kinds` None: everything to the customer. Returns how many.
+
+    A claimed message is dropped too: its worker finds it so before it writes the intent.
+    """
     found = update(Message).where(
-        Message.visit_id == visit_id, Message.state.in_(("queued", "held")), Message.customer_id.is_not(None)
+        Message.visit_id == visit_id, Message.state.in_(UNSENT), Message.customer_id.is_not(None)
     )
     if kinds is not None:
         found = found.where(Message.kind.in_(list(kinds)))
@@ -174,33 +183,51 @@ def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Colle
     return count
 
 
-def claim(s: Session, *, at: datetime, by: str, limit: int = 20) -> list[int]:
+def told(s: Session, visit_id: int, kind: str, cause: str) -> bool:
+    """Whether a message of that kind and cause was handed over, or may have been."""
+    found = select(Message.id).where(
+        Message.visit_id == visit_id, Message.kind == kind, Message.cause == cause, Message.state.in_(HANDED_OVER)
+    )
+    return s.scalar(found.limit(1)) is not None
+
+
+def claim(s: Session, *, at: datetime, by: str, limit: int = 20, channels: Collection[str] | None = None) -> list[int]:
     """Take messages that are due (queued, held until now, or left behind by a worker whose lease ran out).
 
-    A conditional update: two workers never hold one message. Returns ids, the longest due first.
+    A conditional update: two workers never hold one message. What was handed over already and is in doubt stays
+    `sending`, everything else becomes `claimed`. `channels`: only those whose way out is open. Returns ids, the urgent
+    kinds first, then the longest due.
     """
     due = or_(
         and_(Message.state.in_(("queued", "held")), Message.due_at <= at),
-        and_(Message.state == "sending", Message.lease_until < at),
+        and_(Message.state.in_(("claimed", "sending")), Message.lease_until < at),
     )
-    chosen = select(Message.id).where(due).order_by(Message.due_at, Message.id).limit(limit)
+    urgent = case((Message.kind.in_(URGENT), 0), else_=1)
+    chosen = select(Message.id).where(due).order_by(urgent, Message.due_at, Message.id).limit(limit)
+    if channels is not None:
+        chosen = chosen.where(Message.channel.in_(list(channels)))
     if s.connection().dialect.name == "postgresql":
         chosen = chosen.with_for_update(skip_locked=True)
     taken = s.execute(
         update(Message)
         .where(Message.id.in_(chosen.scalar_subquery()))
-        .values(state="sending", lease_until=clock.after(LEASE_S), lease_by=by, state_at=at)
-        .returning(Message.id, Message.due_at)
+        .values(
+            state=case((Message.state == "sending", "sending"), else_="claimed"),
+            lease_until=clock.after(LEASE_S),
+            lease_by=by,
+            state_at=at,
+        )
+        .returning(Message.id, Message.due_at, Message.kind)
         .execution_options(synchronize_session=False)
     ).all()
-    return [row.id for row in sorted(taken, key=lambda r: (r.due_at, r.id))]
+    return [row.id for row in sorted(taken, key=lambda r: (r.kind not in URGENT, r.due_at, r.id))]
 
 
 def release(s: Session, ids: Collection[int], *, by: str, at: datetime, until: datetime) -> None:
-    """Give claimed messages back unsent; they are due again at `until`."""
+    """Give claimed messages back unsent; they are due again at `until`. What is in doubt waits for its lease to end."""
     s.execute(
         update(Message)
-        .where(Message.id.in_(list(ids)), Message.state == "sending", Message.lease_by == by)
+        .where(Message.id.in_(list(ids)), Message.state == "claimed", Message.lease_by == by)
         .values(state="queued", lease_until=None, lease_by="", state_at=at, due_at=until)
         .execution_options(synchronize_session=False)
     )

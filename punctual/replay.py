@@ -171,7 +171,7 @@ def _live(app: Flask, jobs: dict[int, Job], progress: Callable[[int, int], None]
         looks += len(due)
         worker.deliver(at)
         progress(total - len(heap), total)
-    worker.transport.close()
+    worker.sender.close()
     return looks
 
 

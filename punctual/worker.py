@@ -21,15 +21,15 @@ import psycopg
 from flask import Flask
 from sqlalchemy import Connection, text
 from sqlalchemy import select as sql
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
-from punctual import clock, deliver, learn, outbox, watch
+from punctual import clock, learn, outbox, watch
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.core.day import at_wall, local
 from punctual.models import Company, Heartbeat, Learned, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
-from punctual.transports import TRANSPORTS, Transport, TransportError
+from punctual.sender import Sender
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,8 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 #: Days looked at in one transaction: short enough that taps never wait long.
 SLICE = 25
-#: Messages sent between two looks at the clock: a full outbox never keeps the days from being watched.
-BATCH = 10
 #: Real seconds a chore beside the loop may take to end.
 TIMEOUT_S = 5.0
-#: Real seconds without sending after the way out was found closed.
-PAUSE_S = 10.0
 HEARTBEAT = "worker"
 #: Local hour after which the day before is learned from.
 LEARN_AT = 3
@@ -61,11 +57,10 @@ class Worker:
         self.app, self.chores, self.aside = app, chores, aside
         self.settings: Settings = app.config["SETTINGS"]
         self.name = f"{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.transport: Transport = TRANSPORTS[self.settings.mail](self.settings)
+        self.sender = Sender(app, self.name)
         self.looked: datetime | None = None
         self.slow: datetime | None = None
         self.beat_at: datetime | None = None
-        self.closed_until: datetime | None = None
         self.stopping = False
 
     def tick(self, at: datetime) -> int:
@@ -94,17 +89,7 @@ class Worker:
 
     def deliver(self, at: datetime) -> tuple[int, int]:
         """Send one batch of what is due; returns how many were taken and how many left. Never raises."""
-        if self.stopping or (self.closed_until is not None and clock.now() < self.closed_until):
-            return 0, 0
-        self.closed_until = None
-        with self.app.app_context():
-            try:
-                with transaction() as s:
-                    ids = outbox.claim(s, at=at, by=self.name, limit=BATCH)
-            except Exception:
-                log.exception("the outbox cannot be read; the worker goes on")
-                return 0, 0
-            return len(ids), sum(self._each(ids, at))
+        return self.sender.deliver(at)
 
     def _safely(self, chore: Chore, at: datetime) -> None:
         try:
@@ -173,56 +158,11 @@ class Worker:
         with transaction() as w:
             learn.learn(w, at=at)
 
-    def _each(self, ids: list[int], at: datetime) -> Iterator[int]:
-        """Deliver one message after the other; one that cannot be sent never stops the others."""
-        for i, message_id in enumerate(ids):
-            if self.stopping or self.closed_until is not None:
-                self._safely(partial(self._give_back, ids[i:]), at)
-                return
-            try:
-                yield self._one(message_id, at)
-            except SQLAlchemyError:
-                log.exception("message %s waits for its lease to end: the database failed", message_id)
-                db.session.rollback()
-            except Exception:
-                log.exception("message %s is parked", message_id)
-                db.session.rollback()
-                self._safely(partial(self._park, message_id), at)
-
-    def _one(self, message_id: int, at: datetime) -> int:
-        with transaction() as s:
-            ready = deliver.prepare(s, message_id, self.settings, by=self.name, at=at)
-        if ready is None:
-            return 0
-        if clock.now() >= ready.until:
-            log.warning("message %s is left to others: this worker was away too long", message_id)
-            return 0
-        try:
-            receipt = self.transport.send(ready.envelope)
-        except TransportError as error:
-            log.warning("message %s: %s", message_id, error.sentence)
-            if error.outage:
-                self.closed_until = clock.after(PAUSE_S)
-            with transaction() as s:
-                deliver.refused(s, ready, error, at=at)
-            return 0
-        with transaction() as s:
-            deliver.accepted(s, ready, receipt, at=at)
-        return 1
-
-    def _give_back(self, ids: list[int], at: datetime) -> None:
-        with transaction() as s:
-            outbox.release(s, ids, by=self.name, at=at, until=self.closed_until or at)
-
-    def _park(self, message_id: int, at: datetime) -> None:
-        with transaction() as s:
-            deliver.park(s, message_id, self.name, at)
-
     def run(self) -> None:
         """Go on until SIGTERM or SIGINT; a ring from the outbox is answered at once."""
 
         def stop(number: int, frame: object) -> None:
-            self.stopping = True
+            self.stopping = self.sender.stopping = True
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
@@ -235,7 +175,7 @@ class Worker:
                 self.look(clock.now())
                 if not self.deliver(clock.now())[0] and not self.stopping:
                     wait(POLL_S)
-        self.transport.close()
+        self.sender.close()
 
     @contextmanager
     def _beside(self) -> Iterator[None]:

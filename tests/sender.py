@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from flask import Flask
 from sqlalchemy import select
 
 from punctual.models import Attempt, Message, Notice, db
-from punctual.transports import Envelope, Receipt, TransportError
+from punctual.sender import Way
+from punctual.transports import CannotTell, Envelope, Receipt, TransportError
 from punctual.worker import Worker
 
 
@@ -37,14 +38,31 @@ class Keeper:
             raise error
         return Receipt(f"kept {len(self.kept)}")
 
+    def find(self, sent: Envelope, taken: Collection[str]) -> Receipt | None:
+        raise CannotTell
+
     def close(self) -> None:
         self.then = []
+
+
+class Asked(Keeper):
+    """A provider that can be asked what it got; `silent`: it does not answer that now."""
+
+    def __init__(self, then: Iterable[BaseException | None] = (), *, lost: bool = False, silent: bool = False) -> None:
+        super().__init__(then, lost=lost)
+        self.silent = silent
+
+    def find(self, sent: Envelope, taken: Collection[str]) -> Receipt | None:
+        if self.silent:
+            raise BUSY
+        here = [i for i, e in enumerate(self.kept) if e == sent]
+        return Receipt(f"kept {1 + here[0]}") if here else None
 
 
 def worker(app: Flask, keeper: Keeper) -> Worker:
     """A worker whose messages leave through that keeper."""
     made = Worker(app)
-    made.transport = keeper
+    made.sender.ways = {"email": Way(keeper)}
     return made
 
 

@@ -15,11 +15,11 @@ from punctual.actions import technician as taps
 from punctual.actions import transaction
 from punctual.core.day import Window
 from punctual.models import Attempt, Company, Customer, Message, Visit, db
-from punctual.transports import TransportError
-from punctual.worker import PAUSE_S
+from punctual.sender import PAUSES_S
+from punctual.transports import Receipt, TransportError
 from tests import build
 from tests.build import wall
-from tests.sender import BUSY, CLOSED, GONE, UNSURE, Keeper, Killed, attempts, send, states, tasks, worker
+from tests.sender import BUSY, CLOSED, GONE, UNSURE, Asked, Keeper, Killed, attempts, send, states, tasks, worker
 
 AT = wall("08:40")
 TAKEN_OVER = AT + timedelta(seconds=outbox.LEASE_S + 30)
@@ -268,6 +268,53 @@ def test_killed_after_the_intent_a_booking_is_sent_again_as_the_very_same_bytes(
     assert attempts() == [("accepted", 0)]
 
 
+def test_a_provider_that_can_be_asked_is_asked_and_nothing_is_doubled_or_lost(app: Flask, day: dict[str, int]) -> None:
+    taken, lost = Asked([Killed()], lost=True), Asked([Killed()])
+    for keeper, name in ((taken, "Grace"), (lost, "Helen")):
+        put(day[name], "late_first")
+        with pytest.raises(Killed):
+            send(worker(app, keeper), AT)
+        send(worker(app, keeper), TAKEN_OVER)
+        send(worker(app, keeper), TAKEN_OVER)
+        assert [e.recipient for e in keeper.kept] == [f"{name.lower()}@example.com"]
+    assert states() == [("late_first", "sent", "")] * 2
+    assert attempts() == [("accepted", None), ("refused", None), ("accepted", None)]
+
+
+def test_a_provider_that_does_not_answer_is_asked_until_the_message_is_of_no_use(
+    app: Flask, day: dict[str, int]
+) -> None:
+    keeper = Asked([Killed()], lost=True, silent=True)
+    put(day["Grace"], "late_first")
+    with pytest.raises(Killed):
+        send(worker(app, keeper), AT)
+    sender, at = worker(app, keeper), TAKEN_OVER
+    for _ in range(5):
+        clock.configure(f"{at.isoformat()} x1")
+        send(sender, at)
+        at += timedelta(minutes=6)
+    assert states() == [("late_first", "uncertain", BUSY.sentence)]
+    assert len(keeper.kept) == 1
+
+
+def test_an_answer_that_comes_after_all_is_the_truth(app: Flask, day: dict[str, int]) -> None:
+    """A worker frozen after handing over wakes when another has given the message up as uncertain."""
+    keeper = Keeper()
+    put(day["Grace"], "late_first")
+    with transaction() as s:
+        outbox.claim(s, at=AT, by="frozen")
+        id_ = s.scalars(select(Message.id)).one()
+    with transaction() as s:
+        ready = deliver.prepare(s, id_, app.config["SETTINGS"], ways={"email": "keeper"}, by="frozen", at=AT)
+    assert ready is not None
+    send(worker(app, keeper), TAKEN_OVER)
+    assert states()[0][1] == "uncertain"
+    with transaction() as s:
+        deliver.accepted(s, ready, Receipt("7"), at=TAKEN_OVER)
+    assert states() == [("late_first", "sent", "")]
+    assert visit(day["Grace"]).told_start == wall("10:40")
+
+
 def test_a_worker_without_intents_is_caught_by_that_test(app: Flask, day: dict[str, int]) -> None:
     """Negative control: forget the intent, and the same crash sends a warning twice."""
     keeper = killed_between(app, day["Grace"], "late_first")
@@ -297,12 +344,10 @@ def test_an_answer_that_never_comes_is_held_or_sent_again_a_few_times_by_kind(ap
     put(day["Grace"], "booked")
     sender, at = worker(app, keeper), AT
     for _ in range(12):
+        clock.configure(f"{at.isoformat()} x1")
         send(sender, at)
         at += timedelta(minutes=6)
-    assert states() == [
-        ("late_first", "uncertain", UNSURE.sentence),
-        ("booked", "uncertain", "sent, but no answer came; not sent again"),
-    ]
+    assert states() == [("late_first", "uncertain", UNSURE.sentence), ("booked", "uncertain", UNSURE.sentence)]
     assert [e.kind for e in keeper.kept] == ["late_first"] + ["booked"] * (1 + deliver.RESENDS)
 
 
@@ -316,7 +361,7 @@ def test_when_the_way_out_is_closed_the_rest_waits_untried_and_then_all_go(app: 
     assert [s for _, s, _ in states()] == ["queued"] * 4
     assert len(attempts()) == 1
     clock.configure("2026-11-24T08:42+00:00 x1")
-    later = AT + timedelta(seconds=120 + PAUSE_S)
+    later = AT + timedelta(seconds=120 + PAUSES_S[0])
     assert send(sender, later) == 4
 
 
@@ -327,7 +372,7 @@ def test_a_frozen_worker_leaves_alone_what_another_has_taken_over(app: Flask, da
     with transaction() as s:
         ids = outbox.claim(s, at=AT, by=frozen.name)
     assert send(awake, TAKEN_OVER) == 1
-    assert frozen._one(ids[0], TAKEN_OVER) == 0
+    assert frozen.sender._one(ids[0], TAKEN_OVER) == 0
     assert len(keeper.kept) == 1
 
 
@@ -339,8 +384,8 @@ def test_a_message_at_the_end_of_a_long_batch_gets_its_lease_renewed_before_it_l
         outbox.claim(s, at=AT, by="slow")
     clock.configure("2026-11-24T08:41:55+00:00 x1")
     with transaction() as s:
-        ready = deliver.prepare(s, id_, app.config["SETTINGS"], by="slow", at=AT)
-        assert ready is not None and ready.until - clock.now() > timedelta(seconds=outbox.LEASE_S - 10)
+        ready = deliver.prepare(s, id_, app.config["SETTINGS"], ways={"email": "file"}, by="slow", at=AT)
+        assert ready is not None and ready.envelope.mine()
     with transaction() as s:
         assert outbox.claim(s, at=AT + timedelta(seconds=outbox.LEASE_S + 5), by="other") == []
 

@@ -40,7 +40,7 @@ def live(app: Flask, start: str, end: str) -> Worker:
     while at <= demo_day.wall(DAY, end):
         worker.tick(at)
         at += timedelta(minutes=1)
-    worker.transport.close()
+    worker.sender.close()
     db.session.rollback()  # see what the worker wrote
     return worker
 

@@ -40,6 +40,7 @@ CAPS: dict[str, object] = {
     "zone": "London time, GMT",
     "job": "Boiler service",
     "link": LINK,
+    "truth": "Bartholomeus is not on the way. Expected 10:50 AM-11:20 AM.",
     "visit_ref": "your 10:50 AM visit",
     "last_report": "10:10 AM",
     "next_from": "11:50 AM",

@@ -31,6 +31,7 @@ from punctual.models import (
     Visit,
     db,
 )
+from punctual.sender import Way
 from punctual.worker import Worker
 from tests import build
 from tests.build import wall
@@ -178,7 +179,7 @@ def test_a_chore_that_fails_stops_neither_the_others_nor_the_sending(
 
     keeper = Keeper()
     made = Worker(app, (broken, ran.append))
-    made.transport = keeper
+    made.sender.ways = {"email": Way(keeper)}
     with transaction() as s:
         s.execute(update(Company).values(rules={"nonsense": 1}))
         outbox.put(
@@ -204,7 +205,7 @@ class Running:
     def __init__(self, app: Flask, aside: tuple[Callable[[datetime], None], ...] = ()) -> None:
         self.keeper = Keeper()
         self.worker = Worker(app, aside=aside)
-        self.worker.transport = self.keeper
+        self.worker.sender.ways = {"email": Way(self.keeper)}
         self.thread = threading.Thread(target=self.worker.loop)
 
     def __enter__(self) -> Running:

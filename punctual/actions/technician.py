@@ -274,27 +274,20 @@ def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
 
 
 def _take_back(s: Session, row: Any, back: Report, at: datetime) -> None:
-    """Remove what the report queued; where the customer was told already, a person has to call."""
-    if back.kind != "on_my_way":
-        return
-    if outbox.supersede(s, row.id, at=at, why="undone", kinds=("on_my_way",)):
+    """Remove what the report queued; where the customer was told already, one correction goes the same way."""
+    if back.kind != "on_my_way" or outbox.supersede(s, row.id, at=at, why="undone", kinds=("on_my_way",)):
         return
     cause = f"report:{back.id}"
-    told = s.scalar(
-        select(Notice.id).where(Notice.visit_id == row.id, Notice.kind == "on_my_way", Notice.cause == cause)
-    )
-    if told is not None:
+    if outbox.told(s, row.id, "on_my_way", cause):
         outbox.put(
             s,
-            key=f"{row.id}:{row.promise_version}:call:undone:{back.id}",
-            kind="call",
+            key=f"{row.id}:{row.promise_version}:correction:{back.id}",
+            kind="correction",
             at=at,
             reason="undone",
             cause=cause,
-            decision="task",
             visit=s.get(VisitRow, row.id),
             shift_id=row.shift_id,
-            to="dispatcher",
         )
 
 

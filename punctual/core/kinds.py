@@ -42,6 +42,7 @@ _ALL = (
     Kind("moved_by_us", "ordinary", 24 * 60, calendar="REQUEST", moves_window=True),
     Kind("cancelled_us", "ordinary", 24 * 60, calendar="CANCEL"),
     Kind("cancelled_you", "answer", 24 * 60, calendar="CANCEL"),
+    Kind("correction", "ordinary", 20, doubt="hold"),
     Kind("tech_nudge", "staff", 30),
     Kind("enrol", "staff", 24 * 60),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from punctual.core.day import Window, at_wall, local
+from punctual.core.day import OVER, Window, at_wall, local
 from punctual.core.kinds import KINDS
 
 
@@ -74,6 +74,9 @@ AUTOMATIC = frozenset(
         "no_time_yet",
     }
 )
+#: What arriving makes pointless, and what is still worth saying when a visit is over.
+BEFORE_ARRIVAL = AUTOMATIC | {"correction"}
+AFTERWARDS = frozenset({"promise_call"})
 #: An answer to the customer's own act goes at any hour this long (policy 1).
 ANSWER_WITHIN = timedelta(minutes=10)
 #: A visit that starts before this minute of the day may be told of a delay earlier, where the customer agreed.
@@ -109,6 +112,54 @@ class Verdict:
 GO = Verdict(True)
 
 
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What is true of a message's visit at the moment it may go; without a visit, nothing of it is asked.
+
+    `heard`: the technician has reported since the message was put. The chances are of the newest forecast: of arriving
+    too late, outside the window, and after the customer's limit; None where there is no forecast.
+    """
+
+    state: str
+    arrived: bool = False
+    heard: bool = False
+    deadline_kind: str = ""
+    p_late: float | None = None
+    p_window: float = 0.0
+    p_deadline: float | None = None
+
+
+def untrue(kind: str, now: Now, rules: Rules) -> str:
+    """Why a message of that kind would say what is no longer so; "" while it is true."""
+    if kind.startswith("cancelled"):
+        return ""
+    if now.state == "cancelled":
+        return "the visit is cancelled"
+    if now.state in OVER and kind not in AFTERWARDS:
+        return f"the visit is {now.state.replace('_', ' ')}"
+    if now.arrived and kind in BEFORE_ARRIVAL:
+        return "we have arrived"
+    if kind == "on_my_way" and now.state != "on_my_way":
+        return "on my way was taken back"
+    if kind == "correction" and now.state == "on_my_way":
+        return "the technician is on the way again"
+    if kind in ("tech_nudge", "no_time_yet") and now.heard:
+        return "the technician has reported since"
+    return _better(kind, now, rules)
+
+
+def _better(kind: str, now: Now, rules: Rules) -> str:
+    """What the forecast says; well past the limit, so that a wobble does not silence a warning."""
+    if kind in ("deadline_done", "deadline_arrive"):
+        if kind != f"deadline_{now.deadline_kind}":
+            return "the customer has changed when they must leave"
+        made_it = now.p_deadline is not None and 1.0 - now.p_deadline >= (1.0 + rules.deadline_chance) / 2
+        return "we can make it after all" if made_it else ""
+    if kind in ("late_first", "late_update") and now.p_late is not None:
+        return "" if now.p_late >= rules.tell_chance / 2 or now.p_window >= 0.5 else "it is no longer late"
+    return ""
+
+
 def may(
     kind: str,
     *,
@@ -123,13 +174,18 @@ def may(
     person_today: int = 0,
     muted_until: datetime | None = None,
     paused: bool = False,
+    now: Now | None = None,
 ) -> Verdict:
-    """May this message go now? Usefulness, storm, mute, caps, gap and night, in this order (policy 1).
+    """May this message go now? Truth, usefulness, storm, mute, caps, gap and night, in this order (policy 1).
+
+    The one answer for the watch, for sending, for the preview and for replayed days.
 
     `zones`: every zone whose night counts - the visit's first, then those the phone's prefix may mean. `said`: the other
     notices of the visit. `early`: the customer agreed to early messages. `asked_at`: when the customer acted, for an
-    answer. `person_today`: automatic texts to this phone today, over all visits.
+    answer. `person_today`: automatic texts to this phone today, over all visits. `now`: what is true of the visit.
     """
+    if now is not None and (why := untrue(kind, now, rules)):
+        return Verdict(False, why)
     if useful_until is not None and at > useful_until:
         return Verdict(False, "too_late", None, {"useful_until": useful_until.isoformat()})
     class_ = KINDS[kind].class_

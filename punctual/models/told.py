@@ -93,7 +93,8 @@ class Notice(Model):
 class Message(Model):
     """A notice for one person on one channel: a row of the outbox; its text is made when it is claimed.
 
-    state: queued, sending, sent, delivered, undelivered, failed, held, dropped, uncertain; `state_reason` says why.
+    state: queued, claimed, sending (handed over, no answer kept yet), sent, delivered, undelivered, failed, held,
+    dropped, uncertain; `state_reason` says why.
     Exactly one of customer_id, technician_id, user_id is set.
     """
 

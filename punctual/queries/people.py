@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from punctual.models import Customer, Message, Notice, Place, Shift, Signin, Technician, User, Visit
 
 #: Message states in the order a dispatcher asks for them.
-STATES = ("failed", "uncertain", "held", "undelivered", "queued", "sending", "sent", "delivered", "dropped")
+STATES = ("failed", "uncertain", "held", "undelivered", "queued", "claimed", "sending", "sent", "delivered", "dropped")
 MOST = 200
 
 

@@ -266,7 +266,7 @@ def unwarned(s: Session, at: datetime, hours: float = 2.0) -> int:
         select(func.count(func.distinct(message_.c.visit_id)))
         .select_from(message_.join(visit_, visit_.c.id == message_.c.visit_id))
         .where(
-            message_.c.state.in_(("queued", "sending")),
+            message_.c.state.in_(("queued", "claimed", "sending")),
             message_.c.customer_id.is_not(None),
             or_(message_.c.due_at <= at, message_.c.due_at.is_(None)),
             visit_.c.window_start <= at + timedelta(hours=hours),

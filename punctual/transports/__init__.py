@@ -6,12 +6,18 @@ from collections.abc import Callable
 
 from punctual.config import Settings
 from punctual.transports import file, smtp
-from punctual.transports.envelope import Envelope, Receipt, Transport, TransportError
+from punctual.transports.envelope import CannotTell, Envelope, Overtaken, Receipt, Transport, TransportError
 
-#: name of the setting `mail` -> what makes the transport
+#: name of a transport -> what makes it
 TRANSPORTS: dict[str, Callable[[Settings], Transport]] = {
     "file": file.FileTransport,
     "smtp": smtp.SmtpTransport,
 }
 
-__all__ = ["TRANSPORTS", "Envelope", "Receipt", "Transport", "TransportError"]
+
+def ways(settings: Settings) -> dict[str, Transport]:
+    """The way out of each channel that is set up."""
+    return {"email": TRANSPORTS[settings.mail](settings)}
+
+
+__all__ = ["TRANSPORTS", "CannotTell", "Envelope", "Overtaken", "Receipt", "Transport", "TransportError", "ways"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +12,10 @@ from typing import Protocol
 class Envelope:
     """One message, ready: the bytes to hand over and the one address they go to.
 
-    `key` is the same for every attempt of one logical message; `kind` and `at` only serve a file's name.
+    `body` is a whole mail, or a text as UTF-8. `key` is the same for every attempt of one logical message, `attempt` is
+    the number of this one: what a provider calls back with. `at` is when it was written; `kind` serves a file's name.
+    `valid_s`: real seconds after which the provider must not deliver it any more, 0 for no limit. `mine` is asked right
+    before the last write: a worker that was frozen leaves the message to the one that took it over.
     """
 
     recipient: str
@@ -20,6 +24,14 @@ class Envelope:
     key: str
     kind: str
     at: datetime
+    attempt: int = 0
+    valid_s: int = 0
+    mine: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
+
+    def hold_on(self) -> None:
+        """Raises Overtaken when another worker may have taken this message over meanwhile."""
+        if not self.mine():
+            raise Overtaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +62,31 @@ class TransportError(Exception):
         self.uncertain, self.outage = uncertain, outage
 
 
+class Overtaken(Exception):
+    """This worker was away too long: nothing was handed over, the message is left to others."""
+
+
+class CannotTell(Exception):
+    """There is nobody to ask what became of a message (SMTP): the message's kind decides what is done."""
+
+
 class Transport(Protocol):
     """A way out. Made once per worker; may keep a connection open."""
 
     name: str
 
     def send(self, envelope: Envelope) -> Receipt:
-        """Hand one message over; returns when it was accepted. Raises TransportError."""
+        """Hand one message over; returns when it was accepted. Calls `envelope.hold_on()` before the write that cannot be
+        taken back. Raises TransportError."""
+        ...
+
+    def find(self, sent: Envelope, taken: Collection[str]) -> Receipt | None:
+        """What became of an envelope whose answer never came: its receipt, or None when it was surely not accepted.
+
+        Asked by recipient, time (not before `sent.at`) and exact text; `taken` are provider ids that belong to other
+        attempts. Raises CannotTell where nobody can ever be asked, TransportError where the provider does not answer
+        now: it is asked again later.
+        """
         ...
 
     def close(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from collections.abc import Collection
 
 from punctual.config import Settings
-from punctual.transports.envelope import Envelope, Receipt, TransportError
+from punctual.transports.envelope import CannotTell, Envelope, Overtaken, Receipt, TransportError
 
 #: Seconds one step of the conversation may take; all of them together stay inside a message's lease.
 TIMEOUT_S = 20.0
@@ -69,6 +70,10 @@ class SmtpTransport:
         client = self._connected()
         try:
             self._begin(client, envelope)
+            envelope.hold_on()
+        except Overtaken:
+            self._abandon()
+            raise
         except TransportError:
             self._reset(client)
             raise
@@ -86,6 +91,10 @@ class SmtpTransport:
             raise _refusal(code, answer)
         return Receipt(answer.decode("utf-8", "replace")[:120])
 
+    def find(self, sent: Envelope, taken: Collection[str]) -> Receipt | None:
+        """A mail server keeps no list that could be asked (RFC 1047)."""
+        raise CannotTell
+
     def _begin(self, client: smtplib.SMTP, envelope: Envelope) -> None:
         code, answer = client.mail(envelope.sender)
         if code != 250:
@@ -96,6 +105,12 @@ class SmtpTransport:
         code, answer = client.docmd("DATA")
         if code != 354:
             raise _refusal(code, answer)
+
+    def _abandon(self) -> None:
+        """Hang up in the middle: a server that waits for the message must not take the next command for it."""
+        if self.client is not None:
+            self.client.close()
+            self.client = None
 
     def _reset(self, client: smtplib.SMTP) -> None:
         """Ready for the next message; a server that has hung up is forgotten."""

@@ -237,13 +237,23 @@ def test_undo_takes_a_queued_on_my_way_out_of_the_outbox(day: Days) -> None:
     assert day.messages("Priya") == [("on_my_way", "dropped"), ("on_my_way", "queued")]
 
 
-def test_undo_after_the_customer_was_told_asks_the_dispatcher_to_call(day: Days) -> None:
+def test_undo_after_the_customer_was_told_sends_one_correction(day: Days) -> None:
     day.tap("Priya", "on_my_way", "08:40")
     with transaction() as s:
         s.scalars(select(Message)).one().state = "sent"
     day.undo("Priya", "08:41")
+    assert day.messages("Priya") == [("on_my_way", "sent"), ("correction", "queued")]
+    assert db.session.scalars(select(Notice).where(Notice.decision == "task", Notice.kind == "call")).all() == []
+
+
+def test_undo_after_the_customer_was_told_and_lost_their_address_asks_somebody_to_call(day: Days) -> None:
+    day.tap("Priya", "on_my_way", "08:40")
+    with transaction() as s:
+        s.scalars(select(Message)).one().state = "sent"
+        s.get_one(Visit, day.visits["Priya"]).customer.email_bad = "bounced"
+    day.undo("Priya", "08:41")
     task = db.session.scalars(select(Notice).where(Notice.decision == "task", Notice.kind == "call")).one()
-    assert (task.visit_id, task.reason) == (day.visits["Priya"], "undone")
+    assert (task.visit_id, task.reason) == (day.visits["Priya"], "no_contact")
 
 
 def test_arriving_supersedes_what_was_queued(day: Days) -> None:

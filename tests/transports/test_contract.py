@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from punctual.config import Settings
-from punctual.transports import TRANSPORTS, Envelope, Receipt, Transport, TransportError
+from punctual.transports import TRANSPORTS, CannotTell, Envelope, Overtaken, Receipt, Transport, TransportError
 from tests.transports import server
 
 AT = datetime(2026, 11, 24, 8, 50, tzinfo=UTC)
@@ -68,6 +68,25 @@ def test_the_very_bytes_reach_exactly_the_one_recipient(way: Way) -> None:
     receipt = way.transport.send(envelope())
     assert isinstance(receipt, Receipt) and receipt.provider_id
     assert way.received() == [("grace@example.com", BODY)]
+
+
+def test_what_became_of_a_message_is_known_exactly_or_not_at_all(way: Way) -> None:
+    """Where the provider can be asked it says yes or no; where it cannot, that is said."""
+    try:
+        assert way.transport.find(envelope(), ()) is None
+    except CannotTell:
+        return
+    receipt = way.transport.send(envelope())
+    assert way.transport.find(envelope(), ()) == receipt
+    assert way.transport.find(envelope(to="helen@example.com", key="other@x.example"), ()) is None
+
+
+def test_a_worker_that_was_away_too_long_hands_nothing_over(way: Way) -> None:
+    with pytest.raises(Overtaken):
+        way.transport.send(replace(envelope(), mine=lambda: False))
+    assert way.received() == []
+    way.transport.send(envelope())
+    assert len(way.received()) == 1
 
 
 def test_many_messages_go_through_one_transport(way: Way) -> None:

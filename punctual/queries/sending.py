@@ -1,0 +1,95 @@
+"""Rows -> what core.policy must know to say whether a claimed message may go now."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from punctual.core.kinds import KINDS
+from punctual.core.policy import AUTOMATIC, Now, Said, Verdict, may
+from punctual.models import Customer, Message, Notice, Report, Visit
+from punctual.queries import day as days
+
+#: Kinds whose truth hangs on the newest forecast.
+FORECAST = frozenset({"late_first", "late_update", "deadline_done", "deadline_arrive"})
+
+
+def verdict(s: Session, message: Message, at: datetime) -> Verdict:
+    """May this message go now, by everything that is known at this moment?"""
+    rules, now = days.rules(s), truth(s, message)
+    if message.customer_id is None:
+        return may(message.kind, at=at, rules=rules, zones=(), useful_until=message.useful_until, now=now)
+    customer = s.get_one(Customer, message.customer_id)
+    visit = s.get(Visit, message.visit_id) if message.visit_id else None
+    return may(
+        message.kind,
+        at=at,
+        rules=rules,
+        zones=((visit.zone,) if visit else ()) + days.phone_zones(customer.phone or ""),
+        said=_said(s, message),
+        window_start=visit.window_start if visit else None,
+        early=customer.early_messages,
+        asked_at=message.created_at if KINDS[message.kind].class_ == "answer" else None,
+        useful_until=message.useful_until,
+        person_today=_today(s, message, at) if message.kind in AUTOMATIC else 0,
+        now=now,
+    )
+
+
+def truth(s: Session, message: Message) -> Now | None:
+    """What is true of the message's visit; None without a visit."""
+    if message.visit_id is None:
+        return None
+    visit = s.get_one(Visit, message.visit_id)
+    made = None
+    if message.kind in FORECAST and visit.technician_id:
+        shift = days.shift_of(s, visit.technician_id, visit.date)
+        made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
+    return Now(
+        state=visit.state,
+        arrived=visit.arrived_at is not None,
+        heard=message.kind in ("tech_nudge", "no_time_yet") and _heard(s, visit, message.created_at),
+        deadline_kind=visit.deadline_kind if visit.deadline is not None else "",
+        p_late=made.p_late if made else None,
+        p_window=made.p_window if made else 0.0,
+        p_deadline=made.p_deadline if made else None,
+    )
+
+
+def _heard(s: Session, visit: Visit, since: datetime) -> bool:
+    """Whether the technician of that visit has reported anything since."""
+    newest = s.scalar(select(func.max(Report.received_at)).where(Report.technician_id == visit.technician_id))
+    return newest is not None and newest > since
+
+
+def _said(s: Session, message: Message) -> list[Said]:
+    """The other notices of this visit that reached somebody or still may; a notice counts once, whatever its channels."""
+    rows = s.execute(
+        select(Notice.kind, Notice.at, func.max(Message.state_at))
+        .join(Message, Message.notice_id == Notice.id)
+        .where(
+            Notice.visit_id == message.visit_id,
+            Notice.id != message.notice_id,
+            Message.customer_id.is_not(None),
+            Message.state.in_(("claimed", "sending", "sent", "delivered", "uncertain")),
+        )
+        .group_by(Notice.id, Notice.kind, Notice.at)
+    )
+    return [Said(kind=kind, at=max(noticed, sent), version=0) for kind, noticed, sent in rows]
+
+
+def _today(s: Session, message: Message, at: datetime) -> int:
+    """Automatic messages this person was sent in the last day, over all visits."""
+    found = s.scalar(
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.customer_id == message.customer_id,
+            Message.kind.in_(AUTOMATIC),
+            Message.state.in_(("sent", "delivered", "uncertain")),
+            Message.state_at > at - timedelta(days=1),
+        )
+    )
+    return int(found or 0)

@@ -1,0 +1,167 @@
+"""The sender: claims what is due, hands it over with no transaction open, keeps what came of it; a breaker for each way out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from punctual import clock, deliver, fault, outbox
+from punctual.actions import transaction
+from punctual.config import Settings
+from punctual.deliver import Ready
+from punctual.models import db
+from punctual.transports import CannotTell, Overtaken, Receipt, Transport, TransportError, ways
+
+log = logging.getLogger(__name__)
+
+#: Messages sent between two looks at the clock: a full outbox never keeps the days from being watched.
+BATCH = 10
+#: Real seconds without sending after a way out was found closed: longer each time, until one message goes again.
+PAUSES_S = (10.0, 20.0, 40.0, 60.0)
+#: So many failures of different messages in a row close a way out, whatever each of them was.
+FAILURES = 5
+
+
+@dataclass
+class Way:
+    """A way out with its breaker: closed after an outage, tried again when the pause is over."""
+
+    transport: Transport
+    closed_until: datetime | None = None
+    outages: int = 0
+    failures: int = 0
+
+    def is_open(self) -> bool:
+        return self.closed_until is None or clock.now() >= self.closed_until
+
+    def worked(self) -> None:
+        self.closed_until, self.outages, self.failures = None, 0, 0
+
+    def failed(self, error: TransportError) -> None:
+        """Count it; an outage, or too many failures in a row, close the way for a while."""
+        if error.permanent:
+            return  # the provider answered: it lives
+        self.failures += 1
+        if error.outage or self.failures >= FAILURES:
+            self.closed_until = clock.after(PAUSES_S[min(self.outages, len(PAUSES_S) - 1)])
+            self.outages, self.failures = self.outages + 1, 0
+
+
+class Sender:
+    """Delivers what is due, a batch at a time. Never raises: what cannot be sent never stops the rest."""
+
+    def __init__(self, app: Flask, name: str) -> None:
+        self.app, self.name = app, name
+        self.settings: Settings = app.config["SETTINGS"]
+        self.ways = {channel: Way(transport) for channel, transport in ways(self.settings).items()}
+        self.stopping = False
+
+    def deliver(self, at: datetime) -> tuple[int, int]:
+        """Send one batch; returns how many messages were taken and how many left."""
+        open_ = [channel for channel, way in self.ways.items() if way.is_open()]
+        if self.stopping or not open_:
+            return 0, 0
+        with self.app.app_context():
+            try:
+                with transaction() as s:
+                    ids = outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
+            except Exception:
+                log.exception("the outbox cannot be read; the worker goes on")
+                return 0, 0
+            fault.reach("claimed")
+            return len(ids), sum(self._each(ids, at))
+
+    def _each(self, ids: list[int], at: datetime) -> Iterator[int]:
+        """Deliver one message after the other; one that cannot be sent never stops the others."""
+        for i, message_id in enumerate(ids):
+            if self.stopping or not any(way.is_open() for way in self.ways.values()):
+                self._safely(partial(self._give_back, ids[i:]), at)
+                return
+            try:
+                yield self._one(message_id, at)
+            except SQLAlchemyError:
+                log.exception("message %s waits for its lease to end: the database failed", message_id)
+                db.session.rollback()
+            except Exception:
+                log.exception("message %s is parked", message_id)
+                db.session.rollback()
+                self._safely(partial(self._park, message_id), at)
+
+    def _one(self, message_id: int, at: datetime) -> int:
+        names = {channel: way.transport.name for channel, way in self.ways.items()}
+        with transaction() as s:
+            ready = deliver.prepare(s, message_id, self.settings, ways=names, by=self.name, at=at)
+            fault.reach("written")
+        if ready is None:
+            return 0
+        fault.reach("intent")
+        way = self.ways[ready.channel]
+        try:
+            receipt = self._reconciled(way, ready, at) if ready.doubt else way.transport.send(ready.envelope)
+        except Overtaken:
+            log.warning("message %s is left to others: this worker was away too long", message_id)
+            return 0
+        except TransportError as error:
+            log.warning("message %s: %s", message_id, error.sentence)
+            way.failed(error)
+            with transaction() as s:
+                deliver.refused(s, ready, error, at=at)
+            return 0
+        if receipt is None:
+            return 0
+        way.worked()
+        fault.reach("handed_over")
+        with transaction() as s:
+            deliver.accepted(s, ready, receipt, at=at)
+        fault.reach("outcome")
+        return 1
+
+    def _reconciled(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
+        """What became of a message in doubt: the provider's receipt, or None where it waits, is held or goes anew.
+
+        Raises TransportError when it was sent again and refused.
+        """
+        try:
+            if way.transport.name != ready.transport:
+                raise CannotTell  # it left by a way out that is not there any more
+            found = way.transport.find(ready.envelope, ready.taken)
+        except CannotTell:
+            with transaction() as s:
+                again = deliver.resend(s, ready, at=at)
+            return way.transport.send(ready.envelope) if again else None
+        except TransportError as error:
+            way.failed(error)
+            with transaction() as s:
+                deliver.unanswered(s, ready, error, at=at)
+            return None
+        if found is None:
+            with transaction() as s:
+                deliver.never_left(s, ready, at=at)
+        return found
+
+    def _give_back(self, ids: list[int], at: datetime) -> None:
+        closed = [way.closed_until for way in self.ways.values() if way.closed_until is not None]
+        with transaction() as s:
+            outbox.release(s, ids, by=self.name, at=at, until=min(closed, default=at))
+
+    def _park(self, message_id: int, at: datetime) -> None:
+        with transaction() as s:
+            deliver.park(s, message_id, self.name, at)
+
+    def _safely(self, chore: partial[None], at: datetime) -> None:
+        try:
+            chore(at)
+        except Exception:
+            log.exception("the sender goes on after an error")
+            db.session.rollback()
+
+    def close(self) -> None:
+        """Let go of what the ways out keep open."""
+        for way in self.ways.values():
+            way.transport.close()
