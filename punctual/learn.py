@@ -1,27 +1,84 @@
-"""History to learned state: fitted on finished visits, kept in versions, read by every look."""
+"""History to learned state: each date's visits kept once as columns, fitted together, versioned, read by every look."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+import zlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
-from sqlalchemy import select
+import numpy as np
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from punctual.core import accuracy
-from punctual.core.day import minutes
+from punctual.core.accuracy import LOOKS
+from punctual.core.day import Days, Floats, local, minutes
 from punctual.core.duration import Learned, fit, from_bytes, nothing
-from punctual.models import Company
+from punctual.core.looks import BUDGETS, Choice, Looks, curve, looked, looks_from, spread_over
+from punctual.core.packed import from_bytes as unpacked
+from punctual.core.packed import joined, of_days, rows, to_bytes
+from punctual.core.plan import worked
+from punctual.core.policy import Rules
+from punctual.models import Company, LearnedDay
 from punctual.models import Learned as LearnedRow
 from punctual.queries import day as queries
 from punctual.queries import history
 
-#: Format of `learned.data`; an older one is learned anew.
-FORMAT = 1
+#: Raise it when the same columns come to mean something else.
+MEANING = 1
+#: Format of what is kept; anything kept in another one is learned anew.
+FORMAT = zlib.crc32(f"{MEANING}{[f.name for f in fields(Learned)]}{[f.name for f in fields(Days)]}".encode()) >> 1
 #: Fewer finished visits than this calibrate no threshold.
 ENOUGH = 30
+#: A budget is calibrated on looks made before the visit was learned, once so many visits have been looked at, each by
+#: a state that had learned from at least so many; until then on looks back.
+ENOUGH_LOOKS, TAUGHT = 200, 100
+#: The newest dates with so many visits are fitted: an evening costs no more as the years go by.
+MOST_VISITS = 60_000
+#: So many technician-days of a date are looked at, and so many weeks back.
+LOOKED_A_DAY, LOOKED_WEEKS = 60, 13
+#: Dates so long ago are asked again for reports that came late.
+LATE_REPORTS = timedelta(days=14)
+#: Versions kept.
+VERSIONS = 60
+
+Progress = Callable[[int, int], None]
 
 _kept: dict[tuple[str, int], Learned] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one date teaches: its finished visits, and the minutes lost right before each (see history.Past)."""
+
+    days: Days
+    lost: Floats
+
+    def to_bytes(self) -> bytes:
+        """As it is kept; places are rounded."""
+        return to_bytes(unpacked(of_days(self.days)) | {"lost": self.lost})
+
+
+def lesson_from(data: bytes) -> Lesson:
+    """The inverse of Lesson.to_bytes."""
+    columns = unpacked(data)
+    lost = columns.pop("lost")
+    return Lesson(Days(**columns), lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A new version before it is written: the dates that changed, the state and what people are shown of it."""
+
+    at: datetime
+    until: datetime
+    fresh: dict[date, bytes]
+    counts: dict[date, int]
+    looks: dict[date, bytes]
+    gone: tuple[date, ...]
+    state: Learned
+    facts: dict[str, Any]
 
 
 def current(s: Session) -> Learned:
@@ -38,21 +95,243 @@ def current(s: Session) -> Learned:
     return _kept[key]
 
 
-def learn(s: Session, *, at: datetime) -> LearnedRow:
-    """Learn from all history up to `at` and keep it as the newest version; the caller's transaction writes it.
+def due(s: Session, since: datetime) -> bool:
+    """Whether to learn: not since that instant, what was learned is of another format, or a date was marked after it."""
+    newest = s.execute(select(LearnedRow.at, LearnedRow.format).order_by(LearnedRow.id.desc()).limit(1)).first()
+    if newest is None or newest.at < since or newest.format != FORMAT:
+        return True
+    return s.scalar(select(LearnedDay.date).where(LearnedDay.marked_at > newest.at).limit(1)) is not None
 
-    With enough history the company's tell_chance is set from its false-alarm budget, by forecasting the past.
+
+def learn(s: Session, *, at: datetime, everything: bool = False) -> LearnedRow:
+    """Find and keep in one go, in the caller's transaction: for where nobody waits."""
+    return keep(s, find(s, at=at, everything=everything))
+
+
+def find(s: Session, *, at: datetime, everything: bool = False, progress: Progress = lambda done, of: None) -> Found:
+    """Learn from the dates before today: read those that changed, fit, calibrate. Writes nothing, and may take seconds.
+
+    Of history only what each date taught is read, not its visits. `everything` reads every visit anew; what comes of
+    it is the same to the byte.
     """
-    days = history.finished(s, at)
-    learned = fit(days, minutes(at))
-    rules = queries.rules(s)
-    if learned.visits >= ENOUGH:
-        chance = accuracy.calibrated(days, learned, budget=rules.false_alarm_budget, threshold=rules.threshold_min)
-        learned = replace(learned, tell_chance=chance)
-        company = s.get(Company, 1)
-        if company is not None and chance == chance:
-            company.rules = {**company.rules, "tell_chance": round(chance, 3)}
-    row = LearnedRow(at=at, until=at, visits=learned.visits, format=FORMAT, data=learned.to_bytes())
+    rules, zone = queries.company(s)
+    book = _Book(s, local(at, zone).date(), everything)
+    looks = _look_again(book, rules, progress)
+    taught = book.taught(book.before)
+    state = book.state(book.before)
+    choices = _choices(book, looks, state, rules)
+    chosen = next((c.chance for c in choices if c.budget == rules.false_alarm_budget), np.nan)
+    state = replace(state, tell_chance=chosen)
+    return Found(
+        at=at,
+        until=_midnight(book.before),
+        fresh={on: x.to_bytes() for on, x in book.fresh.items()},
+        counts={on: x.days.rows for on, x in book.fresh.items()},
+        looks={on: x.to_bytes() for on, x in looks.items() if on in book.looking},
+        gone=book.gone,
+        state=state,
+        facts=_facts(book, taught, state, choices),
+    )
+
+
+def keep(s: Session, found: Found) -> LearnedRow:
+    """Write what was found as the newest version, in the caller's transaction; the company's limit follows its budget."""
+    for on in sorted(found.fresh.keys() | found.looks.keys() | set(found.gone)):
+        day = s.get(LearnedDay, on)
+        if day is None:
+            day = LearnedDay(date=on, at=found.at)
+            s.add(day)
+        if on in found.fresh:
+            day.at, day.visits, day.format, day.columns = found.at, found.counts[on], FORMAT, found.fresh[on]
+        if on in found.looks:
+            day.looks = found.looks[on]
+        if on in found.gone:
+            day.visits, day.format, day.columns, day.looks = 0, 0, b"", b""
+    company, chance = s.get(Company, 1), found.state.tell_chance
+    if company is not None and chance == chance:
+        company.rules = {**company.rules, "tell_chance": round(chance, 3)}
+    row = LearnedRow(
+        at=found.at,
+        until=found.until,
+        visits=found.state.visits,
+        format=FORMAT,
+        data=found.state.to_bytes(),
+        facts=found.facts,
+    )
     s.add(row)
     s.flush()
+    s.execute(delete(LearnedRow).where(LearnedRow.id <= row.id - VERSIONS))
     return row
+
+
+def _midnight(on: date) -> datetime:
+    """The instant that stands for the beginning of a date wherever the order of dates is all that matters."""
+    return datetime.combine(on, time(), UTC)
+
+
+def _week(on: date) -> int:
+    return (on.toordinal() - 1) // 7
+
+
+def _monday(week: int) -> date:
+    return date.fromordinal(7 * week + 1)
+
+
+@dataclass(slots=True)
+class _Book:
+    """The dates that can teach, those that changed read from their visits, the others unpacked when they are needed."""
+
+    s: Session
+    before: date
+    everything: bool
+    known: dict[date, history.Kept] = field(init=False)
+    fresh: dict[date, Lesson] = field(init=False)
+    gone: tuple[date, ...] = field(init=False)
+    looking: frozenset[date] = field(init=False)
+    _open: dict[date, Lesson] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.known = history.kept(self.s, self.before)
+        if any(k.format not in (0, FORMAT) for k in self.known.values()):
+            self.everything = True
+        changed, self.gone = self._changed()
+        self.fresh = {on: Lesson(p.days, p.lost) for on, p in history.past(self.s, changed).items()}
+        self.looking = frozenset(self._to_look_at())
+
+    def _changed(self) -> tuple[list[date], tuple[date, ...]]:
+        """Dates with other visits than when they were kept, and kept dates that have none any more."""
+        last = max((k.at for k in self.known.values() if k.format), default=None)
+        since = None
+        if last is not None and not self.everything and not history.imported_since(self.s, last):
+            since = self.before - LATE_REPORTS
+        counted = history.counted(self.s, since, self.before)
+        gone = tuple(
+            on for on, k in self.known.items() if k.format and on not in counted and (since is None or on >= since)
+        )
+        return [on for on, now in counted.items() if self.everything or self._differs(on, *now)], gone
+
+    def _differs(self, on: date, visits: int, changed_at: datetime) -> bool:
+        kept = self.known.get(on)
+        return kept is None or not kept.format or kept.visits != visits or changed_at > kept.at
+
+    def _to_look_at(self) -> Iterable[date]:
+        """Dates to be looked at as they looked then: those that changed, and all in later weeks than one that did."""
+        last = max((k.at for k in self.known.values() if k.format), default=None)
+        marked = {on for on, k in self.known.items() if last and k.marked_at and k.marked_at > last}
+        moved = {*self.fresh, *self.gone, *marked}
+        dates = self.dates()
+        first = _week(dates[-1]) - LOOKED_WEEKS if dates else 0
+        for on in dates:
+            if _week(on) > first and (on in self.fresh or (moved and _week(on) > _week(min(moved)))):
+                yield on
+
+    def dates(self) -> list[date]:
+        """Every date with finished visits, oldest first."""
+        kept = {on for on, k in self.known.items() if k.format} - set(self.gone)
+        return sorted(kept | set(self.fresh))
+
+    def visits(self, on: date) -> int:
+        return self.fresh[on].days.rows if on in self.fresh else self.known[on].visits
+
+    def forgotten(self, on: date) -> bool:
+        return on in self.known and self.known[on].forgotten
+
+    def taught(self, before: date) -> list[date]:
+        """The newest dates before that one that teach, oldest first, as many as are fitted."""
+        found: list[date] = []
+        sum_ = 0
+        for on in reversed([d for d in self.dates() if d < before and not self.forgotten(d)]):
+            sum_ += self.visits(on)
+            if found and sum_ > MOST_VISITS:
+                break
+            found.append(on)
+        return found[::-1]
+
+    def lessons(self, dates: Sequence[date]) -> list[Lesson]:
+        """What these dates teach, as it is read back."""
+        closed = [on for on in dates if on not in self._open]
+        for on in closed:
+            if on in self.fresh:
+                self._open[on] = lesson_from(self.fresh[on].to_bytes())
+        missing = [on for on in closed if on not in self.fresh]
+        self._open |= {on: lesson_from(data) for on, data in history.pieces(self.s, missing, "columns").items()}
+        return [self._open[on] for on in dates]
+
+    def days(self, dates: Sequence[date]) -> Days:
+        return joined([x.days for x in self.lessons(dates)])
+
+    def state(self, before: date) -> Learned:
+        """What could be known at the beginning of that date."""
+        return fit(self.days(self.taught(before)), minutes(_midnight(before)))
+
+
+def _look_again(book: _Book, rules: Rules, progress: Progress) -> dict[date, Looks]:
+    """The looks of every date looked back at, made anew where needed by what was known before that week."""
+    dates = book.dates()
+    first = _week(dates[-1]) - LOOKED_WEEKS if dates else 0
+    old = [on for on in dates if _week(on) > first and on not in book.looking]
+    found = {on: looks_from(data) for on, data in history.pieces(book.s, old, "looks").items()}
+    weeks = sorted({_week(on) for on in book.looking})
+    for n, week in enumerate(weeks):
+        progress(n, len(weeks))
+        state = book.state(_monday(week))
+        found |= _looked(book, [on for on in sorted(book.looking) if _week(on) == week], state, rules)
+    progress(len(weeks), len(weeks))
+    return found
+
+
+def _looked(book: _Book, dates: Sequence[date], state: Learned, rules: Rules) -> dict[date, Looks]:
+    """Looks at some technician-days of each date, all dates in one go; `row` counts in the date's own columns."""
+    parts, chosen = [], []
+    for lesson in book.lessons(dates):
+        some = np.repeat(spread_over(lesson.days, LOOKED_A_DAY), np.diff(lesson.days.offset))
+        parts.append(rows(lesson.days, some))
+        chosen.append(np.flatnonzero(some))
+    made = looked(joined(parts), state, rules.threshold_min)
+    ends = np.cumsum([0, *(len(x) for x in chosen)])
+    return {
+        on: Looks(which, made.chance[a:b], made.arrive[a:b], made.taught[a:b])
+        for on, which, a, b in zip(dates, chosen, ends[:-1], ends[1:], strict=True)
+    }
+
+
+def _choices(book: _Book, looks: dict[date, Looks], state: Learned, rules: Rules) -> list[Choice]:
+    """What each budget buys, by the looks of dates that are not forgotten; [] with too little history."""
+    if state.visits < ENOUGH:
+        return []
+    chance, late = _scores(book, {on: x for on, x in looks.items() if not book.forgotten(on)}, TAUGHT)
+    if len(late) < ENOUGH_LOOKS:
+        newest = book.taught(book.before)[-LOOKED_WEEKS:]
+        chance, late = _scores(book, _looked(book, newest, state, rules), 0)
+    budgets = sorted({*BUDGETS, rules.false_alarm_budget})
+    return curve(chance, late, late=rules.threshold_min, ahead=rules.warn_by_min, budgets=budgets)
+
+
+def _scores(book: _Book, looks: dict[date, Looks], taught: int) -> tuple[Floats, Floats]:
+    """Chances at every look and minutes after the window's end, of visits looked at by a state that had learned enough."""
+    chances, lateness = [np.empty((0, len(LOOKS)))], [np.empty(0)]
+    for on in sorted(looks):
+        sure = looks[on].taught >= taught
+        days = book.lessons([on])[0].days
+        chances.append(looks[on].chance[sure])
+        lateness.append((days.arrived - days.window_end)[looks[on].row[sure]])
+    return np.concatenate(chances), np.concatenate(lateness)
+
+
+def _facts(book: _Book, taught: Collection[date], state: Learned, choices: list[Choice]) -> dict[str, Any]:
+    """What people are shown: dates, kinds of work, changeover, spread, and what each budget buys."""
+    days = book.days(sorted(taught))
+    took = days.finished - days.arrived
+    sane = (took > 1.0) & (days.planned_min > 0)
+    spread = float(np.std(np.log(took[sane] / days.planned_min[sane]))) if sane.any() else 0.0
+    return {
+        "days": len(taught),
+        "first": min(taught).isoformat() if taught else None,
+        "last": max(taught).isoformat() if taught else None,
+        "forgotten": sorted(on.isoformat() for on in book.dates() if book.forgotten(on)),
+        "technicians": len(np.unique(days.technician)),
+        "changeover": round(state.changeover, 1),
+        "spread": round(spread, 3),
+        "types": [asdict(x) for x in worked(days)],
+        "curve": [asdict(x) for x in choices],
+    }

@@ -27,7 +27,7 @@ from punctual import clock, learn, outbox, watch
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.core.day import at_wall, local
-from punctual.models import Company, Heartbeat, Learned, Message, SlotClaim, Visit, db
+from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
 from punctual.sender import Sender
 
@@ -59,7 +59,6 @@ class Worker:
         self.name = f"{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.sender = Sender(app, self.name)
         self.looked: datetime | None = None
-        self.slow: datetime | None = None
         self.beat_at: datetime | None = None
         self.stopping = False
 
@@ -81,11 +80,8 @@ class Worker:
             minute = at.replace(second=0, microsecond=0)
             if self.looked is None or minute != self.looked:
                 self.looked = minute
-                for chore in (self._watch, self._promises, self._remind, self._expire):
+                for chore in (self._watch, self._promises, self._remind, self._expire, self._learn):
                     self._safely(chore, at)
-            if self.slow is None or at - self.slow >= timedelta(minutes=30):
-                self.slow = at
-                self._safely(self._learn, at)
 
     def deliver(self, at: datetime) -> tuple[int, int]:
         """Send one batch of what is due; returns how many were taken and how many left. Never raises."""
@@ -149,14 +145,15 @@ class Worker:
                     w.delete(claim)
 
     def _learn(self, at: datetime) -> None:
-        """Learn once a night, and at the start where nothing was learned yet."""
+        """Learn once a night, at the start where nothing was learned yet, and when a day is to be forgotten. Nothing is
+        locked while it is worked out."""
         s = db.session()
         company = s.get(Company, 1)
-        newest = s.scalar(sql(Learned.at).order_by(Learned.id.desc()).limit(1))
-        if company is None or (newest is not None and newest >= _last_night(at, company.zone)):
+        if company is None or not learn.due(s, _last_night(at, company.zone)):
             return
+        found = learn.find(s, at=at)
         with transaction() as w:
-            learn.learn(w, at=at)
+            learn.keep(w, found)
 
     def run(self) -> None:
         """Go on until SIGTERM or SIGINT; a ring from the outbox is answered at once."""

@@ -9,12 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 from flask_migrate import downgrade, stamp, upgrade
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from punctual import learn
 from punctual.actions import transaction
-from punctual.models import Base, Company, SlotClaim, Technician, Visit, db
+from punctual.models import Base, Company, Learned, LearnedDay, SlotClaim, Technician, Visit, db
 from tests import build
 
 
@@ -93,3 +94,23 @@ def test_going_back_and_forth_leaves_working_tables(app: Flask) -> None:
     upgrade()
     with transaction() as w:
         assert len(build.day(w).visits) == 4
+
+
+def test_what_was_learned_before_days_were_kept_apart_survives(app: Flask) -> None:
+    downgrade(revision="0001")
+    at = "2026-11-01 03:00:00+00:00" if db.engine.dialect.name == "postgresql" else "2026-11-01 03:00:00.000000"
+    row = {"at": at, "until": at, "visits": 40, "format": 1, "data": b"state"}
+    with db.engine.begin() as c:
+        c.execute(
+            text(
+                "INSERT INTO learned (id, at, until, visits, format, data) "
+                "VALUES (7, :at, :until, :visits, :format, :data)"
+            ),
+            row,
+        )
+    upgrade()
+    kept = db.session.get_one(Learned, 7)
+    assert (kept.visits, kept.data, kept.facts) == (40, b"state", {})
+    with transaction() as s:
+        s.add(LearnedDay(date=build.DATE, at=kept.at, marked_at=kept.at, forgotten=True))
+    assert learn.current(db.session()).visits == 0, "it is learned anew, in the format of today"

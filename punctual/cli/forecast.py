@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import datetime
+
 import click
 
 from punctual.cli.frame import application, main, told
 
 
 @main.command()
+@click.option("--all", "everything", is_flag=True, help="Read every finished visit anew; the outcome is the same.")
+@click.option("--forget", type=click.DateTime(["%Y-%m-%d"]), help="A day that shall teach nothing: a storm, a strike.")
+@click.option("--remember", type=click.DateTime(["%Y-%m-%d"]), help="Take that back.")
+@click.option("--why", default="", help="Why it is forgotten; shown beside it.")
 @told
-def learn() -> None:
-    """Learn from all finished visits."""
+def learn(everything: bool, forget: datetime | None, remember: datetime | None, why: str) -> None:
+    """Learn from finished visits, forget a day, or take that back."""
     from punctual import clock
     from punctual import learn as learning
+    from punctual.actions import learning as verbs
     from punctual.actions import transaction
+    from punctual.models import db
 
     app = application()
     with app.app_context():
+        for on, back in ((forget, False), (remember, True)):
+            if on is not None:
+                verbs.mark(on.date(), forgotten=not back, note=why, at=clock.now(), by="cli")
+        with click.progressbar(length=100, label="learning", file=sys.stderr) as bar:
+            found = learning.find(
+                db.session(), at=clock.now(), everything=everything,
+                progress=lambda done, of: bar.update(round(100 * done / max(of, 1)) - bar.pos),
+            )  # fmt: skip
         with transaction() as s:
-            row = learning.learn(s, at=clock.now())
-        click.echo(f"Learned from {row.visits} finished visits (version {row.id}).")
+            row = learning.keep(s, found)
+            click.echo(
+                f"Learned from {row.visits} finished visits on {row.facts['days']} days (version {row.id}); "
+                f"{len(found.fresh)} days read."
+            )
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True)
 @told
-def learned() -> None:
+def learned(as_json: bool) -> None:
     """What has been learned, in a table."""
-    import numpy as np
+    import json
 
-    from punctual import learn as learning
-    from punctual.models import JobType, db
+    from punctual.models import db
+    from punctual.queries import learned as queries
 
     app = application()
     with app.app_context():
-        state = learning.current(db.session())
-        names = {j.id: j.name for j in db.session.query(JobType)}
-        click.echo(f"From {state.visits} finished visits; told at a chance of {state.tell_chance:.2f}")
-        for code, mean, sd in zip(state.types, state.type_mean, state.type_sd, strict=True):
-            low, mid, high = np.exp(mean + sd * np.array([-1.28, 0, 1.28])) * 100
-            click.echo(f"  {names.get(int(code), code):24} {mid:4.0f} % of plan (8 of 10: {low:.0f} to {high:.0f} %)")
+        known = queries.learned(db.session())
+        click.echo(json.dumps(known.as_json()) if as_json else "\n".join(queries.table(known)))
 
 
 @main.command()

@@ -1,7 +1,7 @@
 """The tables, a module per topic; import them from here."""
 
 from punctual.models.base import Base, UtcDateTime, db, tune
-from punctual.models.company import Company, Heartbeat, Import, Learned
+from punctual.models.company import Company, Heartbeat, Import, Learned, LearnedDay
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
 from punctual.models.schedule import (
     BoardVersion,
@@ -30,6 +30,7 @@ __all__ = [
     "Import",
     "JobType",
     "Learned",
+    "LearnedDay",
     "Link",
     "LoginAttempt",
     "Message",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, LargeBinary, String, Text
+from sqlalchemy import JSON, Date, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from punctual.models.base import Model, UtcDateTime
@@ -41,8 +41,28 @@ class Import(Model):
     counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
 
+class LearnedDay(Model):
+    """What one date taught: its finished visits as columns (core.packed), and what would have been forecast of them by
+    what was learned before that week. `visits` counts them; `format` 0 is a date that is only marked. A forgotten
+    date (a storm, a strike) teaches nothing until it is taken back.
+    """
+
+    __tablename__ = "learned_day"
+    date: Mapped[date] = mapped_column(Date, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    visits: Mapped[int] = mapped_column(default=0)
+    format: Mapped[int] = mapped_column(default=0)
+    columns: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    looks: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    forgotten: Mapped[bool] = mapped_column(default=False)
+    marked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    marked_by: Mapped[str] = mapped_column(String(120), default="")
+    note: Mapped[str] = mapped_column(String(200), default="")
+
+
 class Learned(Model):
-    """A version of what was learned from history; the newest is in use."""
+    """A version of what was learned from history; the newest is in use. `data` is core.duration.Learned, `facts` what
+    people are shown of it (see learn.facts)."""
 
     __tablename__ = "learned"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -51,6 +71,7 @@ class Learned(Model):
     visits: Mapped[int] = mapped_column(default=0)
     format: Mapped[int] = mapped_column(default=1)
     data: Mapped[bytes] = mapped_column(LargeBinary)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
 
 class Heartbeat(Model):

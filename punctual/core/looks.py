@@ -1,0 +1,133 @@
+"""Looking at the past as it looked then: what was forecast of each visit before it, and what a budget then allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from punctual.core.accuracy import LOOKS, known_by, shifted
+from punctual.core.day import Bools, Days, Floats, Ints
+from punctual.core.duration import Learned
+from punctual.core.forecast import P10, P50, P90, forecast
+from punctual.core.packed import from_bytes, rows, to_bytes
+
+#: False-alarm budgets a company may choose from.
+BUDGETS = (0.01, 0.02, 1 / 30, 0.05, 0.08, 0.1, 0.15, 0.2)
+#: Limits of a chance at which a customer is told: below, everybody would be told; above, nobody.
+LOWEST, HIGHEST = 0.2, 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What was forecast of some visits at LOOKS before their planned starts.
+
+    row [n]: rows of the Days looked at. chance [n, looks]: of being late, NaN where the visit had begun. arrive [n,
+    looks, 3]: 10, 50 and 90 % points in minutes after the planned start. taught: visits the forecast had learned from.
+    """
+
+    row: Ints
+    chance: Floats
+    arrive: Floats
+    taught: Ints
+
+    def to_bytes(self) -> bytes:
+        """As kept beside a date's columns: chances to a thousandth, times to a tenth of a minute."""
+        return to_bytes(
+            {
+                "row": self.row,
+                "chance": np.round(self.chance, 3).astype(np.float32),
+                "arrive": np.round(self.arrive, 1).astype(np.float32),
+                "taught": self.taught,
+            }
+        )
+
+
+def looks_from(data: bytes) -> Looks:
+    """The inverse of to_bytes, to its rounding; nothing for nothing."""
+    if not data:
+        none = np.empty(0, dtype=np.int64)
+        return Looks(none, np.empty((0, len(LOOKS))), np.empty((0, len(LOOKS), 3)), none)
+    kept = from_bytes(data)
+    return Looks(kept["row"], kept["chance"].astype(np.float64), kept["arrive"].astype(np.float64), kept["taught"])
+
+
+def looked(days: Days, learned: Learned, threshold: float) -> Looks:
+    """Look at every visit of finished days at LOOKS before its planned start, knowing what was reported by then.
+
+    Each position of the day is looked at apart, with the rows up to it, so that all days are one forecast.
+    """
+    chance = np.full((days.rows, len(LOOKS)), np.nan)
+    arrive = np.full((days.rows, len(LOOKS), 3), np.nan)
+    position = np.arange(days.rows) - np.repeat(days.offset[:-1], np.diff(days.offset))
+    counts = np.diff(days.offset)
+    for k in range(int(counts.max(initial=0))):
+        live = np.flatnonzero(counts > k)
+        at = days.offset[live] + k
+        some = rows(days, (position <= k) & np.repeat(counts > k, counts))
+        for i, ahead in enumerate(LOOKS):
+            now = days.planned_start[at] - ahead
+            made = forecast(shifted(known_by(some, now), -now), learned, 0.0, threshold=threshold)
+            last = some.offset[1:] - 1
+            fresh = ~(days.arrived[at] <= now)
+            chance[at, i] = np.where(fresh, made.p_late[last], np.nan)
+            points = made.arrive[last][:, (P10, P50, P90)] - ahead
+            arrive[at, i] = np.where(fresh[:, None], points, np.nan)
+    return Looks(np.arange(days.rows), chance, arrive, np.full(days.rows, learned.visits, dtype=np.int64))
+
+
+def spread_over(days: Days, most: int) -> Bools:
+    """Which days to look at where there are more than `most`: evenly spread, the same at every call."""
+    chosen = np.zeros(len(days), dtype=np.bool_)
+    chosen[np.unique(np.linspace(0, len(days) - 1, min(most, len(days))).astype(np.int64))] = True
+    return chosen
+
+
+def highest(chance: Floats, ahead: float) -> Floats:
+    """For every visit the highest chance seen at a look at least `ahead` minutes before it; 0 where there was none."""
+    early = chance[:, np.asarray(LOOKS) >= ahead]
+    return np.asarray(np.max(np.where(np.isnan(early), 0.0, early), axis=1, initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A false-alarm budget and what it buys. chance: at which customers are told. recall: share of the late warned in
+    time. in_vain, too_late, unwarned: customers in a hundred."""
+
+    budget: float
+    chance: float
+    recall: float
+    in_vain: float
+    too_late: float
+    unwarned: float
+
+
+def curve(
+    chance: Floats, lateness: Floats, *, late: float, ahead: float, budgets: Sequence[float] = BUDGETS
+) -> list[Choice]:
+    """What each budget would have bought: the lowest chance that warns at most that share of those served on time.
+
+    lateness [n]: minutes after the window's end. ahead: minutes before the planned start that count as in time.
+    Empty where nobody was on time.
+    """
+    ever, early = highest(chance, 0.0), highest(chance, ahead)
+    tardy = lateness > late
+    on_time = np.sort(ever[~tardy])
+    found = []
+    for budget in budgets if len(on_time) else ():
+        edge = on_time[len(on_time) - 1 - min(int(budget * len(on_time) + 1e-9), len(on_time) - 1)]
+        limit = float(np.clip(edge + 1e-3, LOWEST, HIGHEST))
+        told, timely = ever >= limit, early >= limit
+        share = 100.0 / len(lateness)
+        found.append(
+            Choice(
+                budget=budget,
+                chance=round(limit, 3),
+                recall=float(np.mean(timely[tardy])) if tardy.any() else 1.0,
+                in_vain=float(np.sum(told & ~tardy) * share),
+                too_late=float(np.sum(told & ~timely & tardy) * share),
+                unwarned=float(np.sum(~told & tardy) * share),
+            )
+        )
+    return found
