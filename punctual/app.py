@@ -8,7 +8,7 @@ from flask import Flask
 from flask_babel import Babel
 from flask_migrate import Migrate
 
-from punctual import clock, config
+from punctual import clock, config, fault
 from punctual.models import db, tune
 from punctual.web import access, api, board, customer, errors, filters, intake, signin, start, technician
 
@@ -23,6 +23,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     settings = settings or config.load()
     settings.instance.mkdir(parents=True, exist_ok=True)
     clock.configure(settings.clock, settings.instance / "clock.anchor")
+    fault.configure(settings.fault)
     app = Flask("punctual", template_folder=str(TEMPLATES), static_folder=str(HERE / "static"))
     app.config.update(
         SECRET_KEY=settings.key("session"),

@@ -45,6 +45,7 @@ class Settings:
     router_kind: str = _setting("valhalla", "Wire format of the router: valhalla or osrm.")
     upload_mb: int = _setting(8, "Largest upload in megabytes.")
     demo: bool = _setting(False, "Show the demo's banner and start page, and let simulated technicians tap.")
+    fault: str = _setting("", "For tests of crashes: the process ends at once at this point, as in intent:3.")
     log: str = _setting("info", "How much is logged: debug, info, warning or error.")
 
     @property

@@ -149,6 +149,11 @@ def _message(
             "created_at": at,
         },
     )
+    ring(s)
+
+
+def ring(s: Session) -> None:
+    """With this transaction's commit the worker looks at the outbox at once."""
     s.info["put"] = True
     if s.connection().dialect.name == "postgresql":
         s.execute(text(f"NOTIFY {CHANNEL}"))

@@ -11,7 +11,7 @@ from functools import partial
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from punctual import clock, deliver, fault, outbox
+from punctual import clock, deliver, fault, gate, outbox
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.deliver import Ready
@@ -70,7 +70,8 @@ class Sender:
         with self.app.app_context():
             try:
                 with transaction() as s:
-                    ids = outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
+                    shut = gate.opened(s, self.settings)
+                    ids = [] if shut else outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
             except Exception:
                 log.exception("the outbox cannot be read; the worker goes on")
                 return 0, 0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from punctual import outbox
+from punctual import fault, outbox
 from punctual.models import db
 
 
@@ -34,8 +34,10 @@ def transaction() -> Iterator[Session]:
     s.connection(execution_options={"writer": True})
     try:
         yield s
+        fault.reach("before_commit")
         s.commit()
     except BaseException:
         s.rollback()
         raise
+    fault.reach("after_commit")
     outbox.wake(s)

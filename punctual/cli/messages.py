@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from punctual.cli.frame import application, main, told
@@ -23,16 +25,23 @@ def preview(kind: str) -> None:
     click.echo(f"Subject: {made.subject}\n\n{made.text}\nText: {made.sms}")
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @click.option("--state", default="", help="Only messages in this state.")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.pass_context
 @told
-def outbox(state: str, last: int) -> None:
-    """The newest messages and their states."""
+def outbox(context: click.Context, state: str, last: int) -> None:
+    """The newest messages and their states; `outbox release` lets a restored copy send, `pause` and `resume` all."""
+    if context.invoked_subcommand:
+        return
+    from punctual import gate
     from punctual.models import Message, db
 
     app = application()
     with app.app_context():
+        shut = gate.shut(db.session(), app.config["SETTINGS"])
+        if shut:
+            click.echo("Nothing is sent: " + ("somebody paused it." if shut == "paused" else COPY))
         found = db.session.query(Message).order_by(Message.id.desc())
         if state:
             found = found.filter_by(state=state)
@@ -40,3 +49,70 @@ def outbox(state: str, last: int) -> None:
             click.echo(
                 f"{m.state_at:%Y-%m-%d %H:%M}  {m.state:9} {m.kind:16} visit {m.visit_id or '-'}  {m.state_reason}"
             )
+
+
+COPY = "this is a restored or copied database. `punctual outbox release` lets it send."
+
+
+@outbox.command("release")
+@told
+def release() -> None:
+    """Let a restored or copied database send: only when no other one sends for the same company."""
+    from punctual import clock
+    from punctual.actions import delivery
+
+    app = application()
+    with app.app_context():
+        delivery.release(app.config["SETTINGS"], at=clock.now())
+    click.echo("Released. What is still true and useful goes out now.")
+
+
+@outbox.command("pause")
+@told
+def pause() -> None:
+    """Send nothing until `punctual outbox resume`."""
+    from punctual import clock
+    from punctual.actions import delivery
+
+    app = application()
+    with app.app_context():
+        delivery.pause(app.config["SETTINGS"], at=clock.now(), by="the operator")
+    click.echo("Paused. Nothing is sent until `punctual outbox resume`.")
+
+
+@outbox.command("resume")
+@told
+def resume() -> None:
+    """Send again; what became useless meanwhile is dropped with its reason."""
+    from punctual import clock
+    from punctual.actions import delivery
+
+    app = application()
+    with app.app_context():
+        delivery.resume(at=clock.now())
+    click.echo("Messages go out again.")
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@told
+def backup(file: Path) -> None:
+    """Write the database and the link key into one file, while everything runs."""
+    from punctual import backup as backups
+
+    settings = application().config["SETTINGS"]
+    rows = backups.save(settings, file)
+    click.echo(f"Wrote {file}: {rows['visit']} visits, {rows['message']} messages, {sum(rows.values())} rows in all.")
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@told
+def restore(file: Path) -> None:
+    """Bring a backup back into an empty instance; it stays silent until `punctual outbox release`."""
+    from punctual import backup as backups
+    from punctual import config
+
+    rows = backups.load(config.load(), file)
+    click.echo(f"Restored {rows['visit']} visits, {rows['message']} messages, {sum(rows.values())} rows in all.")
+    click.echo("Nothing is sent until you type: punctual outbox release")

@@ -1,7 +1,7 @@
 """The tables, a module per topic; import them from here."""
 
 from punctual.models.base import Base, UtcDateTime, db, tune
-from punctual.models.company import Company, Heartbeat, Import, Learned, LearnedDay
+from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
 from punctual.models.schedule import (
     BoardVersion,
@@ -25,6 +25,7 @@ __all__ = [
     "Company",
     "Customer",
     "Forecast",
+    "Gate",
     "GeocodeAnswer",
     "Heartbeat",
     "Import",

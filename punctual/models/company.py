@@ -81,3 +81,13 @@ class Heartbeat(Model):
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     note: Mapped[str] = mapped_column(Text, default="")
+
+
+class Gate(Model):
+    """One row: the instance this database belongs to (see gate.py), and whether somebody paused all messages."""
+
+    __tablename__ = "gate"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[str] = mapped_column(String(16))
+    paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str] = mapped_column(String(120), default="")

@@ -1,0 +1,113 @@
+"""Whether messages go out at all: not while somebody paused them, and not from a restored or copied database.
+
+The database names its instance; the instance folder keeps a seal that names it too, with the database's body (a file's
+inode, a PostgreSQL database's number) and the highest attempt that was made. Where the two differ, this is a copy or an
+older state, and it stays silent until an operator releases it: `punctual outbox release`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from punctual.config import Settings
+from punctual.models import Attempt, Gate
+
+Shut = Literal["", "copied", "paused"]
+SEAL = "seal.json"
+
+
+def shut(s: Session, settings: Settings) -> Shut:
+    """Why nothing may be sent now; "" while messages go out. Reads only."""
+    row, seal = s.get(Gate, 1), _read(settings)
+    if row is None:
+        return "" if seal is None else "copied"
+    if seal is None or seal["instance"] != row.instance_id or seal["body"] != _body(s) or _highest(s) < seal["mark"]:
+        return "copied"
+    return "paused" if row.paused_at is not None else ""
+
+
+def opened(s: Session, settings: Settings) -> Shut:
+    """The same for a sender, in its writing transaction: a new instance is sealed, the mark follows what was sent."""
+    if s.get(Gate, 1) is None and _read(settings) is None:
+        s.add(Gate(id=1, instance_id=secrets.token_hex(8)))
+        s.flush()
+        seal(s, settings)
+        return ""
+    found, kept = shut(s, settings), _read(settings)
+    if not found and kept is not None and kept["mark"] < (highest := _highest(s)):
+        _write(settings, kept | {"mark": highest})
+    return found
+
+
+def seal(s: Session, settings: Settings) -> None:
+    """This database is this instance's: from now on it may send from here."""
+    row = s.get(Gate, 1) or Gate(id=1, instance_id=secrets.token_hex(8))
+    s.add(row)
+    s.flush()
+    _write(settings, {"instance": row.instance_id, "body": _body(s), "mark": _highest(s)})
+
+
+def restored(s: Session) -> None:
+    """A database that came out of a backup is nobody's until it is released."""
+    row = s.get(Gate, 1) or Gate(id=1)
+    row.instance_id = secrets.token_hex(8)
+    s.add(row)
+
+
+def pause(s: Session, settings: Settings, *, at: datetime, by: str) -> None:
+    """Nothing goes out until it is resumed; what waits is decided again then."""
+    opened(s, settings)
+    row = s.get(Gate, 1) or Gate(id=1, instance_id=secrets.token_hex(8))
+    row.paused_at, row.paused_by = at, by[:120]
+    s.add(row)
+
+
+def resume(s: Session) -> None:
+    """Messages go out again."""
+    row = s.get(Gate, 1)
+    if row is not None:
+        row.paused_at, row.paused_by = None, ""
+
+
+def _highest(s: Session) -> int:
+    return s.scalar(select(func.max(Attempt.id))) or 0
+
+
+def _body(s: Session) -> str:
+    """What a copy of the database does not share with it."""
+    engine = s.get_bind().engine
+    if engine.dialect.name == "postgresql":
+        found = s.execute(
+            text(
+                "SELECT (SELECT system_identifier FROM pg_control_system()) || ':' || oid "
+                "FROM pg_database WHERE datname = current_database()"
+            )
+        )
+        return str(found.scalar_one())
+    file = engine.url.database
+    return str(Path(file).stat().st_ino) if file and file != ":memory:" else ""
+
+
+def _read(settings: Settings) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((settings.instance / SEAL).read_text())
+        return found
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {"instance": "", "body": "", "mark": 0}  # a broken seal fits nothing
+
+
+def _write(settings: Settings, value: dict[str, Any]) -> None:
+    """Whole or not at all: a reader never sees half a seal."""
+    file: Path = settings.instance / SEAL
+    fresh = file.with_suffix(f".{secrets.token_hex(4)}")
+    fresh.write_text(json.dumps(value))
+    fresh.replace(file)
