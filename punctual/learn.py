@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from punctual.core.accuracy import LOOKS
 from punctual.core.day import Days, Floats, local, minutes
-from punctual.core.duration import Learned, fit, from_bytes, nothing
+from punctual.core.duration import Learned, fit
 from punctual.core.looks import BUDGETS, Choice, Looks, curve, looked, looks_from, spread_over
 from punctual.core.packed import from_bytes as unpacked
 from punctual.core.packed import joined, of_days, rows, to_bytes
@@ -24,11 +23,8 @@ from punctual.models import Company, LearnedDay
 from punctual.models import Learned as LearnedRow
 from punctual.queries import day as queries
 from punctual.queries import history
+from punctual.queries.taught import FORMAT
 
-#: Raise it when the same columns come to mean something else.
-MEANING = 1
-#: Format of what is kept; anything kept in another one is learned anew.
-FORMAT = zlib.crc32(f"{MEANING}{[f.name for f in fields(Learned)]}{[f.name for f in fields(Days)]}".encode()) >> 1
 #: Fewer finished visits than this calibrate no threshold.
 ENOUGH = 30
 #: A budget is calibrated on looks made before the visit was learned, once so many visits have been looked at, each by
@@ -44,8 +40,6 @@ LATE_REPORTS = timedelta(days=14)
 VERSIONS = 60
 
 Progress = Callable[[int, int], None]
-
-_kept: dict[tuple[str, int], Learned] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +73,6 @@ class Found:
     gone: tuple[date, ...]
     state: Learned
     facts: dict[str, Any]
-
-
-def current(s: Session) -> Learned:
-    """The newest learned state of this database, or the built-in priors; unpacked once a process."""
-    newest = s.execute(
-        select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_by(LearnedRow.id.desc()).limit(1)
-    ).scalar()
-    if newest is None:
-        return nothing()
-    key = (str(s.get_bind().engine.url), newest)
-    if key not in _kept:
-        _kept.clear()
-        _kept[key] = from_bytes(s.get_one(LearnedRow, newest).data)
-    return _kept[key]
 
 
 def due(s: Session, since: datetime) -> bool:

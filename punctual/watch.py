@@ -13,7 +13,7 @@ from sqlalchemy import Insert, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from punctual import clock, learn, outbox
+from punctual import clock, outbox
 from punctual.core import forecast as core
 from punctual.core.day import Days, instant, minutes, pack
 from punctual.core.duration import Learned
@@ -23,6 +23,7 @@ from punctual.models import Forecast, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
 from punctual.queries import told
 from punctual.queries.day import Loaded
+from punctual.queries.taught import current
 from punctual.queries.told import Past
 
 notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, Forecast.__table__)
@@ -51,7 +52,7 @@ def look(
     rules, zone = queries.company(s)
     past = told.past(s, [v.id for x in loaded for v in x.day.visits])
     days = queries.packed(s, [x.day for x in loaded])
-    learned = learned or learn.current(s)
+    learned = learned or current(s)
     made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min)
     made, signatures = _episodes(loaded, days, made, past, learned)
     known = [told.known(x, i, past, zone) for x in loaded for i in range(len(x.day.visits))]

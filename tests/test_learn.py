@@ -20,6 +20,7 @@ from punctual.cli import main
 from punctual.cli.frame import application
 from punctual.models import Company, JobType, Learned, LearnedDay, Visit, db
 from punctual.queries import learned as queries
+from punctual.queries.taught import current
 from tests import build
 
 FIRST = date(2026, 10, 5)
@@ -186,7 +187,7 @@ def test_what_another_version_kept_is_learned_anew(weeks: Flask) -> None:
     with transaction() as s:
         s.execute(LearnedDay.__table__.update().values(format=7, columns=b"old"))  # type: ignore[attr-defined]
         s.execute(Learned.__table__.update().values(format=7))  # type: ignore[attr-defined]
-    assert learn.due(db.session(), newest().at) and learn.current(db.session()).visits == 0
+    assert learn.due(db.session(), newest().at) and current(db.session()).visits == 0
     with transaction() as s:
         assert learn.learn(s, at=newest().at).visits == 75
 

@@ -13,9 +13,9 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from punctual import learn
 from punctual.actions import transaction
 from punctual.models import Base, Company, Learned, LearnedDay, SlotClaim, Technician, Visit, db
+from punctual.queries.taught import current
 from tests import build
 
 
@@ -113,4 +113,4 @@ def test_what_was_learned_before_days_were_kept_apart_survives(app: Flask) -> No
     assert (kept.visits, kept.data, kept.facts) == (40, b"state", {})
     with transaction() as s:
         s.add(LearnedDay(date=build.DATE, at=kept.at, marked_at=kept.at, forgotten=True))
-    assert learn.current(db.session()).visits == 0, "it is learned anew, in the format of today"
+    assert current(db.session()).visits == 0, "it is learned anew, in the format of today"

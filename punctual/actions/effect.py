@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import learn
 from punctual.actions import Refused
 from punctual.core import forecast as core
 from punctual.core.day import OVER, Day, Place, Window, local, minutes, outward
 from punctual.core.day import Visit as Stop
 from punctual.core.forecast import VisitForecast
 from punctual.core.policy import Rules
+from punctual.core.slot import with_visit, without
 from punctual.models import Customer, Shift, Technician, Visit
 from punctual.queries import day as queries
 from punctual.queries.standing import LOOKS, Look, stands
+from punctual.queries.taught import current
 
 #: A likely arrival that moves by less than this is not shown as an effect.
 VISIBLE = timedelta(minutes=5)
@@ -129,8 +130,8 @@ def _effects(
     source = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
     loaded = {d.id: d for d in queries.load(s, {t[0] for t in targets} | ({source.id} if source else set()))}
     moved = _as_moved(visit, start, window)
-    lean = [_without(loaded[source.id], visit.id)] if source else []
-    after = [_with(_without(loaded[shift_id], visit.id), moved) for shift_id, _, _ in targets]
+    lean = [without(loaded[source.id], visit.id)] if source else []
+    after = [with_visit(without(loaded[shift_id], visit.id), moved) for shift_id, _, _ in targets]
     days = [*loaded.values(), *lean, *after]
     rules = queries.rules(s)
     made = _forecast(s, days, at, rules)
@@ -166,20 +167,9 @@ def _as_moved(visit: Visit, start: datetime, window: Window | None) -> Stop:
     )
 
 
-def _without(day: Day, visit_id: int) -> Day:
-    return replace(day, visits=tuple(v for v in day.visits if v.id != visit_id))
-
-
-def _with(day: Day, stop: Stop) -> Day:
-    """The day with one more stop, in the order of the plan, after what has begun."""
-    begun = [v for v in day.visits if v.over or v.state in ("arrived", "on_my_way")]
-    rest = sorted([*(v for v in day.visits if v not in begun), stop], key=lambda v: (v.planned_start, v.id))
-    return replace(day, visits=(*begun, *rest))
-
-
 def _forecast(s: Session, days: Sequence[Day], at: datetime, rules: Rules) -> list[list[VisitForecast]]:
     columns = queries.packed(s, days)
-    made = core.forecast(columns, learn.current(s), minutes(at), threshold=rules.threshold_min)
+    made = core.forecast(columns, current(s), minutes(at), threshold=rules.threshold_min)
     return [
         [core.visit(made, columns, r) for r in range(int(columns.offset[d]), int(columns.offset[d + 1]))]
         for d in range(len(days))

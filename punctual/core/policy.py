@@ -43,9 +43,10 @@ class Rules:
     undo_s: float = _rule(15.0, "Real seconds an on-my-way message waits for Undo.")
     reminder_h: float = _rule(24.0, "Hours before the window opens at which the reminder goes.")
     callback_min: float = _rule(60.0, "Minutes within which a customer who asks for a call is called.")
-    offer_days: int = _rule(7, "Days ahead in which other times are offered.")
+    offer_days: int = _rule(14, "Days ahead in which other times are offered.")
     grid_min: int = _rule(15, "Local grid, in minutes, on which offered times start.")
     hold_s: float = _rule(600.0, "Real seconds offered times are held.")
+    offer_risk: float = _rule(0.2, "Largest chance of breaking any promise that an offered time may leave.")
     window_min: float = _rule(30.0, "Length in minutes of the arrival window of an offered time.")
 
 

@@ -1,189 +1,242 @@
-"""Other times that keep every promise: where a visit fits into a technician's day on the plan."""
+"""Other times that keep every promise: the local grid, what a customer loses by each, which few to offer, how sure."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
-from punctual.core.day import Window, at_wall, local
-from punctual.core.travel import estimate
+from punctual.core.day import Bools, Day, Days, Floats, Ints, Visit, Window, at_wall, local, minutes
+from punctual.core.forecast import Forecast
+from punctual.core.room import Found
 
-#: Known drives, (from place, to place) -> minutes; what is not in it is estimated.
-Drives = Mapping[tuple[int, int], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A point, degrees, with its place's row (0: none). A spot that is NaN is not known and costs no travel."""
-
-    lat: float = np.nan
-    lon: float = np.nan
-    place: int = 0
-
-    @property
-    def known(self) -> bool:
-        return not (np.isnan(self.lat) or np.isnan(self.lon))
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Something already planned, minutes since 1970: a visit, a break, a hold. `latest` is its last start that keeps
-    its promise; a break is wherever the technician is then, its spot is not known."""
-
-    start: float
-    minutes: float
-    latest: float
-    spot: Spot = Spot()
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A technician's day as room for one more visit: from `spot`, where they are at `earliest`; `stops` are in order."""
-
-    technician: int
-    earliest: float
-    shift_end: float
-    spot: Spot
-    stops: tuple[Stop, ...]
+#: What a customer loses, in minutes of trouble: a day of waiting, each minute off the time of day they had (or, the
+#: same day, each minute later), somebody they do not know, each tenth of a chance that the time is not kept.
+DAY, OFF, STRANGER, UNSURE = 120.0, 0.5, 15.0, 30.0
+#: A start this near to the customer's usual time is their usual time.
+USUAL_MIN = 30
+#: Chances of 512 samples differ by this much without meaning anything.
+NOISE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A free time: who comes, when work is planned, the arrival window, and the drive to it in minutes."""
+    """A free time: who comes, when work is planned, the arrival window, the drive to it in minutes, and how sure it is
+    (the chance that the window is kept; NaN: not forecast). `why` is what it is offered for."""
 
     technician: int
     start: datetime
     window: Window
     travel: float
     why: str = ""
+    sure: float = float("nan")
+
+    @property
+    def of_ten(self) -> int:
+        """Out of ten such visits, how many are kept; never ten."""
+        return min(9, int(10.0 * self.sure))
 
 
-def fits(
-    opening: Opening, spot: Spot, minutes: float, starts: Iterable[float], drives: Drives | None = None
-) -> list[tuple[float, float]]:
-    """Which of these starts (minutes) keep every promise of the day, as (start, drive there).
-
-    A start fits after what comes before it with the drive, and pushes what comes after it no later than each one's
-    `latest`, nor past the end of the shift. What is late already on the plan must not become later.
-    """
-    stops, known = opening.stops, drives or {}
-    at = [opening.spot, *(s.spot for s in stops)]
-    there = _filled(_legs(at, [spot] * len(at), known), [x.known for x in at])
-    into = _legs(_last(at), at[1:], known)
-    back = _legs([spot] * len(stops), at[1:], known) if spot.known else into
-    begins, ends = _undisturbed(stops, into)
-    planned, found = [s.start for s in stops], []
-    for start in starts:
-        k = bisect_right(planned, start)
-        free = max(ends[k - 1], opening.earliest) if k else opening.earliest
-        if free + there[k] > start + 1e-6 or start + minutes > opening.shift_end + 1e-6:
-            continue
-        if _after(stops[k:], start + minutes, back[k:], into[k:], begins[k:], ends[-1:], opening.shift_end):
-            found.append((float(start), there[k]))
-    return found
-
-
-def _last(at: Sequence[Spot]) -> list[Spot]:
-    """Where the technician comes from before each stop: the last spot that is known."""
-    found, here = [], at[0]
-    for spot in at[:-1]:
-        here = spot if spot.known else here
-        found.append(here)
-    return found
-
-
-def _filled(legs: list[float], known: list[bool]) -> list[float]:
-    """Drives from the last known spot: a break is wherever the stop before it was."""
-    found: list[float] = []
-    for leg, own in zip(legs, known, strict=True):
-        found.append(leg if own or not found else found[-1])
-    return found
-
-
-def _legs(origins: Sequence[Spot], targets: Sequence[Spot], drives: Drives) -> list[float]:
-    """Minutes of each drive: as known, else estimated; 0 where a spot is not known."""
-    if not origins:
-        return []
-    guess = np.nan_to_num(
-        estimate(
-            np.array([a.lat for a in origins]),
-            np.array([a.lon for a in origins]),
-            np.array([b.lat for b in targets]),
-            np.array([b.lon for b in targets]),
-        )
-    )
-    pairs = zip(origins, targets, guess.tolist(), strict=True)
-    return [drives.get((a.place, b.place), g) if a.place and b.place else g for a, b, g in pairs]
-
-
-def _undisturbed(stops: Sequence[Stop], into: Sequence[float]) -> tuple[list[float], list[float]]:
-    """When the stops begin and end as things stand; the first one as it is planned."""
-    begins: list[float] = []
-    ends: list[float] = []
-    for i, stop in enumerate(stops):
-        begins.append(max(stop.start, ends[-1] + into[i]) if i else stop.start)
-        ends.append(begins[-1] + stop.minutes)
-    return begins, ends
-
-
-def _after(
-    stops: Sequence[Stop],
-    end: float,
-    back: Sequence[float],
-    into: Sequence[float],
-    begins: Sequence[float],
-    over: Sequence[float],
-    shift_end: float,
-) -> bool:
-    """Do the stops after the new one, which ends at `end`, still begin in time and the day end in its shift?
-
-    `back` is the drive from the new place to each stop, `into` from the stop before; `begins` is when each begins,
-    `over` when the day ends, as things stand.
-    """
-    moved = False
-    for i, stop in enumerate(stops):
-        drive = into[i] if moved else back[i]
-        moved = moved or stop.spot.known
-        begin = max(stop.start, end + drive)
-        if begin > max(stop.latest, begins[i]) + 1e-6:
-            return False
-        end = begin + stop.minutes
-    return end <= max(shift_end, *over, -np.inf) + 1e-6
+def spreads(risk: float) -> float:
+    """How many spreads above the mean are passed only with that chance; 0 for one half and more."""
+    return max(0.0, NormalDist().inv_cdf(1.0 - min(max(risk, 0.001), 0.5)))
 
 
 def grid(window: Window, zone: str, step: int) -> list[datetime]:
     """The instants of a span that lie on the local grid (minutes of the local day divisible by `step`)."""
-    step = max(step, 1)
     day, last, found = local(window.start, zone).date(), local(window.end, zone).date(), []
     while day <= last:
-        times = {at_wall(day, *divmod(minute, 60), zone) for minute in range(0, 1440, step)}
-        found += [t for t in sorted(times) if window.start <= t <= window.end]
+        found += [t for t in _grid_of(day, zone, max(step, 1)) if window.start <= t <= window.end]
         day += timedelta(days=1)
     return found
 
 
-def diverse(slots: Sequence[Slot], *, technician: int | None, today: date, zone: str, most: int = 6) -> list[Slot]:
-    """A few that differ: the soonest, later today with the same technician, another technician, the next mornings and
-    afternoons; then, where there is room, whatever is next. Soonest first, one window only once."""
-    ordered = sorted(slots, key=lambda x: (x.start, x.technician != technician, x.technician))
-    wall = {id(x): local(x.start, zone) for x in ordered}
-    chosen: dict[Window, Slot] = {}
+@lru_cache(maxsize=512)
+def _grid_of(day: date, zone: str, step: int) -> tuple[datetime, ...]:
+    """The grid of one local day; what clocks skip or show twice is there once."""
+    return tuple(sorted({at_wall(day, *divmod(minute, 60), zone) for minute in range(0, 1440, step)}))
 
-    def take(found: Iterable[Slot], why: str) -> None:
-        slot = next((x for x in found if x.window not in chosen), None)
-        if slot is not None and len(chosen) < most:
-            chosen[slot.window] = Slot(slot.technician, slot.start, slot.window, slot.travel, why)
 
-    take(ordered, "soonest")
-    take((x for x in ordered if wall[id(x)].date() == today and x.technician == technician), "same_technician")
-    take((x for x in ordered if x.technician != technician), "other_technician")
-    for on in sorted({x.date() for x in wall.values() if x.date() > today}):
-        take((x for x in ordered if wall[id(x)].date() == on and wall[id(x)].hour < 12), "morning")
-        take((x for x in ordered if wall[id(x)].date() == on and wall[id(x)].hour >= 12), "afternoon")
-    while len(chosen) < most and any(x.window not in chosen for x in ordered):
-        take(ordered, "")
-    return sorted(chosen.values(), key=lambda x: x.start)
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """The grid as columns: instants (minutes since 1970), the local date (ordinal) and local minute of the day."""
+
+    at: Floats
+    day: Ints
+    minute: Ints
+
+
+@lru_cache(maxsize=64)
+def starts(first: date, last: date, zone: str, step: int) -> Starts:
+    """The grid from the first to the last local date."""
+    days = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+    found = [(t, d.toordinal(), local(t, zone)) for d in days for t in _grid_of(d, zone, max(step, 1))]
+    return Starts(
+        np.array([minutes(t) for t, _, _ in found]),
+        np.array([d for _, d, _ in found], dtype=np.int64),
+        np.array([w.hour * 60 + w.minute for _, _, w in found], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the customer has now: the technician, the local date (ordinal) and minute of the window; what date it is;
+    and the weekday and minute at which they usually have their visits, None when they have no habit."""
+
+    technician: int | None
+    today: int
+    day: int
+    minute: int
+    usual: tuple[int, int] | None = None
+
+
+def loss(found: Found, grid: Starts, wish: Wish) -> Floats:
+    """What the customer would lose by each of these times, in minutes of trouble."""
+    day, minute = grid.day[found.start], grid.minute[found.start]
+    days, off = np.abs(day - wish.day), np.abs(minute - wish.minute)
+    if wish.usual is not None:
+        weekday, at = wish.usual
+        same = (day + 6) % 7 == weekday
+        off = np.where(same, np.minimum(off, np.abs(minute - at)), off)
+    strange = found.technician != (wish.technician if wish.technician is not None else -1)
+    return np.asarray(days * DAY + off * np.where(days == 0, 1.0, OFF) + strange * STRANGER)
+
+
+def usual(past: Sequence[datetime], zone: str) -> tuple[int, int] | None:
+    """The weekday and minute of the day at which at least half of some past visits were, two or more; else None."""
+    walls = [local(t, zone) for t in past]
+    seen = [(w.weekday(), w.hour * 60 + w.minute) for w in walls]
+    for weekday, minute in seen:
+        near = sum(d == weekday and abs(m - minute) <= USUAL_MIN for d, m in seen)
+        if near >= 2 and 2 * near >= len(seen):
+            return weekday, minute
+    return None
+
+
+def pick(
+    found: Found, grid: Starts, wish: Wish, most: int, *, sure: Callable[[Sequence[int]], Sequence[float]]
+) -> list[tuple[int, str, float]]:
+    """A few that differ, the least loss first: (index into found, why, how sure).
+
+    The soonest, later today with the same technician, another technician, the usual time, the next mornings and
+    afternoons; then, where there is room, whatever is next best. One start only once. `sure` says of some of them how
+    sure each is, NaN for one that is not to be offered: the place of one that fails goes to the next of its kind.
+    """
+    cost = loss(found, grid, wish)
+    left = np.ones(len(found), dtype=np.bool_)
+    chosen: list[tuple[int, str, float]] = []
+    for _ in range(ROUNDS):
+        asked = _diverse(found, grid, wish, cost, left, most - len(chosen), {why for _, why, _ in chosen if why})
+        if not asked:
+            break
+        for (i, why), chance in zip(asked, sure([i for i, _ in asked]), strict=True):
+            kept = not np.isnan(chance)
+            left &= (found.start != found.start[i]) if kept else np.arange(len(found)) != i
+            if kept:
+                chosen.append((i, why, float(chance)))
+        if len(chosen) >= most:
+            break
+    return sorted(chosen, key=lambda c: cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE)
+
+
+#: So often are the places of those that failed filled again.
+ROUNDS = 4
+
+
+def _diverse(
+    found: Found, grid: Starts, wish: Wish, cost: Floats, left: Bools, most: int, have: set[str]
+) -> list[tuple[int, str]]:
+    """The best of each kind that is not there yet, then the best of the rest."""
+    day, minute = grid.day[found.start], grid.minute[found.start]
+    left = left.copy()
+    asked: list[tuple[int, str]] = []
+
+    def take(which: Bools, why: str, by: Floats) -> None:
+        rows = np.flatnonzero(left & which)
+        if len(rows) and len(asked) < most and (not why or why not in have):
+            best = int(rows[np.argmin(by[rows])])
+            asked.append((best, why))
+            np.logical_and(left, found.start != found.start[best], out=left)
+
+    everything = np.ones(len(found), dtype=np.bool_)
+    mine = found.technician == (wish.technician if wish.technician is not None else -1)
+    take(everything, "soonest", found.start + cost * 1e-6)
+    take(mine & (day == wish.today), "same_technician", cost)
+    take(~mine, "other_technician", cost)
+    if wish.usual is not None:
+        weekday, at = wish.usual
+        take(((day + 6) % 7 == weekday) & (np.abs(minute - at) <= USUAL_MIN), "usual", cost)
+    for on in np.unique(day[left & (day > wish.today)])[: max(most, 1)].tolist():
+        for why, half in (("morning", minute < 720), ("afternoon", minute >= 720)):
+            take((day == on) & half, f"{why}:{on}", cost)
+    while len(asked) < most and left.any():
+        take(everything, "", cost)
+    return asked
+
+
+def without(day: Day, visit_id: int) -> Day:
+    """The day without one visit."""
+    return replace(day, visits=tuple(v for v in day.visits if v.id != visit_id))
+
+
+def with_visit(day: Day, visit: Visit) -> Day:
+    """The day with one more visit, in the order of the plan, after what has begun."""
+    begun = [v for v in day.visits if v.over or v.state in ("arrived", "on_my_way")]
+    rest = sorted([*(v for v in day.visits if v not in begun), visit], key=lambda v: (v.planned_start, v.id))
+    return replace(day, visits=(*begun, *rest))
+
+
+def breaks(made: Forecast, row: int) -> float:
+    """The chance that a visit's promise or its customer's own limit is not kept."""
+    missed = float(made.p_deadline[row])
+    return max(float(made.p_window[row]), 0.0 if np.isnan(missed) else missed)
+
+
+def chances(days: Days, made: Forecast, day: int) -> dict[int, float]:
+    """The chance of breaking of every visit of one day that nobody has begun, by visit."""
+    rows = range(int(days.offset[day]), int(days.offset[day + 1]))
+    open_ = (r for r in rows if np.isnan(days.arrived[r]) and np.isnan(days.finished[r]))
+    return {int(days.visit_id[r]): breaks(made, r) for r in open_}
+
+
+def keeps(before: dict[int, float], after: dict[int, float], own: int, risk: float) -> float:
+    """The chance that the visit's own time is kept when it is put into the day; NaN when it must not be offered.
+
+    It must not when its own chance of breaking, or that of anybody who is there already, would come above `risk` -
+    one that is above it already must not rise.
+    """
+    for visit_id, chance in after.items():
+        if chance > risk and (visit_id == own or chance > before.get(visit_id, 0.0) + NOISE):
+            return float("nan")
+    return 1.0 - after[own]
+
+
+def in_time(found: Found, grid: Starts, limit: Window | None, work: float, window: float) -> Found:
+    """Those that keep the customer's own limit on its day: `limit` is (start of that local day, the limit); the window
+    may be used up and `work` minutes of work may follow. Other days are free."""
+    if limit is None:
+        return found
+    at = grid.at[found.start]
+    same = (at >= minutes(limit.start)) & (at < minutes(limit.start) + 1440)
+    return found.only(np.flatnonzero(~same | (at + window + work <= minutes(limit.end) + 1e-6)))
+
+
+def apart(found: Found, grid: Starts, planned: float, claims: Iterable[tuple[int, float, float, float]]) -> Found:
+    """Those that overlap no claim: (technician, from, to, drive from there to here), minutes; claims of one technician
+    never overlap one another. A time takes its planned minutes and the drive to it."""
+    rows = sorted(claims)
+    if not rows or not len(found):
+        return found
+    technician, begin, end, back = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    base = min(float(begin.min()), float(grid.at[0])) - 1440.0
+    span = max(float(end.max()), float(grid.at[-1])) - base + 2880.0
+    at = grid.at[found.start]
+    key = found.technician * span + at + planned - base - 1e-6
+    last = np.searchsorted(technician * span + begin - base, key) - 1
+    there = (last >= 0) & (technician[last] == found.technician)
+    over = np.maximum(end[last] - at + found.drive, end[last] + back[last] - at)
+    return found.only(np.flatnonzero(~(there & (over > 1e-6))))

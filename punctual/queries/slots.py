@@ -1,227 +1,316 @@
-"""Rows to free times: whose days have room for a visit, and a few of those times to offer."""
+"""Rows to free times: the fit over packed days, the full forecast for the few that are offered."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session, joinedload
+import numpy as np
+from sqlalchemy import bindparam, or_, select
+from sqlalchemy.orm import Session
 
-from punctual.core.day import OVER, Window, instant, local, minutes
-from punctual.core.forecast import VisitForecast
+from punctual.core import forecast as core
+from punctual.core import slot as core_slot
+from punctual.core.day import OVER, Window, at_wall, instant, local, minutes
+from punctual.core.day import Place as Point
+from punctual.core.day import Visit as Stop
+from punctual.core.duration import Learned
 from punctual.core.policy import Rules
-from punctual.core.slot import Drives, Opening, Slot, Spot, Stop, diverse, fits, grid
-from punctual.models import Place, Shift, SlotClaim, Technician, Travel, Visit
+from punctual.core.room import Found, Gaps, Work, fits, gaps
+from punctual.core.slot import Slot, Starts, Wish
+from punctual.core.travel import estimate
+from punctual.models import BoardVersion, JobType, Place, Shift, SlotClaim, Technician, Travel, Visit
 from punctual.queries import day as days
+from punctual.queries.taught import current
 
 #: A free time begins at least this long from now: somebody has to get there.
 LEAD = timedelta(minutes=30)
-#: A break may begin this many minutes late.
-BREAK_LATE = 60.0
+#: Past visits a habit is read from.
+PAST = 6
+
+visit_, place_, job_, travel_ = Visit.__table__, Place.__table__, JobType.__table__, Travel.__table__
+shift_, technician_, claim_, version_ = (
+    Shift.__table__,
+    Technician.__table__,
+    SlotClaim.__table__,
+    BoardVersion.__table__,
+)
+
+_WHAT = (
+    select(visit_, job_.c.skill, place_.c.lat, place_.c.lon)
+    .select_from(
+        visit_.join(job_, job_.c.id == visit_.c.job_type_id).outerjoin(place_, place_.c.id == visit_.c.place_id)
+    )
+    .where(visit_.c.id == bindparam("visit"))
+)
+_WHO = select(technician_.c.id, technician_.c.skills, technician_.c.home_place_id).where(technician_.c.active)
+_VERSIONS = select(version_.c.date, version_.c.version).where(
+    version_.c.date.between(bindparam("first"), bindparam("last"))
+)
+_SHIFTS = (
+    select(shift_.c.id, shift_.c.date)
+    .where(shift_.c.date.in_(bindparam("dates", expanding=True)), shift_.c.off == "")
+    .order_by(shift_.c.id)
+)
+_DRIVES = select(travel_).where(
+    or_(travel_.c.from_place == bindparam("place"), travel_.c.to_place == bindparam("place"))
+)
+_CLAIMS = (
+    select(
+        claim_.c.technician_id, claim_.c.starts_at, claim_.c.ends_at, claim_.c.planned_start, place_.c.lat, place_.c.lon
+    )
+    .select_from(
+        claim_.join(visit_, visit_.c.id == claim_.c.visit_id).outerjoin(place_, place_.c.id == visit_.c.place_id)
+    )
+    .where(
+        claim_.c.visit_id != bindparam("visit"),
+        claim_.c.ends_at > bindparam("at"),
+        claim_.c.exempt.is_(False),
+        visit_.c.state.not_in(OVER),
+        or_(claim_.c.kind != "hold", claim_.c.expires_at > bindparam("at")),
+    )
+)
+_PAST = (
+    select(visit_.c.window_start)
+    .where(visit_.c.customer_id == bindparam("customer"), visit_.c.state == "done")
+    .order_by(visit_.c.window_start.desc())
+    .limit(PAST)
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
-    """What is known of the days that might take a visit."""
+class _Search:
+    """What is looked for, and by whose rules."""
 
-    visit: Visit
+    visit: Any
     rules: Rules
+    learned: Learned
     at: datetime
-    visits: dict[tuple[int, date], list[Visit]]
-    claims: dict[int, list[SlotClaim]]
-    forecasts: dict[int, VisitForecast]
-    homes: dict[int, Place]
-    drives: Drives
+    z: float
+    grid: Starts
+
+    @property
+    def zone(self) -> str:
+        return str(self.visit.zone)
 
 
-def free(s: Session, visit_id: int, *, at: datetime, only: tuple[int, datetime] | None = None) -> list[Slot]:
-    """Every start on the grid within the company's offer days that keeps every other promise on the plan.
+#: The gaps of a date by (database, date), with what they were made from: good as long as none of it has changed.
+_kept: dict[tuple[str, date], tuple[tuple[Any, ...], Learned, Gaps]] = {}
 
-    `only` asks about one technician and start. Today's predicted lateness counts; the visit's present place in its
-    day does not. What another visit has claimed is not free, wherever that visit stands by now.
+
+def free(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
+    """Every start on the grid within the company's offer days that keeps every other promise with its spread.
+
+    Today's predicted lateness counts; the visit's present place in its day does not. What another visit has claimed is
+    not free. How sure each is, is not worked out: see offers().
     """
-    visit = s.get_one(Visit, visit_id)
-    rules = days.rules(s)
-    today = local(at, visit.zone).date()
-    shifts = _shifts(s, visit, today, today + timedelta(days=rules.offer_days), only)
-    if not shifts:
-        return []
-    technicians = {x.technician_id for x in shifts}
-    visits = _visits(s, technicians, {x.date for x in shifts}, visit.id)
-    homes = _homes(s, technicians)
-    room = _Room(
-        visit=visit,
-        rules=rules,
-        at=at,
-        visits=visits,
-        claims=_claims(s, technicians, visit.id, at),
-        forecasts=days.forecasts(s, [x.id for x in shifts if x.date <= today]),
-        homes=homes,
-        drives=_drives(s, visit, [v for some in visits.values() for v in some], homes.values()),
-    )
-    found = [slot for shift in shifts for slot in _of_shift(room, shift, only)]
-    return [x for x in found if x.window.start != visit.window_start or x.technician != visit.technician_id]
-
-
-def _of_shift(room: _Room, shift: Shift, only: tuple[int, datetime] | None) -> list[Slot]:
-    begin = max(shift.starts_at, room.at + LEAD)
-    if begin >= shift.ends_at:
-        return []
-    visit, long = room.visit, timedelta(minutes=room.rules.window_min)
-    starts = grid(Window(begin, shift.ends_at), visit.zone, room.rules.grid_min)
-    if only is not None:
-        starts = [t for t in starts if t == only[1]]
-    claims = room.claims[shift.technician_id]
-    found = []
-    for start, drive in fits(
-        _opening(room, shift), _spot(visit.place), visit.planned_min, [minutes(t) for t in starts], room.drives
-    ):
-        first = instant(start)
-        begins, ends = first - timedelta(minutes=drive), first + timedelta(minutes=visit.planned_min)
-        claimed = any(c.starts_at < ends and begins < c.ends_at for c in claims)
-        if not claimed and not _clashes(visit, Window(first, first + long)):
-            found.append(Slot(shift.technician_id, first, Window(first, first + long), drive))
-    return found
-
-
-def _opening(room: _Room, shift: Shift) -> Opening:
-    """A shift as room: its visits as planned - today as forecast - its break, and what others hold for a moment."""
-    rows = room.visits[(shift.technician_id, shift.date)]
-    stops = [_stop(v, room.forecasts.get(v.id), room.at) for v in rows if v.state not in OVER]
-    for c in room.claims[shift.technician_id]:
-        if c.kind == "hold" and shift.starts_at <= c.starts_at < shift.ends_at:
-            begin = minutes(c.planned_start)
-            stops.append(Stop(begin, minutes(c.ends_at) - begin, minutes(c.window_end)))
-    if shift.break_starts_at and shift.break_ends_at:
-        rest = minutes(shift.break_starts_at)
-        stops.append(Stop(rest, minutes(shift.break_ends_at) - rest, rest + BREAK_LATE))
-    made = [v for v in rows if v.state in OVER and v.state != "cancelled" and v.finished_at is not None]
-    last = max(made, key=lambda v: v.finished_at or room.at).place if made else room.homes.get(shift.technician_id)
-    return Opening(
-        technician=shift.technician_id,
-        earliest=minutes(max(shift.starts_at, room.at)),
-        shift_end=minutes(shift.ends_at),
-        spot=_spot(last),
-        stops=tuple(sorted(stops, key=lambda x: x.start)),
-    )
-
-
-def _clashes(visit: Visit, window: Window) -> bool:
-    """On the day of the customer's own limit a time must keep it, at the latest of its window; other days are free."""
-    limit = visit.deadline
-    if limit is None or local(window.start, visit.zone).date() != local(limit, visit.zone).date():
-        return False
-    work = 0.0 if visit.deadline_kind == "arrive" else visit.planned_min
-    return window.end + timedelta(minutes=work) > limit
+    search = _search(s, visit_id, at)
+    found = _found(s, search)
+    return [_slot(search, found, i) for i in np.argsort(found.start, kind="stable").tolist()]
 
 
 def offers(s: Session, visit_id: int, *, at: datetime, most: int = 6) -> list[Slot]:
-    """A few free times that differ from one another, soonest first; empty when nothing fits."""
-    visit = s.get_one(Visit, visit_id)
-    today = local(at, visit.zone).date()
-    found = free(s, visit_id, at=at)
-    return diverse(found, technician=visit.technician_id, today=today, zone=visit.zone, most=most)
+    """A few free times that differ, what costs the customer least first, each with how sure it is; empty when nothing
+    fits. The full forecast has the last word: none raises anybody's chance of a broken promise over the company's
+    limit."""
+    search = _search(s, visit_id, at)
+    found = _found(s, search)
+    if not len(found):
+        return []
+    picked = core_slot.pick(found, search.grid, _wish(s, search), most, sure=lambda some: _sure(s, search, found, some))
+    return [replace(_slot(search, found, i), why=why.partition(":")[0], sure=sure) for i, why, sure in picked]
 
 
-def still_free(s: Session, visit_id: int, technician_id: int, start: datetime, *, at: datetime) -> Slot | None:
-    """The slot if that start is (still) free, asked inside the transaction that takes it."""
-    found = free(s, visit_id, at=at, only=(technician_id, start))
-    return found[0] if found else None
+def still_free(
+    s: Session, visit_id: int, technician_id: int, start: datetime, *, at: datetime, held: bool = False
+) -> Slot | None:
+    """The slot if that start is (still) free, asked inside the transaction that takes it.
 
-
-def _shifts(s: Session, visit: Visit, first: date, last: date, only: tuple[int, datetime] | None) -> list[Shift]:
-    found = (
-        select(Shift)
-        .join(Shift.technician)
-        .options(joinedload(Shift.technician))
-        .where(Shift.date.between(first, last), Shift.off == "", Technician.active.is_(True))
-        .order_by(Shift.date, Shift.technician_id)
-    )
-    if only is not None:
-        on = local(only[1], visit.zone).date()
-        near = (on - timedelta(days=1), on + timedelta(days=1))  # a shift may belong to the neighbour's date elsewhere
-        found = found.where(Shift.technician_id == only[0], Shift.date.between(*near))
-    skill = visit.job_type.skill
-    return [x for x in s.scalars(found) if not skill or skill in x.technician.skills]
-
-
-def _visits(
-    s: Session, technicians: Collection[int], dates: Collection[date], but: int
-) -> dict[tuple[int, date], list[Visit]]:
-    found: dict[tuple[int, date], list[Visit]] = defaultdict(list)
-    rows = s.scalars(
-        select(Visit)
-        .options(joinedload(Visit.place))
-        .where(Visit.technician_id.in_(technicians), Visit.date.in_(dates), Visit.id != but)
-        .execution_options(populate_existing=True)
-    )
-    for v in rows:
-        if v.technician_id is not None:
-            found[(v.technician_id, v.date)].append(v)
-    return found
-
-
-def _claims(s: Session, technicians: Collection[int], but: int, at: datetime) -> dict[int, list[SlotClaim]]:
-    """Claims that stand: of other visits that are still to be made, holds that have not run out."""
-    found: dict[int, list[SlotClaim]] = defaultdict(list)
-    rows = (
-        select(SlotClaim)
-        .join(Visit, Visit.id == SlotClaim.visit_id)
-        .where(
-            SlotClaim.technician_id.in_(technicians),
-            SlotClaim.visit_id != but,
-            SlotClaim.ends_at > at,
-            SlotClaim.exempt.is_(False),
-            Visit.state.not_in(OVER),
-            or_(SlotClaim.kind != "hold", SlotClaim.expires_at > at),
-        )
-        .execution_options(populate_existing=True)
-    )
-    for c in s.scalars(rows):
-        found[c.technician_id].append(c)
-    return found
-
-
-def _homes(s: Session, technicians: Collection[int]) -> dict[int, Place]:
-    rows = s.execute(
-        select(Technician.id, Place)
-        .join(Place, Place.id == Technician.home_place_id)
-        .where(Technician.id.in_(technicians))
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _drives(s: Session, visit: Visit, visits: Iterable[Visit], homes: Iterable[Place]) -> Drives:
-    """Drives the travel table has between the places at hand."""
-    ids = {v.place_id for v in visits if v.place_id} | {p.id for p in homes}
-    if visit.place_id:
-        ids.add(visit.place_id)
-    rows = s.execute(
-        select(Travel.from_place, Travel.to_place, Travel.minutes).where(
-            Travel.from_place.in_(ids), Travel.to_place.in_(ids)
-        )
-    )
-    return {(a, b): float(m) for a, b, m in rows}
-
-
-def _spot(place: Place | None) -> Spot:
-    if place is None or place.lat is None or place.lon is None:
-        return Spot()
-    return Spot(place.lat, place.lon, place.id)
-
-
-def _stop(visit: Visit, forecast: VisitForecast | None, at: datetime) -> Stop:
-    """A planned visit; where there is a forecast it stands where it is expected, if that is later than planned.
-
-    A visit under way comes before everything that could be offered.
+    What was kept for this customer (`held`) need only fit the plan: it was promised when the forecast was better.
     """
-    start, length = minutes(visit.planned_start), visit.planned_min
-    if forecast is not None:
-        start = max(start, minutes(forecast.mean_arrive))
-        if visit.state in ("on_my_way", "arrived"):
-            start = min(start, minutes(at))
-        length = max(minutes(forecast.mean_finish) - start, 5.0)
-    return Stop(start, length, max(minutes(visit.window_end), start), _spot(visit.place))
+    search = _search(s, visit_id, at)
+    on = local(start, search.zone).date()
+    ids = _shifts(s, [on + timedelta(days=n) for n in (-1, 0, 1)], technician_id)
+    found = _kept_apart(
+        s, replace(search, z=0.0) if held else search, _fresh(s, search, ids, 0.0 if held else search.z)
+    )
+    for i in np.flatnonzero(search.grid.at[found.start] == minutes(start)).tolist():
+        sure = [1.0] if held else _sure(s, search, found, [i])
+        if not np.isnan(sure[0]):
+            return replace(_slot(search, found, i), sure=sure[0])
+    return None
+
+
+def at_time(s: Session, visit_id: int, start: datetime, *, at: datetime) -> Slot | None:
+    """Who could come at that very start: the present technician first; None when nobody can."""
+    search = _search(s, visit_id, at)
+    found = _found(s, search)
+    there = np.flatnonzero(search.grid.at[found.start] == minutes(start)).tolist()
+    for i in sorted(there, key=lambda n: (found.technician[n] != search.visit.technician_id, found.drive[n])):
+        sure = _sure(s, search, found, [i])
+        if not np.isnan(sure[0]):
+            return replace(_slot(search, found, i), sure=sure[0])
+    return None
+
+
+def _search(s: Session, visit_id: int, at: datetime) -> _Search:
+    s.flush()
+    visit = s.connection().execute(_WHAT, {"visit": visit_id}).one()
+    rules = days.rules(s)
+    today = local(at, visit.zone).date()
+    grid = core_slot.starts(today, today + timedelta(days=rules.offer_days), visit.zone, rules.grid_min)
+    soon = int(np.searchsorted(grid.at, minutes(at + LEAD)))
+    ahead = Starts(grid.at[soon:], grid.day[soon:], grid.minute[soon:])
+    return _Search(visit, rules, current(s), at, core_slot.spreads(rules.offer_risk), ahead)
+
+
+def _found(s: Session, search: _Search) -> Found:
+    """Every start that fits, over all technicians and days."""
+    today = local(search.at, search.zone).date()
+    dates = [today + timedelta(days=n) for n in range(-1, search.rules.offer_days + 1)]
+    own = _shifts(s, [search.visit.date], search.visit.technician_id) if search.visit.technician_id else []
+    parts = [_roomy(g, search.visit.planned_min) for g in _packed(s, search, dates)]
+    parts = [g[~np.isin(g["shift"], own)] if own else g for g in parts]
+    if own and today <= search.visit.date <= dates[-1]:
+        parts.append(_fresh(s, search, own, search.z))
+    return _kept_apart(s, search, np.concatenate(parts))
+
+
+def _roomy(found: Gaps, long: float) -> Gaps:
+    """The gaps that can hold so many minutes: they stand first."""
+    return found[: int(np.searchsorted(-found["room"], -long, side="right"))]
+
+
+def _packed(s: Session, search: _Search, dates: Sequence[date]) -> list[Gaps]:
+    """The gaps of whole dates, packed anew where the board of the date has changed - and every minute until today.
+
+    What a writer sees is not kept for others: it may be rolled back.
+    """
+    url, today = str(s.get_bind().engine.url), local(search.at, search.zone).date()
+    rows = s.connection().execute(_VERSIONS, {"first": dates[0], "last": dates[-1]})
+    versions = {r.date: r.version for r in rows}
+    writing = s.connection().get_execution_options().get("writer", False)
+    made = []
+    for on in dates:
+        minute = search.at.replace(second=0, microsecond=0) if on <= today else None
+        key = (versions.get(on, 0), id(search.learned), search.z, minute)
+        have = _kept.get((url, on))
+        if have is None or have[0] != key:
+            have = (key, search.learned, _fresh(s, search, _shifts(s, [on]), search.z, whole=True))
+            if not writing:
+                _kept[(url, on)] = have
+        made.append(have[2])
+    return made
+
+
+def _fresh(s: Session, search: _Search, ids: Sequence[int], z: float, *, whole: bool = False) -> Gaps:
+    """The gaps of some days as they are this moment; without the visit itself unless `whole`."""
+    loaded = days.load(s, ids)
+    if not whole:
+        loaded = [core_slot.without(d, search.visit.id) for d in loaded]
+    return gaps(days.packed(s, loaded), search.learned, minutes(search.at), z)
+
+
+def _shifts(s: Session, dates: Collection[date], technician_id: int | None = None) -> list[int]:
+    """Ids of the shifts of some dates on which somebody works - one technician, or everybody."""
+    found = _SHIFTS if technician_id is None else _SHIFTS.where(shift_.c.technician_id == technician_id)
+    return list(s.connection().execute(found, {"dates": list(dates)}).scalars())
+
+
+def _kept_apart(s: Session, search: _Search, some: Gaps) -> Found:
+    """The starts in some gaps that fit, that somebody with the skill can take, and that nobody has claimed."""
+    v, connection = search.visit, s.connection()
+    who = connection.execute(_WHO).all()
+    homes = {r.home_place_id: -r.id for r in who if r.home_place_id}
+    out: dict[int, float] = {}
+    back: dict[int, float] = {}
+    for r in connection.execute(_DRIVES, {"place": v.place_id}) if v.place_id else ():
+        if r.to_place == v.place_id:
+            out[r.from_place] = out[homes.get(r.from_place, r.from_place)] = float(r.minutes)
+        else:
+            back[r.to_place] = float(r.minutes)
+    lat, lon = (np.nan, np.nan) if v.lat is None or v.lon is None else (v.lat, v.lon)
+    work = Work(lat, lon, v.job_type_id, v.planned_min, search.rules.window_min, out, back)
+    able = [r.id for r in who if not v.skill or v.skill in (r.skills or ())]
+    found = fits(some, work, search.grid.at, search.learned, search.z)
+    found = found.only(np.flatnonzero(np.isin(found.technician, able)))
+    here = (search.grid.at[found.start] == minutes(v.window_start)) & (found.technician == (v.technician_id or 0))
+    found = core_slot.in_time(found.only(np.flatnonzero(~here)), search.grid, *_limit(search))
+    return core_slot.apart(found, search.grid, v.planned_min, _claims(s, search, lat, lon))
+
+
+def _limit(search: _Search) -> tuple[Window | None, float, float]:
+    """The customer's own limit with the start of its local day, the work that must be over by then, the window."""
+    v = search.visit
+    if v.deadline is None:
+        return None, 0.0, 0.0
+    midnight = at_wall(local(v.deadline, search.zone).date(), 0, 0, search.zone)
+    return Window(midnight, v.deadline), 0.0 if v.deadline_kind == "arrive" else v.planned_min, search.rules.window_min
+
+
+def _claims(s: Session, search: _Search, lat: float, lon: float) -> list[tuple[int, float, float, float]]:
+    """Claims that stand: of other visits that are still to be made, holds that have not run out; with the drive."""
+    rows = s.connection().execute(_CLAIMS, {"visit": search.visit.id, "at": search.at}).all()
+    here = np.full(len(rows), lat), np.full(len(rows), lon)
+    there = np.array([r.lat for r in rows], dtype=np.float64), np.array([r.lon for r in rows], dtype=np.float64)
+    drive = np.nan_to_num(estimate(*here, *there)) if rows else np.empty(0)
+    return [
+        (r.technician_id, min(minutes(r.starts_at), minutes(r.planned_start) - d), minutes(r.ends_at), d)
+        for r, d in zip(rows, drive.tolist(), strict=True)
+    ]
+
+
+def _wish(s: Session, search: _Search) -> Wish:
+    v = search.visit
+    had = local(v.window_start, search.zone)
+    past = list(s.connection().execute(_PAST, {"customer": v.customer_id}).scalars())
+    return Wish(
+        technician=v.technician_id,
+        today=local(search.at, search.zone).toordinal(),
+        day=had.toordinal(),
+        minute=had.hour * 60 + had.minute,
+        usual=core_slot.usual(past, search.zone),
+    )
+
+
+def _slot(search: _Search, found: Found, i: int) -> Slot:
+    start = instant(float(search.grid.at[found.start[i]]))
+    window = Window(start, start + timedelta(minutes=search.rules.window_min))
+    return Slot(int(found.technician[i]), start, window, float(found.drive[i]))
+
+
+def _sure(s: Session, search: _Search, found: Found, some: Sequence[int]) -> list[float]:
+    """How sure each of some times is, by the full forecast of its day with and without it; NaN: it must not be offered."""
+    v = search.visit
+    loaded = {d.id: core_slot.without(d, v.id) for d in days.load(s, sorted({int(found.shift[i]) for i in some}))}
+    put = [core_slot.with_visit(loaded[int(found.shift[i])], _moved(search, _slot(search, found, i))) for i in some]
+    columns = days.packed(s, [*loaded.values(), *put])
+    made = core.forecast(columns, search.learned, minutes(search.at), threshold=search.rules.threshold_min)
+    before = {d: core_slot.chances(columns, made, n) for n, d in enumerate(loaded)}
+    return [
+        core_slot.keeps(
+            before[int(found.shift[i])],
+            core_slot.chances(columns, made, len(loaded) + n),
+            v.id,
+            search.rules.offer_risk,
+        )
+        for n, i in enumerate(some)
+    ]
+
+
+def _moved(search: _Search, slot: Slot) -> Stop:
+    """The visit as it would be at that time; a limit of the customer's own belongs to its day."""
+    v = search.visit
+    same = v.deadline is not None and local(v.deadline, v.zone).date() == local(slot.start, v.zone).date()
+    return Stop(
+        id=v.id,
+        job_type=v.job_type_id,
+        planned_start=slot.start,
+        planned_min=v.planned_min,
+        window=slot.window,
+        place=None if v.lat is None or v.lon is None else Point(v.lat, v.lon, v.place_id),
+        deadline=v.deadline if same else None,
+        deadline_kind="arrive" if v.deadline_kind == "arrive" else "done",
+    )
