@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ STAMP = VENV / "punctual.stamp"
 OLDEST = (3, 11)
 NODE = HERE / ".test" / "node"
 AXE = "axe-core@4.14.1"
+ICAL_JS = "ical.js@2.2.1"
 
 USAGE = """usage: python3 bootstrap.py            set up only
        python3 bootstrap.py demo       set up, start, open the printed links   [--port --host --speed --fresh]
@@ -122,7 +124,7 @@ def set_up(extra: str = "") -> bool:
 
 
 def test_needs() -> bool:
-    """Chromium, PostgreSQL, Node with npm and axe-core; got by apt where that is allowed."""
+    """Chromium, PostgreSQL, libical, Node with npm, axe-core and ical.js; got by apt where that is allowed."""
     missing = []
     if shutil.which("chromium") is None:
         missing += ["chromium", "fonts-liberation"]
@@ -130,14 +132,20 @@ def test_needs() -> bool:
         missing.append("postgresql")
     if shutil.which("npm") is None:
         missing += ["nodejs", "npm"]
+    if ctypes.util.find_library("ical") is None:
+        missing.append("libical3")
     if shutil.which("git") is None:
         missing.append("git")
     if missing and not apt(missing):
         return False
-    if not (NODE / "node_modules" / "axe-core" / "axe.min.js").exists():
+    wanted = {
+        AXE: NODE / "node_modules" / "axe-core" / "axe.min.js",
+        ICAL_JS: NODE / "node_modules" / "ical.js" / "package.json",
+    }
+    if not all(file.exists() for file in wanted.values()):
         NODE.mkdir(parents=True, exist_ok=True)
-        if not run("npm", "install", "--silent", "--no-save", "--prefix", str(NODE), AXE, quiet=True):
-            say(f"npm could not install {AXE}; the lines above say why.")
+        if not run("npm", "install", "--silent", "--no-save", "--prefix", str(NODE), *wanted, quiet=True):
+            say(f"npm could not install {' and '.join(wanted)}; the lines above say why.")
             return False
     return True
 

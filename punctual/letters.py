@@ -18,10 +18,10 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import itip, links, messages
+from punctual import invites, links, messages
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
-from punctual.core.kinds import KINDS, Kind
+from punctual.core.kinds import KINDS
 from punctual.models import Attempt, Company, Message, Notice, Technician, Visit
 from punctual.queries import day as days
 from punctual.queries import slots
@@ -84,13 +84,13 @@ def _to_customer(
     told = told_range(s, visit, message, at)
     link = customer_link(s, settings, visit, at)
     facts = _facts(s, message, visit, company, told, link, at)
-    if message.kind in ("deadline_done", "deadline_arrive"):
+    if message.kind in ("deadline_done", "deadline_arrive", "not_free"):
         found = slots.offers(s, visit.id, at=at)[:OFFERS]
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
     with force_locale(messages.locale_of(customer.language)):
-        calendar = _calendar(s, message, kind, visit, company, facts, link, at)
+        calendar = invites.part(s, message, kind, visit, company, facts, link, at)
     if kind.moves_window or kind.calendar == "CANCEL":
-        facts["jsonld"] = _reservation(visit, company, kind, link)
+        facts["jsonld"] = invites.reservation(visit, company, kind, link)
     words = messages.compose(message.kind, facts, customer.language)
     return _letter(
         s, message, words, company, customer.email or "", customer.name, settings, at, calendar,
@@ -137,6 +137,8 @@ def _facts(
         "link": link,
         "offer_list": [],
     }
+    wish = datetime.fromisoformat(own["start"]) if own.get("start") else visit.window_start
+    facts["wish"] = f"{messages.day_long(local(wish, zone).date(), language)}, {clock(wish)}"
     kind = KINDS[message.kind]
     if message.kind == "correction":
         with force_locale(messages.locale_of(language)):
@@ -144,6 +146,7 @@ def _facts(
     facts["range_from"] = message.kind in FORECAST or message.kind in (
         "booked",
         "reminder",
+        "invitation",
         "rescheduled",
         "moved_by_us",
         "kept",
@@ -151,112 +154,6 @@ def _facts(
     if kind.class_ == "delay" or message.kind == "keep_impossible":
         facts["times_link"] = f"{link}/times"
     return facts
-
-
-def _calendar(
-    s: Session,
-    message: Message,
-    kind: Kind,
-    visit: Visit,
-    company: Company,
-    facts: dict[str, Any],
-    link: str,
-    at: datetime,
-) -> tuple[bytes, str, int] | None:
-    """The calendar part, its method and SEQUENCE; None where there is none.
-
-    A lateness note or a cancellation has one only if the invitation went out from here. `visit.sequence` is the next
-    number: every mailed revision takes one, a dropped claim leaves a gap (calendar.md 0.3).
-    """
-    if not kind.calendar or (not kind.moves_window and visit.invited_at is None):
-        return None
-    sequence = visit.sequence
-    visit.sequence = sequence + 1
-    if kind.moves_window:
-        visit.window_sequence = sequence
-    # A first invitation always asks: without RSVP=TRUE mail programs show no buttons and keep no entry.
-    asks = kind.moves_window and (message.kind in ("booked", "moved_by_us") or visit.invited_at is None)
-    visit.partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if kind.moves_window else visit.partstat
-    return (
-        itip.invite(
-            itip.Entry(
-                uid=visit.uid,
-                sequence=sequence,
-                stamp=at.replace(microsecond=0),
-                created=visit.created_at.replace(microsecond=0),
-                start=visit.window_start,
-                end=visit.window_end,
-                summary=summary(message.kind, facts),
-                description=_description(message.kind, facts),
-                location=visit.place.address if visit.place else "",
-                url=link,
-                organizer=company.mail_from,
-                organizer_name=company.name,
-                attendee=visit.customer.email or "",
-                attendee_name=visit.customer.name,
-                partstat=visit.partstat,
-                rsvp=asks,
-            ),
-            kind.calendar,
-        ),
-        kind.calendar,
-        sequence,
-    )
-
-
-def summary(kind: str, facts: dict[str, Any]) -> str:
-    """The entry's title, with the job type's public name."""
-    if KINDS[kind].class_ == "delay":
-        return messages.fill(_("{job} – running late, expected {from}-{to}"), facts)
-    title = _("Cancelled: {job} – {company_full}") if KINDS[kind].calendar == "CANCEL" else _("{job} – {company_full}")
-    return messages.fill(title, facts)
-
-
-def _description(kind: str, facts: dict[str, Any]) -> str:
-    """What the entry says: what is true now, what changed and who asked, the link (calendar.md 7)."""
-    arrive = _("We arrive between {from} and {to} ({zone}).")
-    if KINDS[kind].class_ == "delay":
-        said = _(
-            "We are sorry: we are running late. We expect to arrive between {from} and {to} ({zone}), "
-            "promised between {told_from} and {told_to}.\nChoose: {link}"
-        )
-    elif kind == "cancelled_you":
-        said = _("This visit was cancelled, as you asked.\nBook again: {link}")
-    elif kind == "cancelled_us":
-        said = _("We cancelled this visit, and we are sorry.\nBook again: {link}")
-    else:
-        changed = {
-            "rescheduled": _("You chose a new time. It replaces {old_day}, {told_from} to {told_to}.") + " ",
-            "moved_by_us": _("We moved your visit from {old_day}, {told_from} to {told_to}. We are sorry.") + " ",
-            "kept": _("You said this time works.") + " ",
-        }.get(kind, "")
-        said = changed + arrive + "\n" + _("View or change: {link}")
-    return messages.fill(said, facts)
-
-
-def _reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[str, Any]:
-    """JSON-LD for programs that file appointments; times with their offset (calendar.md 5)."""
-    state = "ReservationCancelled" if kind.calendar == "CANCEL" else "ReservationConfirmed"
-    return {
-        "@context": "http://schema.org",
-        "@type": "EventReservation",
-        "reservationNumber": visit.uid.split("@")[0],
-        "reservationStatus": f"http://schema.org/{state}",
-        "underName": {"@type": "Person", "name": visit.customer.name},
-        "url": link,
-        "modifyReservationUrl": link,
-        "reservationFor": {
-            "@type": "Event",
-            "name": f"{visit.job_type.public_name} – {company.name}",
-            "startDate": local(visit.window_start, visit.zone).isoformat(),
-            "endDate": local(visit.window_end, visit.zone).isoformat(),
-            "location": {
-                "@type": "Place",
-                "name": visit.place.address if visit.place else company.name,
-                "address": visit.place.address if visit.place else company.name,
-            },
-        },
-    }
 
 
 def _to_technician(
@@ -310,7 +207,7 @@ def address(name: str, spec: str) -> Address:
 
 def _letter(
     s: Session, message: Message, words: messages.Composed, company: Company, recipient: str, name: str,
-    settings: Settings, at: datetime, calendar: tuple[bytes, str, int] | None, told: Window | None,
+    settings: Settings, at: datetime, calendar: invites.Part | None, told: Window | None,
 ) -> Letter:  # fmt: skip
     if not recipient:
         raise ValueError("There is no e-mail address for this message.")

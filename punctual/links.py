@@ -74,6 +74,13 @@ def revoke(s: Session, purpose: Purpose, owner: int, *, at: datetime) -> None:
         link.revoked_at = at
 
 
+def current(s: Session, purpose: Purpose, owner: int) -> Link | None:
+    """The newest link of that purpose and owner, revoked or not."""
+    rows = select(Link).where(Link.purpose == purpose, Link.owner_id == owner)
+    found: Link | None = s.scalar(rows.order_by(Link.version.desc()).limit(1))
+    return found
+
+
 def secret() -> str:
     """A fresh random token (sessions, API): 256 bits."""
     return secrets.token_urlsafe(32)

@@ -165,6 +165,7 @@ EXAMPLE: dict[str, Any] = {
     "job": "Boiler service",
     "link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3",
     "times_link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3/times",
+    "wish": "Wednesday 25 November 2026, 16:00",
     "offer_list": ["Wednesday 25 November 2026, 9:00 - 9:30"],
     "visit_ref": "your 9:00 visit",
     "last_report": "8:10",

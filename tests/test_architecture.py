@@ -24,16 +24,16 @@ RANKS: dict[str, int] = {
     "models": 1, "itip": 1, "geocode": 1, "routing": 1,
     "queries": 2, "links": 2, "intake": 2,
     "messages": 3,
-    "outbox": 4, "gate": 4, "letters": 4, "deliver": 4,
+    "outbox": 4, "gate": 4, "invites": 4, "letters": 4, "deliver": 4,
     "watch": 5, "learn": 5,
     "actions": 6,
-    "web": 7, "worker": 7, "sender": 7, "replay": 7, "demo": 7, "demo_data": 0, "demo_day": 7, "processes": 7,
+    "web": 7, "worker": 7, "sender": 7, "replay": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "processes": 7,
     "app": 8,
     "doctor": 9, "backup": 9, "demo_run": 9, "cli": 10,
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
-SAME_RANK = {("worker", "sender"), ("letters", "outbox"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
-             ("demo", "worker"), ("replay", "worker"), ("demo", "demo_day"), ("config", "core"), ("watch", "learn"), ("intake", "links"),
+SAME_RANK = {("worker", "sender"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
+             ("demo", "worker"), ("replay", "worker"), ("preview", "worker"), ("preview", "sender"), ("demo", "demo_day"), ("config", "core"), ("watch", "learn"), ("intake", "links"),
              ("queries", "links"), ("doctor", "app"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
 WRITERS_IN_WEB = ("outbox", "watch", "transports")
 
@@ -167,7 +167,7 @@ def test_the_core_knows_the_standard_library_and_numpy(path: Path) -> None:
     [
         p
         for p in modules()
-        if part(p) in ("actions", "queries", "watch", "outbox", "learn", "links", "deliver", "letters")
+        if part(p) in ("actions", "queries", "watch", "outbox", "learn", "links", "deliver", "letters", "invites")
     ]
 )  # type: ignore[operator]
 def test_below_the_doors_nobody_knows_flask(path: Path) -> None:
@@ -183,7 +183,7 @@ def test_doors_neither_send_nor_watch(path: Path) -> None:
     [
         p
         for p in modules()
-        if part(p) not in ("actions", "worker", "sender", "backup", "demo", "replay", "cli", "demo_day")
+        if part(p) not in ("actions", "worker", "sender", "backup", "demo", "replay", "preview", "cli", "demo_day")
     ]
 )  # type: ignore[operator]
 def test_only_verbs_and_the_worker_open_transactions(path: Path) -> None:

@@ -115,7 +115,7 @@ class Story:
                 told=Window(wall("11:40"), wall("12:15")),
             )  # fmt: skip
         made = worker(self.app, self.keeper)
-        made.settings = settings
+        made.sender.settings = settings
         assert send(made, self.at) == 1
         return email.message_from_bytes(self.keeper.kept[-1].body, policy=email.policy.SMTP)  # type: ignore[return-value]
 

@@ -177,3 +177,19 @@ def revoke(signin_id: int, *, at: datetime) -> None:
 def sign_out(signin_id: int, *, at: datetime) -> None:
     """End one's own session."""
     revoke(signin_id, at=at)
+
+
+def feed_link(technician_id: int, *, key: bytes, at: datetime) -> str:
+    """The token of a technician's calendar feed: the one in use, or a new one after a revoked one."""
+    with transaction() as s:
+        if s.get(Technician, technician_id) is None:
+            raise Refused("There is no such technician.", status=404)
+        last = links.current(s, "feed", technician_id)
+        version = 1 if last is None else last.version + (last.revoked_at is not None)
+        return links.make(s, key, "feed", technician_id, at=at, version=version)
+
+
+def revoke_feed(technician_id: int, *, at: datetime) -> None:
+    """End a technician's calendar feed: programs that still ask for it get an empty calendar."""
+    with transaction() as s:
+        links.revoke(s, "feed", technician_id, at=at)

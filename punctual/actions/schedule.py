@@ -194,6 +194,7 @@ def move(
     outbox.supersede(s, visit.id, at=at, why="moved")
     touch_board(s, visit.date, after.date)
     visit.technician_id, visit.date, visit.planned_start = technician_id, after.date, planned_start
+    visit.late_min, visit.late_at = 0.0, None  # what was announced was about the time that is left
     _give_window(visit, window, at)
     if visit.deadline is not None and local(visit.deadline, visit.zone).date() != after.date:
         visit.deadline = None  # the limit was for the day that is left

@@ -10,19 +10,43 @@ from punctual.cli.frame import application, main, told
 
 
 @main.command()
-@click.argument("kind")
+@click.argument("kind", default="")
+@click.option("--language", default="en", show_default=True, help="Language of the words: en, es or de.")
+@click.option(
+    "--calendar", type=click.Path(file_okay=False, path_type=Path), help="Write the calendar mails into this folder."
+)
 @told
-def preview(kind: str) -> None:
-    """The words of a message kind, with example values."""
+def preview(kind: str, language: str, calendar: Path | None) -> None:
+    """The words of a message kind, with example values; or the calendar mails as files."""
     from punctual import messages
     from punctual.core.kinds import KINDS
 
+    if calendar is not None:
+        _calendar_mails(calendar)
+        return
     if kind not in KINDS:
         raise click.ClickException(f"There is no kind {kind}. The kinds are: {', '.join(KINDS)}.")
     app = application()
     with app.test_request_context():
-        made = messages.compose(kind, messages.EXAMPLE, "en")
+        made = messages.compose(kind, messages.EXAMPLE, language)
     click.echo(f"Subject: {made.subject}\n\n{made.text}\nText: {made.sms}")
+
+
+def _calendar_mails(folder: Path) -> None:
+    import tempfile
+
+    from flask_migrate import upgrade
+
+    from punctual import preview as previews
+    from punctual.app import create_app
+    from punctual.config import Settings
+
+    with tempfile.TemporaryDirectory() as scratch:
+        app = create_app(Settings(instance=Path(scratch), **previews.SETTINGS))
+        with app.app_context():
+            upgrade()
+        for file in previews.write(app, folder):
+            click.echo(str(file))
 
 
 @main.group(invoke_without_command=True)

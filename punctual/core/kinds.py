@@ -15,14 +15,16 @@ class Kind:
     `useful_min`: minutes after it is put until which it is worth sending; None: until the promise behind it is due.
     `doubt`: after a crash between sending and knowing, `resend` the very same bytes or `hold` and show it.
     `calendar`: the iTIP method of its calendar part, "" for none. `moves_window`: the calendar entry's time changes.
+    `again`: its calendar part is the one sent last, not a new revision.
     """
 
     name: str
     class_: Class
     useful_min: float | None
     doubt: Literal["resend", "hold"] = "resend"
-    calendar: Literal["", "REQUEST", "CANCEL"] = ""
+    calendar: Literal["", "REQUEST", "CANCEL", "DECLINECOUNTER"] = ""
     moves_window: bool = False
+    again: bool = False
 
 
 _ALL = (
@@ -43,6 +45,9 @@ _ALL = (
     Kind("cancelled_us", "ordinary", 24 * 60, calendar="CANCEL"),
     Kind("cancelled_you", "answer", 24 * 60, calendar="CANCEL"),
     Kind("correction", "ordinary", 20, doubt="hold"),
+    Kind("invitation", "answer", 24 * 60, calendar="REQUEST", again=True),
+    Kind("declined", "answer", 24 * 60),
+    Kind("not_free", "answer", 24 * 60, calendar="DECLINECOUNTER"),
     Kind("tech_nudge", "staff", 30),
     Kind("enrol", "staff", 24 * 60),
 )

@@ -48,6 +48,9 @@ class Rules:
     hold_s: float = _rule(600.0, "Real seconds offered times are held.")
     offer_risk: float = _rule(0.2, "Largest chance of breaking any promise that an offered time may leave.")
     window_min: float = _rule(30.0, "Length in minutes of the arrival window of an offered time.")
+    calendar_moves: int = _rule(
+        1, "A time proposed from a proven calendar is taken where it fits (1), or a dispatcher decides (0)."
+    )
 
 
 def rules(changed: dict[str, Any]) -> Rules:

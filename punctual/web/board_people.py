@@ -16,6 +16,7 @@ from punctual.web.access import allow, settings
 from punctual.web.board_forms import ID, back, partial
 from punctual.web.board_qr import picture
 from punctual.web.board_visit import by
+from punctual.web.feed import addresses
 
 door = Blueprint("people", __name__)
 
@@ -104,6 +105,16 @@ def link(technician_id: int) -> str:
     else:
         url = f"{settings().origin}/t/enrol/{access.enrol_link(technician_id, key=key, at=g.at)}"
     return render_template("board/enrol.html", name=name, url=url, qr=picture(url) if url else "")
+
+
+@door.post(f"/technicians/<{ID}:technician_id>/feed")
+@allow("dispatcher")
+def feed(technician_id: int) -> str | Answer:
+    """Show the address of a technician's calendar feed, or end it."""
+    if form.ticked("end"):
+        access.revoke_feed(technician_id, at=g.at)
+        return back(f"/board/technicians/{technician_id}")
+    return render_template("board/feed.html", technician_id=technician_id, **addresses(technician_id))
 
 
 @door.post(f"/sessions/<{ID}:signin_id>/revoke")

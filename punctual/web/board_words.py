@@ -29,6 +29,9 @@ KINDS = {
     "moved_by_us": "Moved by us",
     "cancelled_us": "Cancelled by us",
     "cancelled_you": "Cancellation confirmed",
+    "invitation": "Invitation sent again",
+    "declined": "Answer: declined, what now?",
+    "not_free": "Answer: proposed time not free",
     "tech_nudge": "Technician asked for news",
     "enrol": "Link to enrol a phone",
     "signin": "Sign-in link",
@@ -43,6 +46,7 @@ ANSWERS = {
     "call": "Asked for a call",
     "cancel": "Cancelled",
     "note": "Wrote a note",
+    "calendar": "From their calendar",
 }
 REPORTS = {
     "on_my_way": "On my way",
@@ -54,6 +58,9 @@ REPORTS = {
     "undo": "Undo",
 }
 ASKED = {
+    "declined": "Their calendar declined. The time stays theirs until they or you decide.",
+    "delegated": "Their calendar passed the invitation to somebody else.",
+    "proposed": "Proposed another time from their calendar; it fits. Move the visit, or call.",
     "no_channel": "Nobody to write to: no phone or e-mail that works.",
     "no_contact": "Nobody to write to: no phone or e-mail that works.",
     "undone": "Told that we are on the way, which was taken back.",

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, g, make_response, redirect, render
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Base
 
-from punctual import itip, letters, links
+from punctual import invites, itip, links
 from punctual.actions import Refused
 from punctual.actions import customer as verbs
 from punctual.core.day import Window, local
@@ -227,7 +227,7 @@ def calendar(token: str) -> Response:
         created=visit.created_at.replace(microsecond=0),
         start=window.start,
         end=window.end,
-        summary=letters.summary("booked", {"job": visit.job_type.public_name, "company_full": company.name}),
+        summary=invites.summary("booked", {"job": visit.job_type.public_name, "company_full": company.name}),
         description=f"We arrive between {local(window.start, visit.zone):%-H:%M} and {local(window.end, visit.zone):%-H:%M}.\n{url}",
         location=visit.place.address if visit.place else "",
         url=url,

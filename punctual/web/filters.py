@@ -92,6 +92,9 @@ def kinds_said() -> dict[str, str]:
         "moved_by_us": _("We moved your visit"),
         "cancelled_us": _("We cancelled your visit"),
         "cancelled_you": _("Cancelled, as you asked"),
+        "invitation": _("Your visit as it stands"),
+        "declined": _("Your calendar declined; please choose"),
+        "not_free": _("The time you proposed is not free"),
     }
 
 

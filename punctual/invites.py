@@ -1,0 +1,155 @@
+"""The calendar part of a letter: which object of which revision a message carries, and how it is worded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email import message_from_bytes
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from punctual import itip, messages
+from punctual.core.day import local
+from punctual.core.kinds import KINDS, Kind
+from punctual.models import Attempt, Company, Message, Visit
+
+#: The object's bytes, its method, and its SEQUENCE (None where it has none).
+Part = tuple[bytes, str, int | None]
+
+
+def part(
+    s: Session,
+    message: Message,
+    kind: Kind,
+    visit: Visit,
+    company: Company,
+    facts: dict[str, Any],
+    link: str,
+    at: datetime,
+) -> Part | None:
+    """The calendar part, its method and SEQUENCE; None where there is none.
+
+    A lateness note or a cancellation has one only if the invitation went out from here. `visit.sequence` is the next
+    number: every mailed revision takes one, a dropped claim leaves a gap (calendar.md 0.3).
+    """
+    if not kind.calendar or (not kind.moves_window and visit.invited_at is None):
+        return None
+    if kind.calendar == "DECLINECOUNTER":
+        return _decline(visit, company, facts, at), kind.calendar, None
+    if kind.again:
+        return _again(s, visit, at)
+    sequence = visit.sequence
+    visit.sequence = sequence + 1
+    if kind.moves_window:
+        visit.window_sequence = sequence
+    # A first invitation always asks: without RSVP=TRUE mail programs show no buttons and keep no entry.
+    asks = kind.moves_window and (message.kind in ("booked", "moved_by_us") or visit.invited_at is None)
+    visit.partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if kind.moves_window else visit.partstat
+    return (
+        itip.invite(
+            itip.Entry(
+                uid=visit.uid,
+                sequence=sequence,
+                stamp=at.replace(microsecond=0),
+                created=visit.created_at.replace(microsecond=0),
+                start=visit.window_start,
+                end=visit.window_end,
+                summary=summary(message.kind, facts),
+                description=_description(message.kind, facts),
+                location=visit.place.address if visit.place else "",
+                url=link,
+                organizer=company.mail_from,
+                organizer_name=company.name,
+                attendee=visit.customer.email or "",
+                attendee_name=visit.customer.name,
+                partstat=visit.partstat,
+                rsvp=asks,
+            ),
+            kind.calendar,
+        ),
+        kind.calendar,
+        sequence,
+    )
+
+
+def _decline(visit: Visit, company: Company, facts: dict[str, Any], at: datetime) -> bytes:
+    comment = messages.fill(_("We cannot come at the time you proposed. Choose a new time: {link}"), facts)
+    return itip.decline(
+        uid=visit.uid,
+        stamp=at.replace(microsecond=0),
+        organizer=company.mail_from,
+        organizer_name=company.name,
+        comment=comment,
+    )
+
+
+def _again(s: Session, visit: Visit, at: datetime) -> Part | None:
+    """The invitation sent last, as it was, with a new DTSTAMP; None where none went out or it was a cancellation."""
+    last = s.scalar(
+        select(Attempt)
+        .join(Message, Message.id == Attempt.message_id)
+        .where(Message.visit_id == visit.id, Attempt.state == "accepted", Attempt.sequence.is_not(None))
+        .order_by(Attempt.sequence.desc(), Attempt.id.desc())
+        .limit(1)
+    )
+    found = next(itip.parts(message_from_bytes(last.body)), None) if last else None
+    if last is None or found is None or found.get_param("method") != "REQUEST":
+        return None
+    return itip.restamped(bytes(found.get_payload(decode=True)), at.replace(microsecond=0)), "REQUEST", last.sequence
+
+
+def summary(kind: str, facts: dict[str, Any]) -> str:
+    """The entry's title, with the job type's public name."""
+    if KINDS[kind].class_ == "delay":
+        return messages.fill(_("{job} – running late, expected {from}-{to}"), facts)
+    title = _("Cancelled: {job} – {company_full}") if KINDS[kind].calendar == "CANCEL" else _("{job} – {company_full}")
+    return messages.fill(title, facts)
+
+
+def _description(kind: str, facts: dict[str, Any]) -> str:
+    """What the entry says: what is true now, what changed and who asked, the link (calendar.md 7)."""
+    arrive = _("We arrive between {from} and {to} ({zone}).")
+    if KINDS[kind].class_ == "delay":
+        said = _(
+            "We are sorry: we are running late. We expect to arrive between {from} and {to} ({zone}), "
+            "promised between {told_from} and {told_to}.\nChoose: {link}"
+        )
+    elif kind == "cancelled_you":
+        said = _("This visit was cancelled, as you asked.\nBook again: {link}")
+    elif kind == "cancelled_us":
+        said = _("We cancelled this visit, and we are sorry.\nBook again: {link}")
+    else:
+        changed = {
+            "rescheduled": _("You chose a new time. It replaces {old_day}, {told_from} to {told_to}.") + " ",
+            "moved_by_us": _("We moved your visit from {old_day}, {told_from} to {told_to}. We are sorry.") + " ",
+            "kept": _("You said this time works.") + " ",
+        }.get(kind, "")
+        said = changed + arrive + "\n" + _("View or change: {link}")
+    return messages.fill(said, facts)
+
+
+def reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[str, Any]:
+    """JSON-LD for programs that file appointments; times with their offset (calendar.md 5)."""
+    state = "ReservationCancelled" if kind.calendar == "CANCEL" else "ReservationConfirmed"
+    return {
+        "@context": "http://schema.org",
+        "@type": "EventReservation",
+        "reservationNumber": visit.uid.split("@")[0],
+        "reservationStatus": f"http://schema.org/{state}",
+        "underName": {"@type": "Person", "name": visit.customer.name},
+        "url": link,
+        "modifyReservationUrl": link,
+        "reservationFor": {
+            "@type": "Event",
+            "name": f"{visit.job_type.public_name} – {company.name}",
+            "startDate": local(visit.window_start, visit.zone).isoformat(),
+            "endDate": local(visit.window_end, visit.zone).isoformat(),
+            "location": {
+                "@type": "Place",
+                "name": visit.place.address if visit.place else company.name,
+                "address": visit.place.address if visit.place else company.name,
+            },
+        },
+    }
