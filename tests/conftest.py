@@ -124,7 +124,9 @@ def fresh_postgres(request: pytest.FixtureRequest) -> str:
 
     request.addfinalizer(drop)
     with admin.connect() as c:
-        c.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        # PostgreSQL 15 copies a template through its log, ten times slower; before that there was only the copy.
+        copy = " STRATEGY FILE_COPY" if (admin.dialect.server_version_info or (0,)) >= (15,) else ""  # type: ignore[attr-defined]
+        c.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}{copy}"))
     return _database(url, name)
 
 
