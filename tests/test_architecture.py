@@ -20,6 +20,7 @@ PACKAGE = ROOT / "punctual"
 
 #: A module imports only lower ranks, or its own package (ARCHITECTURE.md).
 RANKS: dict[str, int] = {
+    "explain": 5,
     "core": 0, "transports": 0, "clock": 0, "config": 0, "fault": 0,
     "models": 1, "itip": 1, "geocode": 1, "routing": 1,
     "queries": 2, "links": 2, "intake": 2,

@@ -64,19 +64,27 @@ def learned(as_json: bool) -> None:
 def explain(visit: int) -> None:
     """Why a visit is expected when it is, and why its customer was told or not."""
     from punctual import clock
+    from punctual import explain as words
     from punctual.models import Notice, Visit, db
+    from punctual.queries import day as days
     from punctual.queries import visit as visits
 
     app = application()
-    with app.app_context():
+    with app.test_request_context():
         if db.session.get(Visit, visit) is None:
             raise click.ClickException(f"There is no visit {visit}.")
-        story = visits.story(db.session(), visit, at=clock.now())
+        s = db.session()
+        story = visits.story(s, visit, at=clock.now())
+        zone = days.company(s)[1]
         click.echo(f"{story.visit.customer.name}: {story.state}")
         if story.forecast:
             click.echo(f"  arrival {story.forecast.arrive[0]:%H:%M} to {story.forecast.arrive[2]:%H:%M} UTC, "
                        f"chance of being late {story.forecast.p_late:.0%}")  # fmt: skip
-            for name, value in story.forecast.why.items():
-                click.echo(f"    {name}: {value}")
+        said = words.explain(s, story.visit, story.forecast.at if story.forecast else None, zone)
+        click.echo("\n".join(f"  {x}" for x in said.sentences))
+        for what, value in said.sum:
+            click.echo(f"    {what:60} {value:>10}")
+        for p in said.plans:
+            click.echo(f"  {p.job} is planned {p.planned} min, takes {p.takes}: plan {p.propose}?")
         for n in db.session.query(Notice).filter_by(visit_id=visit).order_by(Notice.id):
             click.echo(f"  {n.at:%H:%M} {n.decision} {n.kind}: {n.reason} {n.facts}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -64,7 +64,6 @@ class VisitForecast:
     p_window: float
     p_deadline: float | None
     stops_before: int
-    why: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -78,7 +77,6 @@ class VisitForecast:
             "p_window": round(self.p_window, 4),
             "p_deadline": None if self.p_deadline is None else round(self.p_deadline, 4),
             "stops_before": self.stops_before,
-            "why": self.why,
         }
 
     @staticmethod
@@ -88,7 +86,7 @@ class VisitForecast:
         a, f, m = ([read(t) for t in data[k]] for k in ("arrive", "finish", "mean"))
         return VisitForecast(
             data["visit_id"], read(data["at"]), (a[0], a[1], a[2]), (f[0], f[1], f[2]), m[0], m[1],
-            data["p_late"], data["p_window"], data["p_deadline"], data["stops_before"], data["why"],
+            data["p_late"], data["p_window"], data["p_deadline"], data["stops_before"],
         )  # fmt: skip
 
 
@@ -305,34 +303,4 @@ def visit(made: Forecast, days: Days, row: int) -> VisitForecast:
         p_window=float(made.p_window[row]),
         p_deadline=None if np.isnan(missed) else missed,
         stops_before=before,
-        why=why(made, days, row),
     )
-
-
-def why(made: Forecast, days: Days, row: int) -> dict[str, Any]:
-    """The numbers behind a forecast: the visit the technician is at, what is left of it, the drive, the slack.
-
-    Minutes, rounded; `at_visit` is the visit under way before this one (0: none), `left` its 10, 50 and 90 % points.
-    """
-    d = int(np.searchsorted(days.offset, row, side="right")) - 1
-    rows = np.arange(days.offset[d], row)
-    open_ = rows[np.isnan(days.finished[rows])]
-    under_way = [int(r) for r in open_ if not np.isnan(days.arrived[r])]
-    found: dict[str, Any] = {
-        "at_visit": 0,
-        "travel": round(float(into(days)[row]), 1),
-        "planned": round(float(days.planned_min[row]), 1),
-        "slack": round(float(days.window_end[row] - made.mean_arrive[row]), 1),
-    }
-    if under_way:
-        r = under_way[0]
-        elapsed = made.at - float(days.arrived[r])
-        found |= {
-            "at_visit": int(days.visit_id[r]),
-            "elapsed": round(elapsed, 1),
-            "at_planned": round(float(days.planned_min[r]), 1),
-            "over": round(elapsed - float(days.planned_min[r]), 1),
-            "left": [round(max(float(made.finish[r, p]) - made.at, 0.0), 1) for p in (P10, P50, P90)],
-            "said": round(float(days.late_min[r]), 1),
-        }
-    return found

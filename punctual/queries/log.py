@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual.core.forecast import VisitForecast
-from punctual.models import Answer, Attempt, Forecast, Learned, Message, Notice, Promise, Report, Shift, Visit
+from punctual.models import Answer, Attempt, Forecast, Message, Notice, Promise, Report, Shift, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """One visit with its forecast, its newest reason for silence, and its log, newest first.
-
-    `present` is the visit its technician is at before it; `learned` how many past visits the forecast has learned from.
-    """
+    """One visit with its forecast, its newest reason for silence, and its log, newest first."""
 
     visit: Visit
     shift: Shift | None
@@ -43,8 +40,6 @@ class Dossier:
     promises: tuple[Promise, ...]
     log: tuple[Entry, ...]
     number: int
-    present: Visit | None
-    learned: int
 
     @property
     def open_call(self) -> bool:
@@ -64,7 +59,6 @@ def dossier(s: Session, visit_id: int) -> Dossier | None:
     if visit.technician_id:
         shift = s.scalar(select(Shift).where(Shift.technician_id == visit.technician_id, Shift.date == visit.date))
     forecast = _forecast(s, shift, visit_id)
-    at_visit = forecast.why.get("at_visit") if forecast else None
     return Dossier(
         visit=visit,
         shift=shift,
@@ -74,8 +68,6 @@ def dossier(s: Session, visit_id: int) -> Dossier | None:
         promises=promises,
         log=tuple(sorted(_entries(s, visit, notices, promises), key=lambda e: e.at, reverse=True)),
         number=_number(s, visit),
-        present=s.get(Visit, at_visit) if at_visit else None,
-        learned=s.scalar(select(Learned.visits).order_by(Learned.id.desc()).limit(1)) or 0,
     )
 
 

@@ -12,6 +12,7 @@ from punctual.actions import Refused, dispatcher, intake
 from punctual.actions import api as verbs
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
+from punctual.explain import explain
 from punctual.models import Visit, db
 from punctual.queries import api as queries
 from punctual.queries import board, slots
@@ -140,9 +141,12 @@ def report(visit_id: int, body: given.ReportIn) -> out.ReportOut:
 def get_forecast(visit_id: int) -> out.ForecastOut:
     """The newest forecast of a visit, with the numbers behind it and what was decided about telling."""
     found = queries.foreseen(db.session(), visit_id)
-    made = out.ForecastOut.of(found) if found else None
+    if found is None:
+        raise NotFound(ABSENT)
+    at = found.forecast.at if found.forecast else None
+    made = out.ForecastOut.of(found, explain(db.session(), found.visit, at, found.visit.zone))
     if made is None:
-        raise NotFound(ABSENT if found is None else "There is no forecast of this visit: its day is not in progress.")
+        raise NotFound("There is no forecast of this visit: its day is not in progress.")
     return made
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from punctual.core.day import DeadlineKind, State, Window, local
 from punctual.core.slot import Slot
+from punctual.explain import Explained
 from punctual.models import Attempt, Message, Visit
 from punctual.queries.api import Foreseen
 from punctual.queries.board import Board, Line, Stop
@@ -141,7 +142,8 @@ class DecisionOut(Out):
 
 
 class ForecastOut(Out):
-    """Instants of the 10, 50 and 90 % points; chances from 0 to 1; `why` holds the numbers behind them."""
+    """Instants of the 10, 50 and 90 % points; chances from 0 to 1. `why` holds the numbers behind them, in minutes;
+    `because` says the same in sentences, times in the zone of the visit."""
 
     visit_id: int
     at: datetime
@@ -152,10 +154,11 @@ class ForecastOut(Out):
     p_deadline: float | None
     stops_before: int
     why: dict[str, Any]
+    because: list[str]
     decision: DecisionOut | None
 
     @staticmethod
-    def of(found: Foreseen) -> ForecastOut | None:
+    def of(found: Foreseen, explained: Explained) -> ForecastOut | None:
         f, n = found.forecast, found.decision
         if f is None:
             return None
@@ -169,7 +172,8 @@ class ForecastOut(Out):
             p_window=f.p_window,
             p_deadline=f.p_deadline,
             stops_before=f.stops_before,
-            why=f.why,
+            why=explained.as_json(),
+            because=list(explained.sentences),
             decision=DecisionOut(**same | {"facts": same["facts"] or {}}) if n else None,
         )
 

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from punctual.actions import effect as effects
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.policy import Rules
+from punctual.explain import explain
 from punctual.models import Visit
 from punctual.queries import board, choices, slots
 from punctual.queries import day as days
 from punctual.queries.log import Dossier, Entry
 from punctual.queries.standing import Standing, stands
 from punctual.web import board_words as words
-from punctual.web.board_why import why
 
 #: So many technicians are offered at once; the rest behind "others".
 OFFERED = 3
@@ -62,7 +62,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
         "date": words.long_date(d.visit.date),
         "is_open": open_,
         "times": list(_times(d, here)),
-        "why": why(d, here),
+        "why": explain(s, d.visit, d.forecast.at if d.forecast else None, here),
         "silence": _silence(d, here),
         "log": [_said(e, here, today) for e in d.log],
         "best": offers[0] if offers else None,

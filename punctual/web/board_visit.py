@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response
 
-from punctual.actions import Refused, dispatcher
+from punctual.actions import Refused, dispatcher, learning
 from punctual.actions import effect as effects
 from punctual.core.day import Window
 from punctual.models import Visit, db
@@ -127,6 +127,14 @@ def edit(visit_id: int) -> Response:
         at=g.at,
         by=by(),
     )
+    return back(shown(visit_id))
+
+
+@door.post(f"/visits/<{ID}:visit_id>/plan")
+@allow("dispatcher")
+def plan(visit_id: int) -> Response:
+    """Plan other minutes for a kind of work from now on, where what was learned says that its plan is wrong."""
+    learning.plan(form.chosen("job"), form.number("minutes", low=5, high=1440))
     return back(shown(visit_id))
 
 
