@@ -18,11 +18,12 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from punctual import facts as more
 from punctual import invites, links, messages
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
 from punctual.core.kinds import KINDS
-from punctual.models import Attempt, Company, Message, Notice, Technician, Visit
+from punctual.models import Attempt, Company, Message, Notice, Technician, User, Visit
 from punctual.queries import day as days
 from punctual.queries import slots
 
@@ -67,13 +68,17 @@ def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Wind
 
 
 def write(s: Session, message: Message, settings: Settings, at: datetime) -> Letter:
-    """The letter of a customer's or technician's message, fresh from what is true now.
+    """The letter of a message to a customer, a technician or a user, fresh from what is true now.
 
     Raises ValueError where it cannot be written (no address, a placeholder without a value).
     """
     company = s.get_one(Company, 1)
     if message.customer_id is not None:
         return _to_customer(s, message, s.get_one(Visit, message.visit_id), company, settings, at)
+    if message.user_id is not None:
+        user = s.get_one(User, message.user_id)
+        words = messages.compose(message.kind, more.of_staff(s, message, user, company, settings, at), "en")
+        return _letter(s, message, words, company, user.email, user.name, settings, at, None, None)
     return _to_technician(s, message, s.get_one(Technician, message.technician_id), company, settings, at)
 
 
@@ -83,7 +88,7 @@ def _to_customer(
     kind, customer = KINDS[message.kind], visit.customer
     told = told_range(s, visit, message, at)
     link = customer_link(s, settings, visit, at)
-    facts = _facts(s, message, visit, company, told, link, at)
+    facts = _facts(s, message, visit, company, told, link, at) | more.of(s, message, visit, at)
     if message.kind in ("deadline_done", "deadline_arrive", "not_free"):
         found = slots.offers(s, visit.id, at=at)[:OFFERS]
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]

@@ -51,6 +51,7 @@ def put(
     told: Window | None = None,
     due_at: datetime | None = None,
     useful_until: datetime | None = None,
+    promise_id: int | None = None,
 ) -> Notice | None:
     """Write a notice and one message for each channel its person can be reached on, in the caller's transaction.
 
@@ -72,6 +73,7 @@ def put(
         facts={**(facts or {}), **({"kind": kind} if unreachable else {})},
         visit_id=visit.id if visit is not None else None,
         shift_id=shift_id,
+        promise_id=promise_id,
         cause=cause,
         told_start=told.start if told else None,
         told_end=told.end if told else None,

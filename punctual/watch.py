@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 import numpy as np
-from sqlalchemy import Insert, Table, func, select
+from sqlalchemy import Insert, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from punctual import clock, outbox
+from punctual import clock, outbox, promises
 from punctual.core import forecast as core
 from punctual.core.day import Days, instant, minutes, pack
 from punctual.core.duration import Learned
@@ -64,19 +64,6 @@ def look(
     for date in {x.date for d, x in enumerate(loaded) if cause or d in moved or x.day.id in changed}:
         touch_board(s, date)
     return put + storm
-
-
-def promises(s: Session, at: datetime) -> int:
-    """Call backs whose time has passed without a call are broken; returns how many. For the worker, each minute."""
-    late = s.execute(
-        select(Promise, Visit.date)
-        .join(Visit, Visit.id == Promise.visit_id)
-        .where(Promise.kind == "call", Promise.state == "open", Promise.due_at < at)
-    ).all()
-    for promise, date in late:
-        promise.state, promise.ended_at, promise.ended_by = "broken", at, "clock"
-        touch_board(s, date)
-    return len(late)
 
 
 def _paused(
@@ -310,22 +297,7 @@ def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str)
 
 def _promise_call(s: Session, visit: Visit, due: datetime, decision: Decision, at: datetime) -> None:
     """A message without a time promises to say more by `due`: somebody has to call by then."""
-    mine = Promise.visit_id == visit.id, Promise.kind == "call"
-    if s.scalar(select(Promise.id).where(*mine, Promise.state == "open")) is not None:
-        return
-    version = (s.scalar(select(func.max(Promise.version)).where(*mine)) or 0) + 1
-    s.add(Promise(visit_id=visit.id, kind="call", version=version, due_at=due, made_by="watch", made_at=at))
-    outbox.put(
-        s,
-        key=f"{visit.id}:{visit.promise_version}:call:promise:{version}",
-        kind="call",
-        at=at,
-        reason="promised",
-        cause=f"watch:{decision.day}",
-        decision="task",
-        facts=decision.facts,
-        visit=visit,
-        shift_id=decision.day,
-        to="dispatcher",
-        due_at=due,
-    )
+    mine = Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open"
+    if s.scalar(select(Promise.id).where(*mine)) is None:
+        made = promises.make(s, visit, "call", due, at=at, by="watch", tell=False)
+        promises.call_task(s, made, at=at, reason="promised", cause=f"watch:{decision.day}", **decision.facts)

@@ -27,6 +27,7 @@ from punctual import clock, learn, outbox, watch
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.core.day import at_wall, local
+from punctual.follow import promises as follow
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
 from punctual.sender import Sender
@@ -112,7 +113,7 @@ class Worker:
 
     def _promises(self, at: datetime) -> None:
         with transaction() as s:
-            watch.promises(s, at)
+            follow.look(s, at)
 
     def _remind(self, at: datetime) -> None:
         """The reminder before each visit whose invitation went out, or that was imported; once a promise."""

@@ -25,15 +25,15 @@ RANKS: dict[str, int] = {
     "models": 1, "itip": 1, "geocode": 1, "routing": 1,
     "queries": 2, "links": 2, "intake": 2,
     "messages": 3,
-    "outbox": 4, "gate": 4, "invites": 4, "letters": 4, "deliver": 4,
-    "watch": 5, "learn": 5,
+    "outbox": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "deliver": 4,
+    "watch": 5, "follow": 5, "learn": 5,
     "actions": 6,
     "web": 7, "worker": 7, "sender": 7, "replay": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "processes": 7,
     "app": 8,
     "doctor": 9, "backup": 9, "demo_run": 9, "cli": 10,
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
-SAME_RANK = {("worker", "sender"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
+SAME_RANK = {("worker", "sender"), ("promises", "outbox"), ("letters", "facts"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
              ("demo", "worker"), ("replay", "worker"), ("preview", "worker"), ("preview", "sender"), ("demo", "demo_day"), ("config", "core"), ("watch", "learn"), ("intake", "links"),
              ("queries", "links"), ("doctor", "app"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
 WRITERS_IN_WEB = ("outbox", "watch", "transports")

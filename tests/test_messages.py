@@ -14,7 +14,7 @@ from punctual.actions import transaction
 from punctual.app import TEMPLATES
 from punctual.core.day import Window
 from punctual.core.kinds import KINDS
-from punctual.models import Message
+from punctual.models import Message, Promise
 from tests import build
 from tests.build import wall
 
@@ -37,6 +37,9 @@ CAPS: dict[str, object] = {
     "told_to": "10:30 AM",
     "deadline": "12:00 PM",
     "due": "17:00 on Wed 18 Nov 2026",
+    "old_due": "12:00 PM on Wed 18 Nov",
+    "done_at": "11:40 AM on Wed 18 Nov",
+    "promise": "a noun of 20 letters",
     "zone": "London time, GMT",
     "job": "Boiler service",
     "link": LINK,
@@ -247,17 +250,23 @@ def test_a_companys_name_in_a_text_is_cut_at_a_word(name: str, cut: str) -> None
     assert messages.company_in_text(name) == cut
 
 
+#: Instants that messages about promises carry.
+FACTS = {name: wall(at).isoformat() for name, at in (("due", "17:00"), ("old_due", "12:00"), ("done_at", "11:40"))}
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_can_be_written_from_a_real_visit(lite: Flask, kind: str) -> None:
     staff = KINDS[kind].class_ == "staff"
     with transaction() as s:
         built = build.day(s)
-        person = built.technicians["Tom"] if staff else None
+        board = kind.startswith("esc_")
+        person = build.dispatcher(s) if board else built.technicians["Tom"] if staff else None
         outbox.put(
             s, key="k", kind=kind, at=wall("08:40"), reason="x", visit=built.visits["Grace"],
-            to="technician" if staff else "customer", person=person,
+            to="technician" if staff else "customer", person=person, facts=FACTS,
+            promise_id=s.scalars(select(Promise.id).where(Promise.visit_id == built.visits["Grace"].id)).one(),
         )  # fmt: skip
         message = s.scalars(select(Message)).one()
         letter = letters.write(s, message, lite.config["SETTINGS"], wall("08:40"))
-    assert letter.recipient == ("tom@bellweather.example" if staff else "grace@example.com")
+    assert letter.recipient == (person.email if person else "grace@example.com")
     assert letter.text and letter.subject

@@ -188,19 +188,6 @@ def test_a_dispatcher_who_answers_for_the_technician_restarts_the_wait(app: Flas
     assert all(at >= answered + timedelta(minutes=40) for at, kind in log if kind == "no_time_yet")
 
 
-def test_a_call_that_was_promised_and_not_made_is_broken(app: Flask) -> None:
-    built = made()
-    with transaction() as s:
-        visit = built.visits["Grace"].id
-        s.add(Promise(visit_id=visit, kind="call", due_at=wall("10:00"), made_by="customer", made_at=wall("09:00")))
-    with transaction() as s:
-        assert watch.promises(s, wall("10:00")) == 0
-        assert watch.promises(s, wall("10:01")) == 1
-        assert watch.promises(s, wall("10:02")) == 0
-    broken = db.session.scalars(select(Promise).where(Promise.kind == "call")).one()
-    assert (broken.state, broken.ended_at) == ("broken", wall("10:01"))
-
-
 def test_a_customer_with_no_channel_becomes_one_call_for_the_dispatcher(app: Flask) -> None:
     built = made(MUTE)
     arrive(built, "Priya", "08:35")

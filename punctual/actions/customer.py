@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import outbox
+from punctual import outbox, promises
 from punctual.actions import Refused, schedule, transaction
 from punctual.core.day import OVER, Window, at_wall, local
 from punctual.core.kinds import KINDS
+from punctual.core.promise import office_due
 from punctual.models import Answer, Company, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
 from punctual.queries import visit as visits
 
 NOTE_MAX, NUMBER_MAX = 1000, 40
-#: A call back is promised inside these local hours.
-OFFICE = (8, 18)
 INVALID = "Enter a time like 10:00."
 
 
@@ -190,59 +188,17 @@ def call_me(visit_id: int, number: str = "", *, at: datetime, by: str = "page") 
         raise Refused("Write a telephone number.", status=422, field="number")
     with transaction() as s:
         visit = _locked(s, visit_id)
-        versions = list(s.scalars(select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "call")))
-        if any(p.state == "open" for p in versions):
+        open_ = select(Promise.id).where(Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open")
+        if s.scalar(open_) is not None:
             return _had(_last(s, visit, "call"))
-        company = s.get_one(Company, 1)
-        due = callback_due(at, company.zone, queries.rules(s).callback_min, lambda on: _works(s, on))
-        s.add(
-            Promise(
-                visit_id=visit.id,
-                kind="call",
-                version=max((p.version for p in versions), default=0) + 1,
-                due_at=due,
-                owner=company.name,
-                made_by="customer",
-                made_at=at,
-            )
-        )
+        zone, minutes = s.get_one(Company, 1).zone, queries.rules(s).callback_min
+        due = office_due(at, zone, minutes, promises.works(s))
+        made = promises.make(s, visit, "call", due, at=at, by="customer", tell=False)
         saved = _answer(s, visit, "call", at, number, by=by)
-        outbox.put(
-            s,
-            key=f"{visit.id}:{visit.promise_version}:call:asked:{at.isoformat()}",
-            kind="call",
-            at=at,
-            reason="asked",
-            cause=f"customer:call:{visit.id}",
-            decision="task",
-            facts={"due": due.isoformat()} | ({"number": number} if number else {}),
-            visit=visit,
-            to="dispatcher",
-            due_at=due,
-        )
-        _reply(s, visit, "promise_call", at, due=due.isoformat(), owner=company.name)
+        more = {"number": number} if number else {}
+        promises.call_task(s, made, at=at, reason="asked", cause=f"customer:call:{visit.id}", **more)
+        promises.tell_of(s, made, "promise_call", at, due=due)
     return saved
-
-
-def callback_due(at: datetime, zone: str, minutes: float, works: Callable[[date], bool] = lambda on: True) -> datetime:
-    """The end of a call back asked for at `at`: that many minutes of office time ahead, up to a quarter of an hour.
-
-    `works` says whether somebody works on a date; where nobody does for a week, the next day counts.
-    """
-    here = local(at, zone)
-    close = at_wall(here.date(), OFFICE[1], 0, zone)
-    begin = max(at, at_wall(here.date(), OFFICE[0], 0, zone))
-    due = begin + timedelta(minutes=minutes)
-    if due > close or not works(here.date()):
-        ahead = (here.date() + timedelta(days=n) for n in range(1, 8))
-        on = next((d for d in ahead if works(d)), here.date() + timedelta(days=1))
-        due = at_wall(on, OFFICE[0], 0, zone) + timedelta(minutes=minutes)
-    due = due.replace(second=0, microsecond=0)
-    return due + timedelta(minutes=-due.minute % 15)
-
-
-def _works(s: Session, on: date) -> bool:
-    return s.scalar(select(Shift.id).where(Shift.date == on, Shift.off == "").limit(1)) is not None
 
 
 def _close_calls(s: Session, visit: Visit, at: datetime) -> None:

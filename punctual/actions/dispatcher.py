@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual import outbox, watch
+from punctual import outbox, promises, watch
 from punctual.actions import Refused, reach, schedule, transaction
 from punctual.actions.effect import movable
 from punctual.core.day import OVER, Window, local, outward
@@ -288,12 +288,9 @@ def called(visit_id: int, *, at: datetime, by: By) -> None:
     with transaction() as s:
         visit = _visit(s, visit_id)
         _close_calls(s, visit_id, at, by, None)
-        for promise in s.scalars(select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call")):
-            if promise.state == "open":
-                promise.state = "kept" if at <= promise.due_at else "broken"
-                promise.ended_at = at
-            if promise.ended_at == at or promise.ended_by == "clock":
-                promise.ended_by = by.name
+        open_ = select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
+        for promise in s.scalars(open_).all():
+            promises.keep(s, promise, at=at, by=by.name)
         touch_board(s, visit.date)
 
 

@@ -71,6 +71,7 @@ def _promise_anew(s: Session, visit: Visit, window: Window, before: Sequence[Pro
         old.state, old.ended_at, old.ended_by = "moved", at, by
     s.add(
         Promise(
+            replaces_id=before[-1].id if before else None,
             visit_id=visit.id,
             kind="window",
             version=visit.promise_version,
@@ -287,7 +288,8 @@ def cancel(s: Session, visit: Visit, *, at: datetime, by: str, tell: bool = True
     outbox.supersede(s, visit.id, at=at, why="cancelled")
     visit.state, visit.cancelled_at, visit.changed_at = "cancelled", at, at
     visit.cancelled_by = "customer" if by == "customer" else "us"
-    for promise in s.scalars(select(Promise).where(Promise.visit_id == visit.id, Promise.state == "open")):
+    open_ = select(Promise).where(Promise.visit_id == visit.id, Promise.state == "open")
+    for promise in s.scalars(open_.where(Promise.kind.not_in(("job", "answer")))):
         promise.state, promise.ended_at, promise.ended_by = "cancelled", at, by[:120]
     s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
     kind = "cancelled_you" if by == "customer" else "cancelled_us"

@@ -13,12 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
-from punctual.actions import Refused, transaction
-from punctual.core import promise
+from punctual.actions import Refused, ended, transaction
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
-from punctual.models import Answer, Customer, Notice, Promise, Shift, touch_board
+from punctual.models import Answer, Customer, Notice, Shift, touch_board
 from punctual.models import Report as ReportRow
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as queries
@@ -299,7 +298,7 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
     if kind == "arrived" or now.over:
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):
-        _promise(s, row, now, at)
+        ended.promises_of(s, row.id, now, at)
     if row.nudged_at is not None:
         _heard(s, row.shift_id, at)
     if row.shift_id is None:
@@ -321,21 +320,6 @@ def _heard(s: Session, shift_id: int, at: datetime) -> None:
         )
         .values(resolved_at=at, resolved_by="report")
     )
-
-
-def _promise(s: Session, row: Any, now: Visit, at: datetime) -> None:
-    """The window promise as the visit leaves it: kept, broken, or open again after an undo."""
-    found = s.scalar(
-        select(Promise)
-        .where(Promise.visit_id == row.id, Promise.kind == "window", Promise.state.in_(("open", "kept", "broken")))
-        .order_by(Promise.version.desc())
-    )
-    if found is None:
-        return
-    state = promise.window(now, found.due_at)
-    if state != found.state:
-        found.state, found.ended_at = state, None if state == "open" else at
-        found.ended_by = "" if state == "open" else "report"
 
 
 def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ class Kind:
     `doubt`: after a crash between sending and knowing, `resend` the very same bytes or `hold` and show it.
     `calendar`: the iTIP method of its calendar part, "" for none. `moves_window`: the calendar entry's time changes.
     `again`: its calendar part is the one sent last, not a new revision.
+    `after`: it is still true when the visit is over.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Kind:
     calendar: Literal["", "REQUEST", "CANCEL", "DECLINECOUNTER"] = ""
     moves_window: bool = False
     again: bool = False
+    after: bool = False
 
 
 _ALL = (
@@ -39,7 +41,11 @@ _ALL = (
     Kind("kept", "answer", 24 * 60, calendar="REQUEST", moves_window=True),
     Kind("keep_impossible", "answer", 24 * 60),
     Kind("deadline_noted", "answer", 24 * 60),
-    Kind("promise_call", "answer", None),
+    Kind("promise_call", "answer", None, after=True),
+    Kind("promise_made", "ordinary", None, after=True),
+    Kind("promise_moved", "ordinary", None, after=True),
+    Kind("promise_kept", "ordinary", 24 * 60, after=True),
+    Kind("promise_broken", "ordinary", None, after=True),
     Kind("rescheduled", "answer", 24 * 60, calendar="REQUEST", moves_window=True),
     Kind("moved_by_us", "ordinary", 24 * 60, calendar="REQUEST", moves_window=True),
     Kind("cancelled_us", "ordinary", 24 * 60, calendar="CANCEL"),
@@ -49,6 +55,7 @@ _ALL = (
     Kind("declined", "answer", 24 * 60),
     Kind("not_free", "answer", 24 * 60, calendar="DECLINECOUNTER"),
     Kind("tech_nudge", "staff", 30),
+    Kind("esc_promise", "staff", 24 * 60, after=True),
     Kind("enrol", "staff", 24 * 60),
 )
 

@@ -80,7 +80,8 @@ AUTOMATIC = frozenset(
 )
 #: What arriving makes pointless, and what is still worth saying when a visit is over.
 BEFORE_ARRIVAL = AUTOMATIC | {"correction"}
-AFTERWARDS = frozenset({"promise_call"})
+#: Kinds about a promise that is still open; the others about promises say how one ended.
+OF_OPEN = frozenset({"promise_made", "promise_moved", "promise_broken", "promise_call", "esc_promise"})
 #: An answer to the customer's own act goes at any hour this long (policy 1).
 ANSWER_WITHIN = timedelta(minutes=10)
 #: A visit that starts before this minute of the day may be told of a delay earlier, where the customer agreed.
@@ -121,7 +122,8 @@ class Now:
     """What is true of a message's visit at the moment it may go; without a visit, nothing of it is asked.
 
     `heard`: the technician has reported since the message was put. The chances are of the newest forecast: of arriving
-    too late, outside the window, and after the customer's limit; None where there is no forecast.
+    too late, outside the window, and after the customer's limit; None where there is no forecast. `promise`: the state of
+    the promise the message is about.
     """
 
     state: str
@@ -131,15 +133,18 @@ class Now:
     p_late: float | None = None
     p_window: float = 0.0
     p_deadline: float | None = None
+    promise: str = "open"
 
 
 def untrue(kind: str, now: Now, rules: Rules) -> str:
     """Why a message of that kind would say what is no longer so; "" while it is true."""
-    if kind.startswith("cancelled"):
+    if kind in OF_OPEN and now.promise != "open":
+        return f"the promise was {now.promise}"
+    if kind.startswith("cancelled") or KINDS[kind].after:
         return ""
     if now.state == "cancelled":
         return "the visit is cancelled"
-    if now.state in OVER and kind not in AFTERWARDS:
+    if now.state in OVER:
         return f"the visit is {now.state.replace('_', ' ')}"
     if now.arrived and kind in BEFORE_ARRIVAL:
         return "we have arrived"

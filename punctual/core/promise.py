@@ -1,17 +1,24 @@
-"""When a promise is due, at risk, kept or broken."""
+"""When a promise is due, who must be reminded of it when, how it ended."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from typing import Literal
 
-from punctual.core.day import Visit
+from punctual.core.day import Visit, at_wall, local
 
 Ending = Literal["open", "kept", "broken", "cancelled"]
-Standing = Literal["open", "at_risk", "overdue", "kept", "moved", "broken", "cancelled"]
+Step = Literal["", "remind", "escalate", "break"]
 
-#: A call back is shown as at risk this long before it is due: somebody has to make it.
-SOON = timedelta(minutes=15)
+#: What can be promised. A window is the arrival, an answer is owed to a concern; the others are made by people.
+KINDS = ("window", "call", "part", "confirm", "restore", "quote", "job", "answer")
+#: Kinds a person may make by hand, in the order in which they are offered.
+BY_HAND = ("call", "part", "confirm", "restore", "quote")
+#: Longest time before it is due at which the owner is reminded, and the next one up.
+REMIND, ESCALATE = timedelta(hours=24), timedelta(hours=2)
+#: Local hours in which somebody calls or answers.
+OFFICE = (8, 18)
 
 
 def window(visit: Visit, due: datetime) -> Ending:
@@ -27,26 +34,56 @@ def window(visit: Visit, due: datetime) -> Ending:
     return "kept" if came <= due else "broken"
 
 
-def call(made: datetime, due: datetime, at: datetime, called_at: datetime | None = None) -> Ending:
-    """How a promised call back stands at an instant; raises ValueError for one that was due before it was made."""
+def remind_at(made: datetime, due: datetime) -> datetime:
+    """When the owner is reminded: half-way, at most a day before it is due."""
+    return due - min((due - made) / 2, REMIND)
+
+
+def escalate_at(made: datetime, due: datetime) -> datetime:
+    """When the next one up is told: three quarters of the way, at most two hours before it is due."""
+    return due - min((due - made) / 4, ESCALATE)
+
+
+def step(made: datetime, due: datetime, at: datetime, *, reminded: bool, escalated: bool) -> Step:
+    """What an open promise that somebody has to keep by hand needs at an instant.
+
+    Without evidence that it was kept it is broken at its due time, not a minute later. Raises ValueError for one that
+    was due before it was made.
+    """
     if due < made:
-        raise ValueError("A call cannot be due before it is promised.")
-    if called_at is not None:
-        return "kept" if called_at <= due else "broken"
-    return "broken" if at > due else "open"
-
-
-def standing(
-    kind: str, state: str, due: datetime, at: datetime, *, chance: float = 0.0, limit: float = 1.0
-) -> Standing:
-    """What the board shows of a promise: an open window is at risk by its forecast, an open call by the clock."""
-    if state != "open":
-        return state  # type: ignore[return-value]
+        raise ValueError("A promise cannot be due before it is made.")
     if at > due:
-        return "overdue"
-    if kind == "window":
-        return "at_risk" if chance >= limit else "open"
-    return "at_risk" if due - at <= SOON else "open"
+        return "break"
+    if at >= escalate_at(made, due) and not escalated:
+        return "escalate"
+    return "remind" if at >= remind_at(made, due) and not (reminded or escalated) else ""
+
+
+def again(at: datetime, zone: str, works: Callable[[date], bool], tries: int) -> datetime:
+    """By when the customer hears more after a promise was broken: within the hour the first time, then the next day.
+
+    `tries` is how many of this chain were broken before; each later one gives a day, so that nobody is written to
+    every hour about something that does not happen.
+    """
+    soon = at if tries == 0 else at_wall(local(at, zone).date() + timedelta(days=1), OFFICE[0], 0, zone)
+    return office_due(soon, zone, 60, works)
+
+
+def office_due(at: datetime, zone: str, minutes: float, works: Callable[[date], bool] = lambda on: True) -> datetime:
+    """That many minutes of office time ahead of `at`, up to a quarter of an hour.
+
+    `works` says whether somebody works on a date; where nobody does for a week, the next day counts.
+    """
+    here = local(at, zone)
+    close = at_wall(here.date(), OFFICE[1], 0, zone)
+    begin = max(at, at_wall(here.date(), OFFICE[0], 0, zone))
+    due = begin + timedelta(minutes=minutes)
+    if due > close or not works(here.date()):
+        ahead = (here.date() + timedelta(days=n) for n in range(1, 8))
+        on = next((d for d in ahead if works(d)), here.date() + timedelta(days=1))
+        due = at_wall(on, OFFICE[0], 0, zone) + timedelta(minutes=minutes)
+    due = due.replace(second=0, microsecond=0)
+    return due + timedelta(minutes=-due.minute % 15)
 
 
 def minutes_over(due: datetime, came: datetime) -> float:

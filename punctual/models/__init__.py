@@ -6,6 +6,7 @@ from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signi
 from punctual.models.schedule import (
     BoardVersion,
     GeocodeAnswer,
+    Job,
     JobType,
     Place,
     Shift,
@@ -29,6 +30,7 @@ __all__ = [
     "GeocodeAnswer",
     "Heartbeat",
     "Import",
+    "Job",
     "JobType",
     "Learned",
     "LearnedDay",

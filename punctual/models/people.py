@@ -53,7 +53,7 @@ class Customer(Model):
 
 
 class User(Model):
-    """A dispatcher or manager who signs in to the board."""
+    """Who signs in to the board. role: dispatcher, or manager - who decides what a dispatcher cannot."""
 
     __tablename__ = "user"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -63,6 +63,10 @@ class User(Model):
     role: Mapped[str] = mapped_column(String(20), default="dispatcher")
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def first_name(self) -> str:
+        return self.name.split()[0]
 
 
 class Signin(Model):

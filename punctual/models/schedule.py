@@ -71,6 +71,16 @@ class Shift(Model):
     technician: Mapped[Technician] = relationship()
 
 
+class Job(Model):
+    """Work of several visits for one customer, with one overall promise (kind job)."""
+
+    __tablename__ = "job"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Visit(Model):
     """The appointment and its plan.
 
@@ -93,6 +103,7 @@ class Visit(Model):
     technician_id: Mapped[int | None] = mapped_column(ForeignKey("technician.id"))
     job_type_id: Mapped[int] = mapped_column(ForeignKey("job_type.id"))
     place_id: Mapped[int | None] = mapped_column(ForeignKey("place.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
     date: Mapped[date] = mapped_column(Date)
     zone: Mapped[str] = mapped_column(String(64))
     planned_start: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -31,7 +31,8 @@ class Report(Model):
 class Promise(Model):
     """Something the customer was given or agreed to, by a time. Versioned: a moved promise stays as history.
 
-    kind: window, call. state: open, kept, moved (with notice), broken, cancelled.
+    kind: one of core.promise.KINDS. state: open, kept, moved (with notice), broken, cancelled. `replaces_id` is the one
+    before it; the notices that told it carry its id.
     """
 
     __tablename__ = "promise"
@@ -46,11 +47,16 @@ class Promise(Model):
     opens_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     owner: Mapped[str] = mapped_column(String(120), default="")
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("promise.id"))
     state: Mapped[str] = mapped_column(String(10), default="open")
     made_by: Mapped[str] = mapped_column(String(20))
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_by: Mapped[str] = mapped_column(String(120), default="")
+    reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    escalated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     note: Mapped[str] = mapped_column(Text, default="")
 
 
@@ -77,6 +83,7 @@ class Notice(Model):
     key: Mapped[str] = mapped_column(String(120), unique=True)
     visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"), index=True)
     shift_id: Mapped[int | None] = mapped_column(ForeignKey("shift.id"))
+    promise_id: Mapped[int | None] = mapped_column(ForeignKey("promise.id"), index=True)
     decision: Mapped[str] = mapped_column(String(8))
     kind: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str] = mapped_column(String(40))

@@ -316,3 +316,8 @@ def _who(r: Any) -> Who:
         told_at=r.told_at,
         told_kind=r.told_kind,
     )
+
+
+def somebody_works(s: Session, on: date) -> bool:
+    """Whether any technician has a shift on a date."""
+    return s.scalar(select(Shift.id).where(Shift.date == on, Shift.off == "").limit(1)) is not None

@@ -12,6 +12,7 @@ from punctual.core.day import OVER
 from punctual.core.policy import Rules
 from punctual.models import Attempt, Message
 from punctual.models import Visit as VisitRow
+from punctual.queries import promises
 from punctual.queries.standing import DELAY
 
 visit_, message_, attempt_ = VisitRow.__table__, Message.__table__, Attempt.__table__
@@ -22,7 +23,7 @@ ENOUGH = 20
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`kept`: share of arrivals by the end of the agreed window, 30 days; `warned`: share of late visits whose
+    """`kept`: share of promises kept, 30 days - arrivals by the end of the agreed window, and what people promised; `warned`: share of late visits whose
     customer had been told in time, 30 days; None where too few visits. `unwarned_min`: minutes waited today past
     the window by customers not told in time."""
 
@@ -41,6 +42,8 @@ def figures(s: Session, on: date, at: datetime, rules: Rules) -> Figures:
         .execute(select(func.count()).where(*span, visit_.c.arrived_at <= visit_.c.window_end))
         .scalar_one()
     )
+    by_hand = promises.rate(s, at)
+    kept, total = kept + by_hand[0], total + by_hand[1]
     late = timedelta(minutes=rules.threshold_min)
     broken = [
         (r.id, r.window_start, r.window_end, r.arrived_at)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from punctual.core.kinds import KINDS
 from punctual.core.policy import AUTOMATIC, Now, Said, Verdict, may
-from punctual.models import Customer, Message, Notice, Report, Visit
+from punctual.models import Customer, Message, Notice, Promise, Report, Visit
 from punctual.queries import day as days
 
 #: Kinds whose truth hangs on the newest forecast.
@@ -55,7 +55,14 @@ def truth(s: Session, message: Message) -> Now | None:
         p_late=made.p_late if made else None,
         p_window=made.p_window if made else 0.0,
         p_deadline=made.p_deadline if made else None,
+        promise=_promise(s, message),
     )
+
+
+def _promise(s: Session, message: Message) -> str:
+    """The state of the promise the message is about."""
+    found = select(Promise.state).join(Notice, Notice.promise_id == Promise.id).where(Notice.id == message.notice_id)
+    return s.scalar(found) or "open"
 
 
 def _heard(s: Session, visit: Visit, since: datetime) -> bool:

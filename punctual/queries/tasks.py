@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER
+from punctual.core.promise import REMIND, remind_at
 from punctual.models import Answer, Customer, Message, Notice, Place, Promise, Technician
 from punctual.models import Visit as VisitRow
 from punctual.queries.board import Board, Line, Stop
@@ -53,6 +54,16 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """An open promise of a person that falls due: what, by when, who owns it."""
+
+    id: int
+    kind: str
+    due_at: datetime
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Somebody to be seen to. `until`: the moment after which acting no longer keeps the promise."""
 
@@ -65,6 +76,7 @@ class Task:
     line: Line | None = None
     asks: tuple[Ask, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    owed: tuple[Owed, ...] = ()
     call_by: datetime | None = None
     deadline: datetime | None = None
     told_at: datetime | None = None
@@ -87,13 +99,14 @@ def queue(s: Session, board: Board, at: datetime, *, today: bool) -> Queue:
     asks, of_shift, loose = _asks(s, stops, today)
     troubles = _troubles(s, at, stops, today)
     calls = _calls(s, stops, today)
+    owed = _owed(s, stops, at, today)
     wanted = {i for i, (stop, line) in stops.items() if _pressing(stop, line)}
-    wanted |= asks.keys() | troubles.keys() | calls.keys()
+    wanted |= asks.keys() | troubles.keys() | calls.keys() | owed.keys()
     facts = _facts(s, visit_.c.id.in_(wanted)) if wanted else {}
     lost = _facts(s, visit_.c.date == board.date, visit_.c.state.not_in(OVER), place_.c.state == "not_found")
     told = _answers(s, wanted)
     tasks = [
-        _about_visit(facts[i], stops.get(i), asks[i], troubles[i], calls.get(i), told.get(i))
+        _about_visit(facts[i], stops.get(i), asks[i], troubles[i], calls.get(i), told.get(i), owed.get(i, []))
         for i in wanted
         if i in facts
     ]
@@ -117,9 +130,10 @@ def _about_visit(
     troubles: list[Trouble],
     call_by: datetime | None,
     answer: tuple[str, datetime] | None,
+    owed: Sequence[Owed] = (),
 ) -> Task:
     stop, line = found or (None, None)
-    limits = [a.due_at for a in asks if a.due_at] + ([call_by] if call_by else [])
+    limits = [a.due_at for a in asks if a.due_at] + ([call_by] if call_by else []) + [x.due_at for x in owed]
     if stop is not None and line is not None and _pressing(stop, line):
         limits.append(min(stop.window.end, row.deadline or stop.window.end))
     return Task(
@@ -132,6 +146,7 @@ def _about_visit(
         line=line,
         asks=tuple(asks),
         troubles=tuple(troubles),
+        owed=tuple(owed),
         call_by=min([a.due_at for a in asks if a.due_at] + ([call_by] if call_by else []), default=None),
         deadline=row.deadline,
         told_at=row.told_at,
@@ -213,6 +228,20 @@ def _calls(s: Session, stops: dict[int, tuple[Stop, Line]], today: bool) -> dict
         .group_by(promise_.c.visit_id)
     )
     return {r.visit_id: r.due for r in rows if today or r.visit_id in stops}
+
+
+def _owed(s: Session, stops: dict[int, tuple[Stop, Line]], at: datetime, today: bool) -> dict[int, list[Owed]]:
+    """Promises other than arrivals and calls whose owner has to act now, by visit."""
+    rows = s.connection().execute(
+        select(promise_)
+        .where(promise_.c.state == "open", promise_.c.kind.not_in(("window", "call")), promise_.c.due_at < at + REMIND)
+        .order_by(promise_.c.due_at)
+    )
+    found: dict[int, list[Owed]] = defaultdict(list)
+    for r in rows:
+        if at >= remind_at(r.made_at, r.due_at) and (today or r.visit_id in stops):
+            found[r.visit_id].append(Owed(r.id, r.kind, r.due_at, r.owner))
+    return found
 
 
 def _facts(s: Session, *which: ColumnElement[bool]) -> dict[int, Any]:

@@ -13,9 +13,12 @@ from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
 from punctual.models import Answer, Attempt, Company, Message, Notice, Promise, Visit
 from punctual.queries import day as days
+from punctual.queries import promises
 
 #: After this long past its window a visit that never happened is history.
 EXPIRED = timedelta(hours=12)
+#: So far back a customer sees what they were promised at other visits.
+HISTORY = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,15 @@ class Story:
         """How many are still to be finished before this one."""
         return sum(x.state != "done" for x in self.stops)
 
+    def after(self, promise: Promise) -> Promise | None:
+        """The promise that took this one's place."""
+        return next((p for p in self.promises if p.replaces_id == promise.id), None)
+
     @property
     def call(self) -> Promise | None:
         """The call back we owe, if any."""
-        return next((p for p in self.promises if p.kind == "call" and p.state == "open"), None)
+        mine = (p for p in self.promises if p.visit_id == self.visit.id)
+        return next((p for p in mine if p.kind == "call" and p.state == "open"), None)
 
 
 def story(s: Session, visit_id: int, *, at: datetime) -> Story:
@@ -95,7 +103,7 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         forecast=made,
         stops=_stops(s, shift.id, visit.id) if shift else (),
         said=_said(s, visit.id),
-        promises=tuple(s.scalars(select(Promise).where(Promise.visit_id == visit.id).order_by(Promise.id.desc()))),
+        promises=tuple(promises.of_customer(s, visit, at - HISTORY)),
         answers=tuple(s.scalars(select(Answer).where(Answer.visit_id == visit.id).order_by(Answer.id.desc()))),
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
         checked_at=made.at if made is not None else at,

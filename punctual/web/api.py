@@ -18,12 +18,14 @@ from punctual.queries import api as queries
 from punctual.queries import board, slots
 from punctual.web import api_in as given
 from punctual.web import api_out as out
+from punctual.web import api_promises
 from punctual.web.access import allow, settings
 from punctual.web.api_spec import Api, document
 
 door = Blueprint("api", __name__, url_prefix="/api/v1")
 api = Api(door)
 ABSENT = "There is no such visit."
+api_promises.register(api)
 
 
 def by() -> By:

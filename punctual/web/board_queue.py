@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from punctual.actions.effect import Effect
+from punctual.facts import noun
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
 from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, span, state_words
@@ -65,6 +66,8 @@ def _item(t: Task, at: datetime, zone: str, best: Effect | None) -> Item:
 
 
 def _label(t: Task, zone: str) -> str:
+    if t.owed and not t.look and not t.call_by:
+        return f"By {clock(t.owed[0].due_at, zone)}"
     if t.call_by:
         return f"Call by {clock(t.call_by, zone)}"
     if t.stop and t.line and not t.line.technician_id:
@@ -95,6 +98,8 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
             else f"{best.risky} at risk."
         )
         yield f"{best.first_name} could be there at {clock(best.changes[0].after, zone)}. {holds}"
+    for promise in t.owed:
+        yield f"Promised {noun(promise.kind, 'en')} by {clock(promise.due_at, zone)}. {promise.owner} owns it."
     for ask in t.asks:
         words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         yield f"{words} Since {clock(ask.at, zone)}."
@@ -162,6 +167,10 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
         for ask in () if t.visit_id else t.asks:
             yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
             yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
+    for promise in t.owed[:1]:
+        if promise.kind != "answer":
+            yield Act("Kept", post=f"/board/promises/{promise.id}/keep")
+        yield Act("Move it", href=f"/board/promises#promise-{promise.id}")
     for trouble in t.troubles[:1]:
         yield Act("Seen to", post=f"/board/tasks/{trouble.notice_id}/resolve")
     if t.troubles or t.lost_address:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
+from punctual import facts
 from punctual.actions import effect as effects
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.policy import Rules
@@ -20,6 +21,7 @@ from punctual.queries import day as days
 from punctual.queries.log import Dossier, Entry
 from punctual.queries.standing import Standing, stands
 from punctual.web import board_words as words
+from punctual.web.board_owed import owed
 
 #: So many technicians are offered at once; the rest behind "others".
 OFFERED = 3
@@ -76,7 +78,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
         "span": lambda w: words.span(w, here),
         "limit": words.clock(d.visit.deadline, d.visit.zone) if d.visit.deadline else "",
         "told_now": told_now(d, at) if open_ else None,
-    }
+    } | owed(s, d.visit, at, here)
 
 
 def _slots(s: Session, visit: Visit, at: datetime, today: date, zone: str) -> list[tuple[str, str]]:
@@ -217,8 +219,9 @@ def _promise(e: Entry, at: str, zone: str, today: Any) -> Said:
         "broken": "broken",
         "cancelled": "cancelled",
     }.get(p.state, p.state)
-    if p.kind == "call":
-        return Said(f"p{p.id}", at, f"Call promised by {words.when(p.due_at, zone, today)}", state)
+    if p.kind != "window":
+        what = f"Promised {facts.noun(p.kind, 'en')} by {words.when(p.due_at, zone, today)}"
+        return Said(f"p{p.id}", at, f"{what}, {p.owner}" if p.owner else what, state, p.note)
     opens = p.opens_at or p.due_at
     version = f", version {p.version}" if p.version > 1 else ""
     return Said(

@@ -9,12 +9,12 @@ from flask import Blueprint, Response, abort, g, make_response, redirect, render
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Base
 
-from punctual import invites, itip, links
+from punctual import facts, invites, itip, links
 from punctual.actions import Refused
 from punctual.actions import customer as verbs
 from punctual.core.day import Window, local
 from punctual.models import Answer, Company, Technician, Visit, db
-from punctual.queries import slots
+from punctual.queries import promises, slots
 from punctual.queries import visit as visits
 from punctual.web import filters
 from punctual.web.access import allow, settings
@@ -44,6 +44,8 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         ruler=ruler(story),
         said=_said(story),
         kinds_said=filters.kinds_said(),
+        noun=lambda kind: facts.noun(kind, story.visit.customer.language),
+        promise_told=promises.told_of(db.session(), story.promises),
         at=g.at,
         lang=story.visit.customer.language,
         **more,

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from punctual import outbox, watch
 from punctual.actions import Refused, customer, technician, transaction
 from punctual.core.day import at_wall, local
+from punctual.core.promise import office_due
 from punctual.models import Answer, Forecast, Message, Notice, Promise, Shift, Visit, db
 from tests import build
 from tests.build import DATE, Built, wall
@@ -191,7 +192,7 @@ def test_a_call_is_not_promised_for_a_day_nobody_works(built: Built) -> None:
 )
 def test_a_call_is_due_inside_office_hours(asked: str, due: str) -> None:
     at = datetime.fromisoformat(asked)
-    found = customer.callback_due(at_wall(at.date(), at.hour, at.minute, build.ZONE), build.ZONE, 60)
+    found = office_due(at_wall(at.date(), at.hour, at.minute, build.ZONE), build.ZONE, 60)
     assert local(found, build.ZONE).strftime("%Y-%m-%dT%H:%M") == due
 
 

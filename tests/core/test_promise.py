@@ -42,22 +42,38 @@ def test_a_cancelled_visit_has_no_broken_promise() -> None:
     assert promise.window(replace(VISIT, state="cancelled"), DUE) == "cancelled"
 
 
-def test_a_call_is_kept_when_made_in_time_and_broken_when_due_has_passed() -> None:
-    assert promise.call(START, DUE, after(10)) == "open"
-    assert promise.call(START, DUE, after(31)) == "broken"
-    assert promise.call(START, DUE, after(50), called_at=after(20)) == "kept"
-    assert promise.call(START, DUE, after(50), called_at=after(40)) == "broken"
-    with pytest.raises(ValueError, match="before it is promised"):
-        promise.call(DUE, START, DUE)
+def test_a_promise_of_an_hour_is_reminded_half_way_and_passed_on_at_three_quarters() -> None:
+    due = after(60)
+    for minute, reminded, escalated, wanted in (
+        (29, False, False, ""),
+        (30, False, False, "remind"),
+        (31, True, False, ""),
+        (45, True, False, "escalate"),
+        (46, True, True, ""),
+        (60, True, True, ""),
+        (61, True, True, "break"),
+    ):
+        assert promise.step(START, due, after(minute), reminded=reminded, escalated=escalated) == wanted, minute
 
 
-def test_an_open_window_is_at_risk_by_its_chance_and_an_open_call_by_the_clock() -> None:
-    assert promise.standing("window", "open", DUE, START, chance=0.79, limit=0.8) == "open"
-    assert promise.standing("window", "open", DUE, START, chance=0.8, limit=0.8) == "at_risk"
-    assert promise.standing("call", "open", DUE, after(14)) == "open"
-    assert promise.standing("call", "open", DUE, after(15)) == "at_risk"
-    assert promise.standing("call", "open", DUE, after(31)) == "overdue"
-    assert promise.standing("window", "kept", DUE, after(31)) == "kept"
+def test_a_promise_of_a_week_is_reminded_a_day_before_and_passed_on_two_hours_before() -> None:
+    due = START + timedelta(days=7)
+    assert promise.remind_at(START, due) == due - timedelta(days=1)
+    assert promise.escalate_at(START, due) == due - timedelta(hours=2)
+
+
+def test_nothing_can_be_due_before_it_is_promised() -> None:
+    with pytest.raises(ValueError, match="before it is made"):
+        promise.step(DUE, START, START, reminded=False, escalated=False)
+
+
+def test_after_a_first_broken_promise_more_is_heard_within_the_hour_then_a_day_later() -> None:
+    at = START + timedelta(hours=1)
+    assert promise.again(at, "Europe/London", lambda on: True, 0) == START + timedelta(hours=2)
+    assert promise.again(at, "Europe/London", lambda on: True, 1) == START + timedelta(days=1)
+    weekday = lambda on: on.weekday() < 5  # noqa: E731
+    friday = datetime(2026, 11, 27, 17, 30, tzinfo=UTC)
+    assert promise.again(friday, "Europe/London", weekday, 0) == datetime(2026, 11, 30, 9, tzinfo=UTC)
 
 
 def test_minutes_over_count_from_what_was_promised() -> None:

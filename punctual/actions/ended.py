@@ -1,0 +1,44 @@
+"""What a technician's report does to the promises of a visit: kept, broken, or open again after an undo."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from punctual import outbox, promises
+from punctual.core import promise as core
+from punctual.core.day import Visit
+from punctual.models import Promise
+
+#: Who ended a promise that a report keeps.
+REPORT = "report"
+
+
+def promises_of(s: Session, visit_id: int, now: Visit, at: datetime) -> None:
+    """The arrival window as the visit leaves it, and a restore time that its end keeps. In the caller's transaction."""
+    _window(s, visit_id, now, at)
+    if now.state == "done":
+        for promise in _mine(s, visit_id, "restore", Promise.state == "open"):
+            promises.keep(s, promise, at=at, by=REPORT)
+        return
+    for promise in _mine(s, visit_id, "restore", Promise.ended_by == REPORT, Promise.state == "kept"):
+        promise.state, promise.ended_at, promise.ended_by = "open", None, ""
+        outbox.supersede(s, visit_id, at=at, why="undone", kinds=("promise_kept",))
+
+
+def _mine(s: Session, visit_id: int, kind: str, *which: ColumnElement[bool]) -> list[Promise]:
+    """The visit's promises of a kind, the newest version first."""
+    found = select(Promise).where(Promise.visit_id == visit_id, Promise.kind == kind, *which)
+    return list(s.scalars(found.order_by(Promise.version.desc())))
+
+
+def _window(s: Session, visit_id: int, now: Visit, at: datetime) -> None:
+    mine = _mine(s, visit_id, "window", Promise.state.in_(("open", "kept", "broken")))
+    if not mine:
+        return
+    found, state = mine[0], core.window(now, mine[0].due_at)
+    if state != found.state:
+        found.state, found.ended_at = state, None if state == "open" else at
+        found.ended_by = "" if state == "open" else REPORT

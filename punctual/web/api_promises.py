@@ -1,0 +1,151 @@
+"""The part of the API about promises: list, make, keep and move them, and group visits into a job."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from flask import g, request
+from pydantic import Field
+from werkzeug.exceptions import NotFound
+
+from punctual.actions import Refused
+from punctual.actions import promise as verbs
+from punctual.actions.dispatcher import By
+from punctual.core.day import at_wall
+from punctual.core.promise import OFFICE
+from punctual.models import Promise, db
+from punctual.queries import board
+from punctual.queries import promises as queries
+from punctual.web.api_in import LINE, Id, In, Instant
+from punctual.web.api_out import Out
+from punctual.web.api_spec import Api
+
+Kind = Literal["call", "part", "confirm", "restore", "quote"]
+
+
+class PromiseIn(In):
+    """Something promised by a time; `owner_id` names who is responsible, the dispatcher on duty otherwise."""
+
+    kind: Kind
+    due: Instant
+    owner_id: Id | None = None
+    note: Annotated[str, Field(max_length=200, pattern=LINE)] = ""
+    tell: bool = True
+
+
+class DueIn(In):
+    """Another time for a promise; the customer is told at once."""
+
+    due: Instant
+    owner_id: Id | None = None
+
+
+class JobIn(In):
+    """Visits of one customer that belong together, and the date by which all is finished."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=LINE)]
+    visits: Annotated[list[Id], Field(min_length=1, max_length=50)]
+    finished_by: Annotated[date, Field(strict=False)]
+
+
+class PromiseOut(Out):
+    """A promise: what, by when, who owns it, how it stands; `replaces_id` is the one before it."""
+
+    id: int
+    visit_id: int
+    kind: str
+    version: int
+    opens_at: datetime | None
+    due_at: datetime
+    owner: str
+    owner_id: int | None
+    job_id: int | None
+    replaces_id: int | None
+    state: str
+    made_by: str
+    made_at: datetime
+    ended_at: datetime | None
+    ended_by: str
+    reminded_at: datetime | None
+    escalated_at: datetime | None
+
+    @staticmethod
+    def of(p: Promise) -> PromiseOut:
+        return PromiseOut(**{name: getattr(p, name) for name in PromiseOut.model_fields})
+
+
+class PromisesOut(Out):
+    """Promises other than arrivals: the open ones by due time, ended ones newest first."""
+
+    promises: list[PromiseOut]
+
+
+class JobOut(Out):
+    """A job that was made."""
+
+    id: int
+
+
+def register(api: Api) -> None:
+    """Add these operations to the API."""
+    api.operation("get", "/promises", answer=PromisesOut, query=("state",))(list_promises)
+    api.operation(
+        "post", "/visits/{visit_id}/promises", answer=PromiseOut, body=PromiseIn, status=201, problems=(409,)
+    )(make_promise)
+    api.operation("post", "/promises/{promise_id}/keep", answer=PromiseOut, problems=(409,))(keep_promise)
+    api.operation("post", "/promises/{promise_id}/move", answer=PromiseOut, body=DueIn, problems=(409,))(move_promise)
+    api.operation("post", "/jobs", answer=JobOut, body=JobIn, status=201, problems=(404, 409))(make_job)
+
+
+def _by() -> By:
+    return By(g.token.id, g.token.name, "token")
+
+
+def _shown(promise_id: int) -> PromiseOut:
+    db.session.rollback()
+    found = db.session.get(Promise, promise_id)
+    if found is None:
+        raise NotFound("There is no such promise.")
+    return PromiseOut.of(found)
+
+
+def list_promises() -> PromisesOut:
+    """Promises of a state (open, if it is not named), arrivals apart."""
+    state = request.args.get("state", "open")
+    if state not in ("open", "kept", "moved", "broken", "cancelled"):
+        raise Refused("The states are open, kept, moved, broken and cancelled.", status=422, field="state")
+    found = queries.listed(db.session(), state=state, at=g.at)
+    return PromisesOut(promises=[PromiseOut.of(x.promise) for x in found])
+
+
+def make_promise(visit_id: int, body: PromiseIn) -> PromiseOut:
+    """Promise a customer something by a time; they are told unless `tell` is false."""
+    made = verbs.make(
+        visit_id,
+        body.kind,
+        body.due,
+        owner_id=body.owner_id or 0,
+        note=body.note,
+        tell=body.tell,
+        at=g.at,
+        by=_by(),
+    )
+    return _shown(made)
+
+
+def keep_promise(promise_id: int) -> PromiseOut:
+    """It is kept; the customer is told."""
+    verbs.keep(promise_id, at=g.at, by=_by())
+    return _shown(promise_id)
+
+
+def move_promise(promise_id: int, body: DueIn) -> PromiseOut:
+    """Move it with notice; the answer is the promise that takes its place."""
+    return _shown(verbs.move(promise_id, body.due, owner_id=body.owner_id or 0, at=g.at, by=_by()))
+
+
+def make_job(body: JobIn) -> JobOut:
+    """Group visits into a job with one overall promise."""
+    due = at_wall(body.finished_by, OFFICE[1], 0, board.zone(db.session()))
+    return JobOut(id=verbs.group(body.name, body.visits, due, at=g.at, by=_by()))
