@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
@@ -15,12 +15,23 @@ class Refused(ValueError):
     """An act that cannot be done: a sentence for the person who tried, and what kind of "no" it is.
 
     status: 404 not found, 403 not theirs, 409 contradicts the present state, 422 makes no sense. `field` names the
-    input at fault, `facts` carries values for the page (for example fresh offers).
+    input at fault, `facts` carries values for the page (for example fresh offers). A customer reads it in their own
+    language: then `sentence` names its `values` like %(clock)s, so that it can be looked up whole.
     """
 
-    def __init__(self, sentence: str, *, status: int = 409, field: str = "", **facts: object) -> None:
-        super().__init__(sentence)
-        self.sentence, self.status, self.field, self.facts = sentence, status, field, facts
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        status: int = 409,
+        field: str = "",
+        values: Mapping[str, object] | None = None,
+        **facts: object,
+    ) -> None:
+        self.template, self.values = sentence, dict(values or {})
+        self.sentence = sentence % self.values if values else sentence
+        super().__init__(self.sentence)
+        self.status, self.field, self.facts = status, field, facts
 
 
 @contextmanager

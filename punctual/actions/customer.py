@@ -19,6 +19,15 @@ from punctual.queries import visit as visits
 
 NOTE_MAX, NUMBER_MAX = 1000, 40
 INVALID = "Enter a time like 10:00."
+#: Without and with the company's phone number.
+ON_THE_WAY = (
+    "%(tech)s is already on the way, so this cannot be changed here. Ask for a call.",
+    "%(tech)s is already on the way, so this cannot be changed here. Ask for a call, or call %(phone)s.",
+)
+WITH_YOU = (
+    "%(tech)s is with you already, so this cannot be changed here. Ask for a call.",
+    "%(tech)s is with you already, so this cannot be changed here. Ask for a call, or call %(phone)s.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,10 @@ def _open(s: Session, visit_id: int, at: datetime, also: Shift | None = None) ->
 
 def _not_started(s: Session, visit: Visit) -> None:
     if visit.state in ("on_my_way", "arrived"):
-        phone = s.get_one(Company, 1).phone
-        who = visit.technician.first_name if visit.technician else "The technician"
-        where = "already on the way" if visit.state == "on_my_way" else "with you already"
-        call = f", or call {phone}" if phone else ""
-        raise Refused(f"{who} is {where}, so this cannot be changed here. Ask for a call{call}.")
+        company = s.get_one(Company, 1)
+        who = visit.technician.first_name if visit.technician else company.name
+        sentence = ON_THE_WAY if visit.state == "on_my_way" else WITH_YOU
+        raise Refused(sentence[bool(company.phone)], values={"tech": who, "phone": company.phone})
 
 
 def _answer(s: Session, visit: Visit, what: str, at: datetime, text: str = "", by: str = "page", **data: str) -> Saved:
@@ -174,7 +182,8 @@ def _clock(visit: Visit, clock: str, at: datetime) -> datetime:
         raise Refused(INVALID, status=422, field="leave_by")
     deadline = at_wall(local(visit.window_start, visit.zone).date(), int(hour), int(minute), visit.zone)
     if deadline <= at:
-        raise Refused(f"{clock} has already passed. Enter a later time.", status=422, field="leave_by")
+        sentence = "%(clock)s has already passed. Enter a later time."
+        raise Refused(sentence, status=422, field="leave_by", values={"clock": clock})
     return deadline
 
 
@@ -230,8 +239,8 @@ def note(visit_id: int, text: str, *, at: datetime, by: str = "page") -> Saved:
     if not words:
         raise Refused("Write what we should know, then send it.", status=422, field="note")
     if len(words) > NOTE_MAX:
-        extra = len(words) - NOTE_MAX
-        raise Refused(f"This is longer than {NOTE_MAX} characters. It is {extra} too long.", status=422, field="note")
+        sentence = "This is longer than %(most)s characters. It is %(extra)s too long."
+        raise Refused(sentence, status=422, field="note", values={"most": NOTE_MAX, "extra": len(words) - NOTE_MAX})
     with transaction() as s:
         visit = _open(s, visit_id, at)
         last = _last(s, visit, "note")

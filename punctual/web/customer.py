@@ -138,7 +138,7 @@ def keep(token: str) -> Response | Base:
     try:
         return _done(token, verbs.keep(_visit_id(token), at=g.at))
     except Refused as no:
-        return _page(token, status=no.status, error=no.sentence)
+        return _page(token, status=no.status, error=filters.refusal(no))
 
 
 @door.post("/<token>/choice")
@@ -150,7 +150,7 @@ def choice(token: str) -> Response | Base:
         technician, start = _chosen()
         return _done(token, verbs.choose(visit_id, technician, start, at=g.at))
     except Refused as no:
-        return _times(token, error=no.sentence, status=no.status)
+        return _times(token, error=filters.refusal(no), status=no.status)
 
 
 def _chosen() -> tuple[int, datetime]:
@@ -178,7 +178,7 @@ def deadline(token: str) -> Response | Base:
     try:
         saved = verbs.leave_by(visit_id, clock, kind, at=g.at)
     except Refused as no:
-        return _page(token, status=no.status, error=no.sentence)
+        return _page(token, status=no.status, error=filters.refusal(no))
     return _done(token, saved, "customer.page" if saved.works else "customer.times")
 
 
@@ -189,7 +189,7 @@ def call(token: str) -> Response | Base:
     try:
         return _done(token, verbs.call_me(_visit_id(token), request.form.get("number", ""), at=g.at))
     except Refused as no:
-        return _page(token, status=no.status, error=no.sentence)
+        return _page(token, status=no.status, error=filters.refusal(no))
 
 
 @door.post("/<token>/cancel")
@@ -199,7 +199,7 @@ def cancel(token: str) -> Response | Base:
     try:
         return _done(token, verbs.cancel(_visit_id(token), at=g.at))
     except Refused as no:
-        return _page(token, status=no.status, error=no.sentence)
+        return _page(token, status=no.status, error=filters.refusal(no))
 
 
 @door.post("/<token>/note")
@@ -209,7 +209,7 @@ def note(token: str) -> Response | Base:
     try:
         return _done(token, verbs.note(_visit_id(token), request.form.get("note", ""), at=g.at))
     except Refused as no:
-        return _page(token, status=no.status, error=no.sentence)
+        return _page(token, status=no.status, error=filters.refusal(no))
 
 
 @door.get("/<token>/visit.ics")

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 
 from punctual import messages
+from punctual.actions import Refused
 from punctual.core.day import Window, local
 
 
@@ -21,6 +22,12 @@ def language() -> str:
     """The locale of this request: the customer's on their page, English elsewhere."""
     found: str = g.get("language", "en_GB") if has_request_context() else "en_GB"
     return found
+
+
+def refusal(no: Refused) -> str:
+    """The sentence of a refusal in this request's language."""
+    said = str(_(no.template))
+    return said % no.values if no.values else said
 
 
 def clock(at: datetime | None, zone: str) -> str:

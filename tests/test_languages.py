@@ -1,0 +1,198 @@
+"""Customers' words in every language: complete, kind, short enough, with the dates, plurals and zones of that language."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask_babel import force_locale, gettext, ngettext
+
+from punctual import messages
+from tests import catalogs
+from tests.test_messages import CAPS, FORBIDDEN, GSM, LINK, STOP_LINE, TO_CUSTOMERS, preview, visible
+from tests.web.visitor import visitor
+
+FORBIDDEN_ES = re.compile(
+    r"lamentablemente|desafortunad|desgraciadamente|molestias|debido a|a causa de|por culpa|circunstancias|ajen[oa]s? a"
+    r"|tr[aá]fico|atasco|problema t[eé]cnico|error del sistema|nuestro sistema|(cliente|trabajo|cita|visita) anterior se"
+    r"|otro cliente|compañer[oa]|aprendiz|en pr[aá]cticas|deber[ií]a (llegar|estar)|lo antes posible|cuanto antes"
+    r"|en breve|pronto|en cualquier momento|garantiza|seguro que|exactamente|paciencia|estimado cliente|mucha demanda"
+    r"|no se present|usted (olvid|no estaba|fall)|nuestra pol[ií]tica|tenga en cuenta|no responda"
+    r"|responda (s[ií]|cancelar|cancel)\b|\bETA\b|\bticket\b|haga clic aqu",
+    re.IGNORECASE,
+)
+FORBIDDEN_DE = re.compile(
+    r"leider|bedauerlicherweise|unannehmlichkeit|aufgrund|wegen (des|der|eines|einer)|umst[aä]nde|h[oö]here gewalt"
+    r"|verkehr|\bstau\b|technische[rsn]? (problem|st[oö]rung|fehler)|systemfehler|unser system"
+    r"|vorherige[rn]? (kunde|termin|auftrag)|ein anderer kunde|kolleg|azubi|auszubildend|neue[rn]? mitarbeiter"
+    r"|sollte .{0,20}(da sein|ankommen)|so bald wie m[oö]glich|schnellstm[oö]glich|baldm[oö]glichst|\bbald\b|in k[uü]rze"
+    r"|gleich da|jeden moment|garantier|auf jeden fall|p[uü]nktlich um|geduld|sehr geehrte(r)? kund|hohe[sn]? aufkommen"
+    r"|sie haben (vers[aä]umt|vergessen|verpasst)|nicht angetroffen|unsere richtlinie|bitte beachten|nicht antworten"
+    r"|antworten sie (ja|stornieren|cancel)|\bETA\b|\bticket\b|hier klicken",
+    re.IGNORECASE,
+)
+BAD = {"en": FORBIDDEN, "es": FORBIDDEN_ES, "de": FORBIDDEN_DE}
+SORRY = {"es": r"\blo sentimos\b|\bsentimos\b", "de": r"\btut uns leid\b"}
+#: What differs from the English caps: times have 24 hours, days and ends of promises their own form.
+TIMES = {"from": "10:50", "to": "11:20", "told_from": "10:00", "told_to": "10:30", "deadline": "12:00"}
+LONGEST: dict[str, dict[str, object]] = {
+    "es": TIMES | {"day": "mie 18 nov", "old_day": "mar 17 nov", "due": "el mie 18 nov a las 12:00",
+                   "day_long": "miércoles, 18 de noviembre de 2026", "zone": "hora de Londres, GMT",
+                   "truth": "Bartholomeus no va de camino. Prevista de 10:50 a 11:20."},
+    "de": TIMES | {"day": "Mi, 18.11.", "old_day": "Di, 17.11.", "due": "Mi, 18.11., 12:00 Uhr",
+                   "day_long": "Mittwoch, 18. November 2026", "zone": "Zeit in London, GMT",
+                   "truth": "Bartholomeus ist nicht unterwegs. Erwartet 10:50-11:20 Uhr."},
+}  # fmt: skip
+STOP = {"es": "\nSTOP = no recibir SMS, HELP = ayuda.", "de": "\nSTOP = keine SMS mehr, HELP = Hilfe."}
+GREETING = {"es": "Hola, Maximiliana:\n", "de": "Guten Tag Maximiliana,\n"}
+EACH = [(kind, language) for kind in TO_CUSTOMERS for language in catalogs.LANGUAGES]
+
+
+def made(kind: str, language: str, **facts: object) -> messages.Composed:
+    return messages.compose(kind, CAPS | LONGEST.get(language, {}) | facts, language)
+
+
+@pytest.mark.parametrize("language", catalogs.LANGUAGES)
+def test_no_sentence_of_a_customer_is_missing_in_a_language(language: str) -> None:
+    """Add the words to punctual/translations/<language>/LC_MESSAGES/messages.po, then: python -m tests.catalogs."""
+    assert catalogs.missing(language) == []
+
+
+def test_a_missing_sentence_would_be_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Negative control: without one sentence the catalog is not complete."""
+    old = catalogs.po("es").read_text(encoding="utf-8")
+    folder = tmp_path / "es" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "messages.po").write_text(old.replace('msgid "Call me"', 'msgid "Call nobody"'), encoding="utf-8")
+    monkeypatch.setattr(catalogs, "FOLDER", tmp_path)
+    assert catalogs.missing("es") == ["Call me"]
+
+
+@pytest.mark.parametrize("language", catalogs.LANGUAGES)
+def test_what_is_compiled_is_what_is_written(language: str) -> None:
+    assert catalogs.po(language).with_suffix(".mo").read_bytes() == catalogs.compiled(catalogs.catalog(language)), (
+        "compile it: python -m tests.catalogs"
+    )
+
+
+@pytest.mark.parametrize("language", catalogs.LANGUAGES)
+def test_a_translation_names_no_other_values_and_breaks_no_rule(language: str) -> None:
+    for message in catalogs.catalog(language):
+        pairs = (
+            [(message.id, message.string)]
+            if isinstance(message.id, str)
+            else list(zip(message.id, message.string, strict=True))
+        )
+        for said, words in pairs:
+            names = re.compile(r"\{\w+\}|%\(\w+\)s")
+            if said:
+                assert set(names.findall(words)) <= set(names.findall(said)), said
+                assert not BAD[language].search(words), words
+                assert "!" not in words and not re.search(r"\d{6,}", words)
+
+
+@pytest.mark.parametrize(("language", "words"), [("es", "Disculpe las molestias"), ("de", "Leider kommen wir später")])
+def test_forbidden_words_would_be_found(language: str, words: str) -> None:
+    """Negative control."""
+    assert BAD[language].search(words)
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_a_message_is_whole_in_its_language(lite: Flask, kind: str, language: str) -> None:
+    words = made(kind, language)
+    assert f'<html lang="{language}">' in words.html
+    assert words.text.startswith(GREETING[language]) and f"\n{LINK}\n" in words.text
+    for part in (words.subject, words.text, visible(words.html), words.sms):
+        assert not re.search(r"\{\w+\}|%\(|None", part)
+        assert not re.search(r"\b(the|your|you|we are|please)\b", part, re.IGNORECASE), "a sentence is still English"
+        assert not BAD[language].search(part)
+    for part in (words.text, words.sms):
+        assert len(re.findall(SORRY[language], part)) <= 1
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_a_text_fits_two_segments_at_its_longest_and_needs_no_special_letters(
+    lite: Flask, kind: str, language: str
+) -> None:
+    sms = made(kind, language).sms
+    assert len(sms + STOP[language]) <= 306
+    assert set(sms) <= GSM, set(sms) - GSM
+    assert re.search(rf"{re.escape(LINK)}(\s|$)", sms), "a link is followed by a space or the end"
+    assert sms.startswith("Northside Heating Co")
+
+
+def test_a_text_that_is_too_long_would_be_noticed(lite: Flask) -> None:
+    """Negative control."""
+    assert len(made("late_first", "de", tech="x" * 300, company="y" * 80).sms + STOP["de"]) > 306
+    assert len(made("late_first", "en").sms + STOP_LINE) <= 306
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_subject_and_preview_are_short_and_say_different_things(lite: Flask, kind: str, language: str) -> None:
+    due = {"es": "hoy a las 17:00", "de": "heute, 17:00 Uhr"}[language]
+    words = made(kind, language, tech="Ana", deadline="10:00", due=due)
+    assert 10 <= len(words.subject) <= 60 and 10 <= len(preview(words.html)) <= 90
+    assert words.subject != preview(words.html)
+
+
+AT = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("language", "short", "long", "zone", "due"),
+    [
+        ("en", "Wed 18 Nov", "Wednesday 18 November 2026", "Berlin time, CET", "18:00 today"),
+        ("es", "mié 18 nov", "miércoles, 18 de noviembre de 2026", "hora de Berlín, CET", "hoy a las 18:00"),
+        ("de", "Mi, 18.11.", "Mittwoch, 18. November 2026", "Zeit in Berlin, MEZ", "heute, 18:00 Uhr"),
+        ("en-US", "Wed, Nov 18", "Wednesday, November 18, 2026", "Berlin time, +0100", "6:00 PM today"),
+    ],
+)
+def test_days_zones_and_ends_of_promises_are_written_as_there(
+    lite: Flask, language: str, short: str, long: str, zone: str, due: str
+) -> None:
+    on = date(2026, 11, 18)
+    assert messages.day_long(on, language) == long
+    if language != "en-US":
+        assert messages.day_short(on, language) == short
+    later = AT.replace(hour=17)
+    with lite.test_request_context():
+        assert messages.zone_words("Europe/Berlin", AT, language) == zone
+        assert messages.due_words(later, AT, "Europe/Berlin", language) == due
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "many"),
+    [("en", "One stop before you", "3 stops before you"), ("es", "Una parada antes de la suya", "3 paradas antes de la suya"),
+     ("de", "Ein Halt vor Ihnen", "3 Halte vor Ihnen")],
+)  # fmt: skip
+def test_plurals_are_right(lite: Flask, language: str, one: str, many: str) -> None:
+    with lite.test_request_context(), force_locale(messages.locale_of(language)):
+        for n, words in ((1, one), (3, many)):
+            assert ngettext("One stop before you", "%(num)s stops before you", n) == words
+
+
+def test_two_people_at_once_each_read_their_own_language(lite: Flask) -> None:
+    """A worker writes one letter after the other: no language of the last one is left over."""
+    said = [made("kept", language).subject for language in ("de", "en", "es", "de")]
+    assert said[0] == said[3] and len(set(said)) == 3
+    with lite.test_request_context():
+        assert gettext("Call me") == "Call me"
+
+
+@pytest.mark.parametrize(
+    ("language", "head", "refused"),
+    [("es", "Prevemos llegar de 10:00 a 10:30", "Las 8:00 ya han pasado. Escriba una hora posterior."),
+     ("de", "Geplante Ankunft zwischen 10:00 und 10:30 Uhr", "8:00 Uhr ist schon vorbei. Geben Sie eine spätere Zeit ein.")],
+)  # fmt: skip
+def test_the_page_and_its_refusals_speak_the_customers_language(
+    lite: Flask, language: str, head: str, refused: str
+) -> None:
+    grace = visitor(lite, "08:30", language=language)
+    page = grace.get()
+    assert f'<html lang="{language}">' in page and head in page
+    body = re.sub(r"<[^>]+>", " ", page.split("<body", 1)[1])
+    assert not re.search(r"\b(the|your|you|please)\b", body, re.IGNORECASE)
+    assert refused in grace.post("deadline", 422, leave_by="8:00", kind="done").text
