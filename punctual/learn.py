@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from punctual.core.accuracy import LOOKS
 from punctual.core.day import Days, Floats, local, minutes
-from punctual.core.duration import Learned, fit
+from punctual.core.duration import Learned
+from punctual.core.fit import fit
 from punctual.core.looks import BUDGETS, Choice, Looks, curve, looked, looks_from, spread_over
 from punctual.core.packed import from_bytes as unpacked
 from punctual.core.packed import joined, of_days, rows, to_bytes

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from punctual.core.day import Bools, Days, Floats, Ints, instant
-from punctual.core.duration import LEVELS as SPREAD
-from punctual.core.duration import Learned, left, sample, spread_of
+from punctual.core import told
+from punctual.core.chain import Chains, Step, carry, over_by
+from punctual.core.day import Days, Floats, Ints, instant
+from punctual.core.duration import Learned
+from punctual.core.fleet import Fleet
+from punctual.core.spread import SAMPLES
+from punctual.core.start import travelled
 from punctual.core.travel import into
 
 #: Levels of the told quantiles: 5 % ... 95 %.
-LEVELS: Floats = np.arange(1, 20, dtype=np.float64) * 0.05
-#: Samples a visit: stratified, so that 512 are as smooth as thousands of random ones.
-SAMPLES = 512
+LEVELS: Floats = told.TOLD
+#: The samples nearest to them.
+PICK: Ints = np.minimum((LEVELS * SAMPLES).astype(np.int64), SAMPLES - 1)
 #: Days forecast in one piece, to bound memory.
-CHUNK = 400
+CHUNK = 1000
 P10, P50, P90 = 1, 9, 17
-#: Spread of a drive under way, log scale.
-DRIVE_SD = 0.25
-#: A technician's own figure is this sure, relative to what history says of such work.
-OWN_SPREAD = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +89,29 @@ class VisitForecast:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=64)
-def uniforms(stream: int) -> Floats:
-    """Stratified numbers in (0, 1), one in each of SAMPLES strata, in an order of its own for each stream."""
-    order = np.random.default_rng(stream).permutation(SAMPLES)
-    return np.asarray((order + 0.5) / SAMPLES)
+def forecast(
+    days: Days, learned: Learned, at: float, *, threshold: float = 15.0, others: Fleet | None = None
+) -> Forecast:
+    """Forecast every visit of every day at `at` (minutes); deterministic, the same look gives the same answer.
 
-
-def forecast(days: Days, learned: Learned, at: float, *, threshold: float = 15.0) -> Forecast:
-    """Forecast every visit of every day at `at` (minutes); deterministic, the same look gives the same answer."""
+    `others`: how the day of everyone on duty goes so far (fleet.fleet); None leaves it out.
+    """
     made = _empty(days, at, threshold)
-    travel = into(days, learned.changeover)
-    for low in range(0, len(days), CHUNK):
-        _part(days, np.arange(low, min(low + CHUNK, len(days))), travel, learned, made)
-    _reports(days, made)
+    over = over_by(days)
+    made.arrive[:] = np.where(np.isnan(days.arrived), over, days.arrived)[:, None]
+    made.finish[:] = over[:, None]
+    made.mean_arrive[:], made.mean_finish[:] = made.arrive[:, 0], over
+    made.p_deadline[:] = np.nan
+    chains = _open(days, over, at)
+    travel = travelled(days, learned.changeover, learned.drive)
+    for low in range(0, len(chains.first), CHUNK):
+        piece = slice(low, low + CHUNK)
+        part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
+        _part(days, part, learned, over, travel, others, made)
+    _certain(days, over, made)
+    head = chains.first
+    begun = ~np.isnan(days.arrived[head])
+    made.expected_report[chains.day] = np.where(begun, made.finish[head, P90], made.arrive[head, P90])
     return made
 
 
@@ -128,162 +136,79 @@ def _empty(days: Days, at: float, threshold: float) -> Forecast:
     )
 
 
-@dataclass(slots=True)
-class _State:
-    """Where the technicians of some days are, sample by sample: free [days, samples] and the mean schedule [days]."""
-
-    free: Floats
-    mean: Floats
-    rested: Bools
-
-
-def _part(days: Days, which: Ints, travel: Floats, learned: Learned, made: Forecast) -> None:
-    """Forecast some days, position by position, all of them at once."""
-    counts = days.offset[which + 1] - days.offset[which]
-    start = days.shift_start[which]
-    state = _State(np.repeat(start[:, None], SAMPLES, axis=1), start.copy(), np.isnan(days.break_start[which]))
-    for k in range(int(counts.max(initial=0))):
-        live = np.flatnonzero(counts > k)
-        rows = days.offset[which[live]] + k
-        arrive, mean_arrive = _arrivals(days, rows, which[live], live, k, travel, learned, state, made.at)
-        finish, mean_finish = _finishes(days, rows, which[live], k, arrive, mean_arrive, learned, made.at)
-        state.free[live], state.mean[live] = finish, mean_finish
-        _measure(days, rows, arrive, finish, mean_arrive, mean_finish, made)
-    made.p_shift[which] = np.mean(state.free > days.shift_end[which][:, None], axis=1)
+def _open(days: Days, over: Floats, at: float) -> Chains:
+    """From the first visit that is not over to the last of each day that has one."""
+    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    row = np.flatnonzero(np.isnan(over))
+    day, where = np.unique(day_of[row], return_index=True)
+    n = len(day)
+    return Chains(day, row[where], days.offset[day + 1] - 1, np.full(n, at), np.full(n, np.inf))
 
 
-def _arrivals(
-    days: Days, rows: Ints, day: Ints, live: Ints, k: int, travel: Floats, learned: Learned, state: _State, at: float
-) -> tuple[Floats, Floats]:
-    """When the visits at position k are reached: [rows, samples] and the mean schedule's [rows]."""
-    free, mean = state.free[live], state.mean[live]
-    due = ~state.rested[live] & (days.planned_start[rows] >= days.break_start[day])
-    length = np.where(due, days.break_end[day] - days.break_start[day], 0.0)
-    rest_from = np.where(due, days.break_start[day], -np.inf)
-    free = np.maximum(free, rest_from[:, None]) + length[:, None]
-    mean = np.maximum(mean, rest_from) + length
-    state.rested[live] |= due
-    drive = travel[rows]
-    opens = np.where(days.early_ok[rows], -np.inf, days.window_start[rows])
-    opens = np.maximum(opens, np.where(np.isneginf(opens), days.shift_start[day] + drive, -np.inf))
-    u = uniforms(2 * k + 1)[None, :]
-    x = free + drive[:, None] - opens[:, None]
-    arrive = opens[:, None] + (_first(learned, x, u) if k == 0 else _started(learned, x, u))
-    mean_arrive = np.maximum(mean + drive, opens)
-    said = ~np.isnan(days.late_at[rows]) & np.isnan(days.arrived[rows])
-    named = np.where(said, days.planned_start[rows] + days.late_min[rows], -np.inf)
-    arrive, mean_arrive = np.maximum(arrive, named[:, None]), np.maximum(mean_arrive, named)
-    left_at = days.on_my_way[rows]
-    driving = ~np.isnan(left_at)
-    if driving.any():
-        there = left_at[:, None] + drive[:, None] * np.exp(DRIVE_SD * np.interp(u, SPREAD, learned.shape))
-        there = np.maximum(np.maximum(there, days.window_start[rows][:, None] - 30.0), named[:, None])
-        arrive = np.where(driving[:, None], there, arrive)
-        mean_arrive = np.where(driving, np.maximum(np.where(driving, left_at, 0.0) + drive, named), mean_arrive)
-    arrive = _not_yet(arrive, at, learned.forgotten, uniforms(90 + k))
-    known = ~np.isnan(days.arrived[rows])
-    arrive = np.where(known[:, None], days.arrived[rows][:, None], arrive)
-    over = ~np.isnan(days.finished[rows]) & ~known
-    arrive = np.where(over[:, None], days.finished[rows][:, None], arrive)
-    mean_arrive = np.where(known, days.arrived[rows], np.maximum(mean_arrive, at))
-    return arrive, np.where(over, days.finished[rows], mean_arrive)
-
-
-def _first(learned: Learned, x: Floats, u: Floats) -> Floats:
-    return np.asarray(np.maximum(x, 0.0) + np.interp(u, SPREAD, learned.first))
-
-
-def _started(learned: Learned, x: Floats, u: Floats) -> Floats:
-    """Minutes after the earliest start at which work starts, x minutes after it the technician is free; monotone in x."""
-    grid, table = learned.start_x, learned.start
-    at = np.clip(np.searchsorted(grid, x) - 1, 0, len(grid) - 2)
-    share = np.clip((x - grid[at]) / np.maximum(grid[at + 1] - grid[at], 1e-9), 0.0, 1.0)
-    column = np.minimum((np.broadcast_to(u, x.shape) * len(SPREAD)).astype(np.int64), len(SPREAD) - 1)
-    low, high = table[at, column], table[at + 1, column]
-    return np.asarray(low + share * (high - low) + np.maximum(x - grid[-1], 0.0))
-
-
-def _not_yet(when: Floats, at: float, forgotten: float, u: Floats) -> Floats:
-    """Condition on "no report by now": samples in the past are drawn again from those still to come.
-
-    A share of them stays where it was: the tap was forgotten, and more surely so the less such a delay was to be
-    expected (Bayes with the share of taps that are never made). Where none is to come, it comes within minutes.
-    """
-    past = when <= at
-    if not past.any():
-        return when
-    out = when.copy()
-    for i in np.flatnonzero(past.any(axis=1)):
-        row, gone = when[i], past[i]
-        to_come = np.sort(row[~gone])
-        share = gone.mean()
-        lost = forgotten * share / (forgotten * share + (1 - forgotten) * max(1 - share, 0.02))
-        n = int(gone.sum())
-        again = np.flatnonzero(gone)[np.argsort(row[gone], kind="stable")]
-        moved = again[round(min(lost, 0.5) * n) :]
-        if len(to_come) >= 8:
-            out[i, moved] = np.quantile(to_come, u[: len(moved)])
-        else:
-            ahead = max(3.0, 0.2 * (at - float(np.median(row))))
-            out[i, moved] = at - np.log(1.0 - u[: len(moved)]) * ahead
-    return out
-
-
-def _finishes(
-    days: Days, rows: Ints, day: Ints, k: int, arrive: Floats, mean_arrive: Floats, learned: Learned, at: float
-) -> tuple[Floats, Floats]:
-    """When the visits at position k are over: [rows, samples] and the mean schedule's [rows]."""
-    planned = days.planned_min[rows]
-    mean, sd = spread_of(learned, days.job_type[rows], days.technician[day])
-    u = uniforms(2 * k + 2)[None, :]
-    known = ~np.isnan(days.arrived[rows])
-    whole = sample(learned, planned, mean, sd, u)
-    expected = planned * np.exp(mean + 0.0 * sd)
-    said = ~np.isnan(days.late_at[rows]) & known
-    own = planned + np.where(said, days.late_min[rows], 0.0)
-    if known.any():
-        elapsed = np.where(known, at - np.where(known, days.arrived[rows], at), 0.0)
-        rest, over = left(learned, planned, mean, sd, np.maximum(elapsed, 0.0), u)
-        lost = (
-            learned.forgotten * over / (learned.forgotten * over + (1 - learned.forgotten) * np.maximum(1 - over, 0.02))
-        )
-        gone = uniforms(60 + k)[None, :] < np.minimum(lost, 0.5)[:, None]
-        under_way = np.where(gone, np.minimum(whole, elapsed[:, None]), rest)
-        named = own[:, None] * np.exp(OWN_SPREAD * sd[:, None] * np.interp(u, SPREAD, learned.shape))
-        under_way = np.where(said[:, None], np.maximum(np.maximum(rest, named), elapsed[:, None]), under_way)
-        whole = np.where(known[:, None], under_way, whole)
-        expected = np.where(known, np.maximum(expected, elapsed), expected)
-        expected = np.where(said, np.maximum(expected, own), expected)
-    done = ~np.isnan(days.finished[rows])
-    finish = np.where(done[:, None], days.finished[rows][:, None], arrive + whole)
-    return finish, np.where(done, days.finished[rows], mean_arrive + expected)
+def _part(
+    days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats, others: Fleet | None, made: Forecast
+) -> None:
+    """Forecast some days and measure every visit on the way."""
+    counts = chains.last - chains.first + 1
+    begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    row = np.repeat(chains.first - begins, counts) + np.arange(counts.sum())
+    day = np.repeat(chains.day, counts)
+    late = np.repeat(told.carried(days, chains, over), counts)
+    around = told.prepared(days, learned, row, day, np.full(len(row), made.at), late, others)
+    for k, step in enumerate(carry(days, chains, learned, over, travel)):
+        _measure(days, chains, learned, around, begins[step.which] + k, step, made)
 
 
 def _measure(
-    days: Days, rows: Ints, arrive: Floats, finish: Floats, mean_arrive: Floats, mean_finish: Floats, made: Forecast
+    days: Days, chains: Chains, learned: Learned, around: told.Told, which: Ints, step: Step, made: Forecast
 ) -> None:
     """Quantiles and chances of the visits at one position."""
-    pick = np.minimum((LEVELS * SAMPLES).astype(np.int64), SAMPLES - 1)
-    made.arrive[rows] = np.sort(arrive, axis=1)[:, pick]
-    made.finish[rows] = np.sort(finish, axis=1)[:, pick]
-    made.mean_arrive[rows], made.mean_finish[rows] = mean_arrive, mean_finish
-    end = days.window_end[rows][:, None]
-    made.p_window[rows] = np.mean(arrive > end, axis=1)
-    made.p_late[rows] = np.mean(arrive > end + made.threshold, axis=1)
-    limit = days.deadline[rows][:, None]
-    by = np.where(days.deadline_arrive[rows][:, None], arrive, finish)
-    made.p_deadline[rows] = np.where(np.isnan(limit[:, 0]), np.nan, np.mean(by > limit, axis=1))
+    at, row = made.at, step.row
+    plain = step.arrive[:, PICK]
+    finish = step.finish[:, PICK].astype(np.float64)
+    shift = around.shift[which] + told.own_shift(learned, step.free)
+    arrive = np.where(step.known[:, None], plain, told.quantiles(learned, around, which, shift, step.arrive))
+    done = ~np.isnan(days.finished[row])
+    moved = np.maximum.accumulate(finish + np.where(done[:, None], 0.0, arrive - plain), axis=1)
+    made.arrive[row], made.finish[row] = at + arrive, at + moved
+    made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
+    end = days.window_end[row] - at
+    for column, limit in ((made.p_window, end), (made.p_late, end + made.threshold)):
+        chance = told.chance_after(learned, around, which, shift, step.arrive, limit)
+        column[row] = np.where(step.known, step.arrive[:, 0] > limit, chance)
+    limits = days.deadline[row] - at
+    asked = np.flatnonzero(~np.isnan(limits))
+    if len(asked):
+        by = np.where(days.deadline_arrive[row[asked]][:, None], arrive[asked], moved[asked])
+        made.p_deadline[row[asked]] = _beyond(by, limits[asked])
+    last = step.row == chains.last[step.which]
+    if last.any():
+        day = chains.day[step.which[last]]
+        made.p_shift[day] = _beyond(moved[last], days.shift_end[day] - at)
 
 
-def _reports(days: Days, made: Forecast) -> None:
-    """When the next report should have come: the end of the visit under way, else the next arrival."""
-    for d in range(len(days)):
-        rows = np.arange(days.offset[d], days.offset[d + 1])
-        open_ = rows[np.isnan(days.finished[rows])]
-        if len(open_):
-            row = open_[0]
-            under_way = not np.isnan(days.arrived[row])
-            made.expected_report[d] = (made.finish if under_way else made.arrive)[row, P90]
+def _beyond(quantiles: Floats, limit: Floats) -> Floats:
+    """The chance [n] of more than a limit [n], read off told quantiles [n, 19]; nothing lies beyond a half step more."""
+    ends = np.concatenate(
+        [2 * quantiles[:, :1] - quantiles[:, 1:2], quantiles, 2 * quantiles[:, -1:] - quantiles[:, -2:-1]], axis=1
+    )
+    n, rows = np.sum(ends <= limit[:, None], axis=1), np.arange(len(ends))
+    low, high = ends[rows, np.clip(n - 1, 0, 20)], ends[rows, np.clip(n, 0, 20)]
+    share = np.where(high > low, (limit - low) / np.maximum(high - low, 1e-9), 0.0)
+    return np.asarray(1.0 - np.clip((n - 1 + np.clip(share, 0.0, 1.0)) * 0.05, 0.0, 1.0))
+
+
+def _certain(days: Days, over: Floats, made: Forecast) -> None:
+    """What is over is not chance any more."""
+    row = np.flatnonzero(~np.isnan(over))
+    came, end = made.arrive[row, 0], days.window_end[row]
+    made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
+    missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]
+    made.p_deadline[row] = np.where(np.isnan(days.deadline[row]), np.nan, missed)
+    full = np.flatnonzero(np.diff(days.offset) > 0)
+    last = days.offset[full + 1] - 1
+    ended = ~np.isnan(over[last])
+    made.p_shift[full[ended]] = over[last[ended]] > days.shift_end[full[ended]]
 
 
 def visit(made: Forecast, days: Days, row: int) -> VisitForecast:

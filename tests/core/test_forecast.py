@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from punctual.core import duration, travel
 from punctual.core.day import Day, Days, Place, Visit, Window, minutes, pack
+from punctual.core.fit import fit
 from punctual.core.forecast import VisitForecast, forecast, visit
 from tests.build import wall
 
@@ -46,7 +47,7 @@ def test_the_same_look_gives_the_same_answer() -> None:
 
 def test_an_overrun_is_absorbed_by_slack() -> None:
     made = forecast(under_way(), NOTHING, at("10:20"))
-    assert made.p_late[1] > 0.2, "the visit right after is at risk"
+    assert made.p_late[1] > 0.1, "the visit right after is at risk"
     assert made.p_late[2] < 0.05, "hours of slack absorb it"
 
 
@@ -142,7 +143,7 @@ def test_learning_finds_that_a_job_takes_longer_than_planned() -> None:
             visits.append(Visit(i, i % 2, begin, 60, window, HERE, "done", None, begin, end))
             begin = end + timedelta(minutes=20)
         days.append(Day(d, 1, begin.date(), Window(visits[0].planned_start, begin), tuple(visits)))
-    learned = duration.fit(pack(days), minutes(begin))
+    learned = fit(pack(days), minutes(begin))
     quick, slow = np.exp(learned.type_mean)
     assert 0.95 < quick < 1.1 and 1.35 < slow < 1.55
     assert 0.05 < learned.type_sd.max() < 0.25

@@ -1,0 +1,173 @@
+"""How everybody's day goes so far, and the circumstances of a visit that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from punctual.core.day import Bools, Days, Floats, Ints
+from punctual.core.duration import Learned
+from punctual.core.spread import looked_up
+
+#: Circumstances of a visit, in the order of `circumstances`. Rising: more of it can only make a start later.
+#: From the fleet: known only where the fleet is.
+NAMES = (
+    "x", "carried", "type", "place", "technician", "hour", "position", "to_come", "planned", "slack", "ahead",
+    "steps", "all_1h", "all_3h", "all_owed", "place_1h", "place_3h", "place_seen", "place_owed", "place_owing",
+    "next_place", "type_3h",
+)  # fmt: skip
+RISING: Bools = np.isin(
+    NAMES,
+    ("x", "carried", "type", "place", "technician", "all_1h", "all_3h", "all_owed", "place_1h", "place_3h",
+     "place_owed", "next_place", "type_3h"),
+)  # fmt: skip
+FROM_FLEET: Bools = np.asarray([n.startswith(("all_", "place_", "next_", "type_")) for n in NAMES])
+#: The technician's own delay: it may move a start, never the width of a range.
+OWN: Bools = np.isin(NAMES, ("x", "carried"))
+HOUR = 60.0
+#: Lateness of one start counts as at most this early and this late, minutes.
+EARLIEST, LATEST = -30.0, 180.0
+#: A visit that should have begun longer ago than this is no longer owed: nobody told that it was dropped.
+FORGOTTEN_AFTER = 300.0
+_GAP = 1e8
+
+
+class _Sums:
+    """Events of groups in order of time, for sums over any span of it."""
+
+    def __init__(self, group: Ints, time: Floats, value: Floats) -> None:
+        good = ~np.isnan(time)
+        key = group[good] * _GAP + time[good]
+        by = np.argsort(key, kind="stable")
+        self.key = key[by]
+        self.total = np.concatenate([[0.0], np.cumsum(value[good][by])])
+
+    def until(self, group: Ints, time: Floats) -> tuple[Floats, Ints]:
+        """Sum and number of a group's events up to some moments; only differences mean something."""
+        n = np.searchsorted(self.key, group * _GAP + time, side="right")
+        return self.total[n], n
+
+    def between(self, group: Ints, start: Floats, end: Floats) -> tuple[Floats, Ints]:
+        """Sum and number of events after start, up to end."""
+        (a, n), (b, m) = self.until(group, start), self.until(group, end)
+        return b - a, m - n
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    late: _Sums
+    owed: _Sums
+    paid: _Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What has begun, and what should have, of many days: by all, by place, by job type. Made once for many looks."""
+
+    all: _Group
+    place: _Group
+    job_type: _Group
+    base: float
+
+
+def fleet(days: Days) -> Fleet:
+    """Everybody's starts. Days of everyone on duty, or of many dates at once: a look at `at` uses what was by then."""
+    base = float(np.nanmin(days.planned_start)) if days.rows else 0.0
+    begun = days.arrived - base
+    due = np.fmin(days.planned_start, days.arrived) - base
+    end = np.repeat(days.shift_end, np.diff(days.offset)) - base
+    dropped = np.isnan(begun) & (due + FORGOTTEN_AFTER < np.nanmax(np.append(begun, 0.0)))
+    due = np.where(dropped | (end < 0), np.nan, due)
+    late = np.clip(days.arrived - days.planned_start, EARLIEST, LATEST)
+    paid = np.where(np.isnan(due), np.nan, begun)
+
+    def group(by: Ints) -> _Group:
+        return _Group(_Sums(by, begun, late), _Sums(by, due, due), _Sums(by, paid, due))
+
+    return Fleet(group(np.zeros(days.rows, dtype=np.int64)), group(days.place_id), group(days.job_type), base)
+
+
+def _owed(group: _Group, which: Ints, now: Floats) -> tuple[Floats, Floats]:
+    """Minutes by which visits that should have begun have not, and how many there are."""
+    far = np.full(len(now), -1e6)
+    due, n = group.owed.between(which, far, now)
+    paid, m = group.paid.between(which, far, now)
+    count = (n - m).astype(np.float64)
+    return np.maximum(count * now - (due - paid), 0.0), count
+
+
+def _lateness(group: _Group, which: Ints, now: Floats, span: float, owed: tuple[Floats, Floats]) -> tuple[Floats, Ints]:
+    late, n = group.late.between(which, now - span, now)
+    return (late + owed[0]) / (n + owed[1] + 1.0), n
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Visits looked at: row, its day, when (minutes), and the technician's own delay as the chain has it [n]."""
+
+    row: Ints
+    day: Ints
+    at: Floats
+    x: Floats
+    carried: Floats
+
+
+def circumstances(days: Days, learned: Learned, looks: Looks, others: Fleet | None) -> Floats:
+    """What is known about each visit looked at, [NAMES, n]; NaN where nothing is."""
+    row, day, at = looks.row, looks.day, looks.at
+    first, end = days.offset[day], days.offset[day + 1]
+    plan, last = days.planned_start[row], row > first
+    ended = days.planned_start + days.planned_min
+    before = np.maximum(row - 1, first)
+    steps = np.zeros(len(row))
+    for k in range(1, int((row - first).max(initial=0)) + 1):
+        steps += (row - k >= first) & (ended[np.maximum(row - k, 0)] > at)
+    out = [
+        looks.x,
+        looks.carried,
+        looked_up(learned.types, learned.type_start, days.job_type[row]),
+        looked_up(learned.places, learned.place_start, days.place_id[row]),
+        looked_up(learned.technicians, learned.technician_start, days.technician[day]),
+        plan / HOUR % 24.0,
+        (row - first).astype(np.float64),
+        (end - row).astype(np.float64),
+        days.planned_min[row],
+        np.where(last, plan - ended[before], np.nan),
+        plan - at,
+        steps,
+    ]
+    if others is None:
+        return np.stack([*out, *(np.full(len(row), np.nan) for _ in range(len(NAMES) - len(out)))])
+    return np.stack([*out, *_from_fleet(days, looks, end, others)])
+
+
+def _from_fleet(days: Days, looks: Looks, end: Ints, others: Fleet) -> list[Floats]:
+    row, now = looks.row, looks.at - others.base
+    everyone, by_place, by_type = others.all, others.place, others.job_type
+    zero = np.zeros(len(row), dtype=np.int64)
+    place = days.place_id[row]
+    known = place != 0
+    owed, owed_here = _owed(everyone, zero, now), _owed(by_place, place, now)
+    here, seen = _lateness(by_place, place, now, HOUR, owed_here)
+    here_long, _ = _lateness(by_place, place, now, 3 * HOUR, owed_here)
+    following = np.minimum(row + 1, days.rows - 1)
+    on = days.place_id[following]
+    there, _ = _lateness(by_place, on, now, 2 * HOUR, _owed(by_place, on, now))
+    kind = days.job_type[row]
+    alike = _lateness(by_type, kind, now, 3 * HOUR, _owed(by_type, kind, now))[0]
+    here, here_long, seen_, late, owing = (
+        np.where(known, v, np.nan) for v in (here, here_long, seen.astype(np.float64), *owed_here)
+    )
+    return [
+        _lateness(everyone, zero, now, HOUR, owed)[0],
+        _lateness(everyone, zero, now, 3 * HOUR, owed)[0],
+        owed[0] / (_lateness(everyone, zero, now, 3 * HOUR, owed)[1] + 1.0),
+        here,
+        here_long,
+        seen_,
+        late,
+        owing,
+        np.where((row + 1 < end) & (on != 0), there, np.nan),
+        alike,
+    ]

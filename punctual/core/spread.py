@@ -1,0 +1,135 @@
+"""Spreads of many quantities at once: levels, the normal's quantiles, empirical tables, shrunk means, sorted samples."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from punctual.core.day import Floats, Ints
+
+Singles = NDArray[np.float32]
+
+#: Probabilities at which learned spreads are kept.
+LEVELS: Floats = (np.arange(101) + 0.5) / 101
+#: Samples a visit. They are kept sorted and met with the next step's in a fixed low-discrepancy order, so that 128 are
+#: as smooth as thousands of random ones (array-RQMC: L'Ecuyer, Lécot, Tuffin 2008).
+SAMPLES = 128
+#: Level of each sorted sample.
+STRATA: Floats = (np.arange(SAMPLES) + 0.5) / SAMPLES
+
+_Z = np.linspace(-4.5, 4.5, 1801)
+_CDF = np.cumsum(np.exp(-0.5 * _Z * _Z))
+_CDF = (_CDF - 0.5 * np.exp(-0.5 * _Z * _Z)) / _CDF[-1]
+
+
+def normal(levels: Floats) -> Floats:
+    """Standard normal quantiles of levels in (0, 1), from a fine table."""
+    return np.asarray(np.interp(levels, _CDF, _Z))
+
+
+def normal_level(z: Floats) -> Floats:
+    """The level of a standard normal value: the inverse of `normal`."""
+    return np.asarray(np.interp(z, _Z, _CDF))
+
+
+NORMAL: Floats = normal(LEVELS)
+
+
+@lru_cache(maxsize=64)
+def order(stream: int) -> NDArray[np.int32]:
+    """A permutation of the strata for each stream, evenly spread against the sorted samples (golden-ratio lattice)."""
+    points = (np.arange(SAMPLES) * 0.6180339887498949 + stream * 0.7548776662466927) % 1.0
+    return np.argsort(np.argsort(points)).astype(np.int32)
+
+
+def quantiles(values: Floats) -> Floats:
+    """Empirical quantiles at LEVELS."""
+    return np.asarray(np.quantile(values, LEVELS, method="hazen"))
+
+
+def blended(values: Floats, prior: Floats, strength: float) -> Floats:
+    """Empirical quantiles at LEVELS, leaning on the prior's while there are few values."""
+    if len(values) == 0:
+        return prior
+    share = len(values) / (len(values) + strength)
+    return np.maximum.accumulate(share * quantiles(values) + (1 - share) * prior)
+
+
+def shrunk(groups: Ints, y: Floats, weight: Floats) -> tuple[Ints, Floats]:
+    """Group means of y pulled to zero as far as the data says: k = within variance / between variance.
+
+    Method of moments for unequal groups (Searle, Casella, McCulloch 1992, 3.6); groups ascend.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    n = np.bincount(index, weight)
+    means = np.bincount(index, weight * y) / np.maximum(n, 1e-9)
+    if len(names) < 2:
+        return names, means * n / (n + 5.0)
+    total, freedom = n.sum(), len(names) - 1
+    within = float(weight @ (y - means[index]) ** 2 / max(total - len(names), 1.0))
+    middle = float(n @ means / total)
+    even = max((total - float(n @ n) / total) / freedom, 1e-9)
+    between = max((float(n @ (means - middle) ** 2) / freedom - within) / even, 1e-4 * within, 1e-9)
+    return names, means * n / (n + within / between)
+
+
+def looked_up(names: Ints, values: Floats, wanted: Ints, missing: float = 0.0) -> Floats:
+    """The value of each wanted name; names ascend."""
+    if len(names) == 0:
+        return np.full(len(wanted), missing)
+    at = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
+    return np.where(names[at] == wanted, values[at], missing)
+
+
+def at_levels(sorted_: Singles, levels: Floats | Singles) -> Singles:
+    """Values [rows, n] of sorted samples [rows, SAMPLES] at levels [rows, n]; ends are held."""
+    position = np.clip(levels * SAMPLES - 0.5, 0.0, SAMPLES - 1.0).astype(np.float32)
+    low = np.minimum(position.astype(np.int32), SAMPLES - 2)
+    share = position - low
+    base = (np.arange(len(sorted_), dtype=np.int32) * SAMPLES)[:, None] + low
+    flat = sorted_.reshape(-1)
+    below = flat[base]
+    return np.asarray(below + share * (flat[base + 1] - below))
+
+
+def level_of(sorted_: Singles, value: Floats, tail: Floats) -> Floats:
+    """The level [rows] of a value [rows] among sorted samples: the inverse of `at_levels`.
+
+    Below the samples 0; above them the chance of more falls off exponentially, e-fold every `tail` minutes.
+    """
+    n = len(sorted_)
+    count = np.sum(sorted_ <= value[:, None], axis=1)
+    rows, top = np.arange(n), sorted_[:, -1]
+    low = sorted_[rows, np.maximum(count - 1, 0)]
+    high = sorted_[rows, np.minimum(count, SAMPLES - 1)]
+    share = np.where(high > low, (value - low) / np.maximum(high - low, 1e-6), 0.5)
+    inside = (count - 0.5 + np.clip(share, 0.0, 1.0)) / SAMPLES
+    beyond = 1.0 - 0.5 / SAMPLES * np.exp(-np.maximum(value - top, 0.0) / tail)
+    return np.where(count == 0, 0.0, np.where(count >= SAMPLES, beyond, np.minimum(inside, 1.0 - 0.5 / SAMPLES)))
+
+
+def still_to_come(sorted_: Singles, now: Floats, tail: Floats, forgotten: float) -> Singles:
+    """Sorted samples [rows, SAMPLES] of moments, given that nothing was reported by `now` [rows].
+
+    Most of the mass is cut off at `now`. A share of it stays behind: its report was forgotten - Bayes with the share of
+    reports never made, at most a half. What stays behind stands where belief in it ended, so that no sample ever moves
+    back while the silence lasts.
+    """
+    gone = level_of(sorted_, now, tail)
+    rows = np.flatnonzero(gone > 0.0)
+    if len(rows) == 0:
+        return sorted_
+    g = gone[rows][:, None]
+    lost = np.minimum(forgotten * g / np.maximum(forgotten * g + (1 - forgotten) * (1 - g), 1e-12), 0.5)
+    p = STRATA[None, :]
+    believed = p * (1 - forgotten) / np.maximum(forgotten * (1 - p) + p * (1 - forgotten), 1e-12)
+    onward = g + (1 - g) * np.clip((p - lost) / (1 - lost), 0.0, 1.0)
+    level = np.where(p < lost, believed, onward)
+    value = at_levels(sorted_[rows], level)
+    over = np.maximum(np.log(0.5 / SAMPLES / np.maximum(1.0 - level, 1e-12)), 0.0) * tail[rows][:, None]
+    value = np.where(p < lost, value, np.maximum(value + over, now[rows][:, None]))
+    out = sorted_.copy()
+    out[rows] = value
+    return out

@@ -1,0 +1,83 @@
+"""What is told of a start: the chain's samples, moved and widened by what today's circumstances have meant before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from punctual.core.additive import apply, steps
+from punctual.core.chain import Chains
+from punctual.core.day import Days, Floats, Ints
+from punctual.core.duration import Learned
+from punctual.core.fleet import FROM_FLEET, NAMES, OWN, RISING, Fleet, Looks, circumstances
+from punctual.core.spread import LEVELS, Singles, at_levels, level_of, normal, normal_level
+
+#: Levels of the told quantiles: 5 % ... 95 %.
+TOLD: Floats = np.arange(1, 20, dtype=np.float64) * 0.05
+X = NAMES.index("x")
+#: A late start known no better than this is worth no correction: the carried delay counts from here, minutes.
+LEAST = -60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What to do to the chain's levels of some rows: z = shift + exp(width) * calm, in standard normal units."""
+
+    shift: Floats
+    width: Floats
+    horizon: Ints
+
+
+def carried(days: Days, chains: Chains, over: Floats) -> Floats:
+    """The delay each technician is known to have [n], minutes: never less for a longer overrun."""
+    row, head = chains.first, chains.first == days.offset[chains.day]
+    before = np.maximum(row - 1, 0)
+    late = np.where(head, LEAST, over[before] - days.planned_start[before] - days.planned_min[before])
+    begun = days.arrived[row] <= chains.seen
+    since = chains.at - days.planned_start[row]
+    under_way = np.fmax(days.arrived[row] - days.planned_start[row], since - days.planned_min[row])
+    return np.maximum(np.where(begun, under_way, np.fmax(late, since)), LEAST)
+
+
+def prepared(
+    days: Days, learned: Learned, row: Ints, day: Ints, at: Floats, late: Floats, others: Fleet | None
+) -> Told:
+    """The correction of rows as far as it does not hang on the chain itself."""
+    n = len(row)
+    horizon = np.abs((days.planned_start[row] - at)[:, None] - learned.calm_h[None, :]).argmin(axis=1)
+    if not len(learned.shift.edges):
+        return Told(np.zeros(n), np.zeros(n), horizon)
+    around = circumstances(days, learned, Looks(row, day, at, np.full(n, np.nan), late), others)
+    known = ~FROM_FLEET if others is None else np.ones(len(NAMES), dtype=np.bool_)
+    known[X] = False
+    return Told(apply(learned.shift, around, known), apply(learned.spread, around, known & ~OWN), horizon)
+
+
+def own_shift(learned: Learned, free: Floats) -> Floats:
+    """What the technician's own delay, as the chain has it, adds to the shift."""
+    if not len(learned.shift.edges):
+        return np.zeros(len(free))
+    return np.asarray(learned.shift.table[X][steps(free, learned.shift.edges[X])])
+
+
+def quantiles(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles) -> Singles:
+    """Told quantiles [n, 19] of starts whose chain samples are `arrive`."""
+    calm = np.stack([np.interp(TOLD, LEVELS, row) for row in learned.calm])
+    z = shift[:, None] + np.exp(told.width[which])[:, None] * calm[told.horizon[which]]
+    return at_levels(arrive, normal_level(z))
+
+
+def chance_after(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, moment: Floats) -> Floats:
+    """Chance [n] of starting after a moment [n]."""
+    tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, arrive.shape[1] // 2]))
+    level = level_of(arrive, moment, tail)
+    z = (normal(np.clip(level, 1e-4, 1 - 1e-4)) - shift) / np.exp(told.width[which])
+    out = np.zeros(len(z))
+    for h, row in enumerate(learned.calm):
+        here = told.horizon[which] == h
+        out[here] = 1.0 - np.interp(z[here], row, LEVELS, left=0.0, right=1.0)
+    return np.where(level <= 0.0, np.maximum(out, 0.999), out)
+
+
+__all__ = ["RISING", "TOLD", "Told", "carried", "chance_after", "own_shift", "prepared", "quantiles"]
