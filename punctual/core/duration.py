@@ -13,11 +13,11 @@ from punctual.core.day import Days, Floats, Ints
 from punctual.core.spread import LEVELS, NORMAL, blended, looked_up, shrunk
 
 #: Built-in priors: log of duration over plan of a kind of work nobody has seen yet.
-PRIOR_MEAN, PRIOR_SD = 0.04, 0.32
+PRIOR_MEAN, PRIOR_SD = 0.05, 0.35
 #: Minutes of lateness of a start that nothing forces, at LEVELS, before there is history.
 PRIOR_START: Floats = np.maximum(NORMAL * 4.0, -3.0) + np.exp(np.maximum(NORMAL, 0.0)) - 1.0
 #: A technician's own "+30" before any was seen: right on average, this sure on the log scale.
-PRIOR_OWN_SD = 0.15
+PRIOR_OWN_SD = 0.1
 #: Share of reports never made, before any history, and how many visits that belief weighs.
 PRIOR_FORGOTTEN, FORGOTTEN_WEIGHT = 0.05, 50.0
 #: Half of what was learned is forgotten after this many days.

@@ -7,20 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from punctual.core import additive, told
-from punctual.core.chain import Chains, carry, over_by
+from punctual.core.accuracy import LOOKS
+from punctual.core.chain import Chains, over_by
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned, durations, forgotten_share, nothing, own_figure, weights
 from punctual.core.fleet import NAMES, OWN, RISING, Fleet, Looks, circumstances, fleet
-from punctual.core.spread import NORMAL, SAMPLES, Singles, blended, level_of, normal
-from punctual.core.start import starts, travelled
+from punctual.core.past import last_steps, past_looks
+from punctual.core.spread import NORMAL, SAMPLES, blended, level_of, normal
+from punctual.core.start import starts
 
-#: Minutes before the planned start at which the past is forecast: when a live company would have looked.
-LOOKS: Floats = np.array([15.0, 30.0, 45.0, 60.0, 90.0])
 #: Circumstances are learned from this many visits at least, and from the newest this many at most.
 ENOUGH, NEWEST = 300, 40_000
 FOLDS = 4
-#: Chains of the past forecast in one piece.
-PIECE = 4000
 
 
 def fit(days: Days, at: float) -> Learned:
@@ -52,35 +50,6 @@ def structure(days: Days, use: Ints, weight: Floats) -> Learned:
     )  # fmt: skip
 
 
-def past_looks(days: Days, targets: Ints, over: Floats) -> tuple[Chains, Floats]:
-    """Every look at LOOKS before a target that had not begun by then, as chains to the target; and minutes ahead."""
-    row, ahead = np.repeat(targets, len(LOOKS)), np.tile(LOOKS, len(targets))
-    at = days.planned_start[row] - ahead
-    early = days.arrived[row] > at
-    row, ahead, at = row[early], ahead[early], at[early]
-    day = np.searchsorted(days.offset, row, side="right") - 1
-    first = days.offset[day].copy()
-    while True:
-        on = (first < row) & (over[np.minimum(first, days.rows - 1)] <= at)
-        if not on.any():
-            return Chains(day, first, row, at, at), ahead
-        first += on
-
-
-def last_steps(days: Days, chains: Chains, learned: Learned, over: Floats) -> tuple[Singles, Floats]:
-    """Samples of the start of each chain's last row, minutes after `at`, and how late the technician is free for it."""
-    travel = travelled(days, learned.changeover, learned.drive)
-    n = len(chains.first)
-    samples, free = np.empty((n, SAMPLES), dtype=np.float32), np.empty(n)
-    for low in range(0, n, PIECE):
-        piece = slice(low, min(low + PIECE, n))
-        part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
-        for step in carry(days, part, learned, over, travel):
-            end = step.row == part.last[step.which]
-            samples[low + step.which[end]], free[low + step.which[end]] = step.arrive[end], step.free[end]
-    return samples, free
-
-
 def _circumstanced(days: Days, learned: Learned, targets: Ints, good: Bools, weight: Floats) -> Learned:
     """Forecast the past in folds, each learned from the others, and learn from what that left over."""
     over, everyone = over_by(days), fleet(days)
@@ -105,7 +74,7 @@ def _circumstanced(days: Days, learned: Learned, targets: Ints, good: Bools, wei
     width = replace(width, middle=np.zeros(()))
     calm = (z - said) / np.exp(wide - size.mean())
     rows = [blended(calm[ahead == h], NORMAL, 40.0 * len(LOOKS)) for h in LOOKS]
-    return replace(learned, shift=shift, spread=width, calm_h=LOOKS, calm=np.stack(rows))
+    return replace(learned, shift=shift, spread=width, calm_h=np.asarray(LOOKS), calm=np.stack(rows))
 
 
 def _left_over(days: Days, chains: Chains, learned: Learned, over: Floats, everyone: Fleet) -> tuple[Floats, Floats]:

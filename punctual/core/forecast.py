@@ -15,7 +15,6 @@ from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
 from punctual.core.spread import SAMPLES
 from punctual.core.start import travelled
-from punctual.core.travel import into
 
 #: Levels of the told quantiles: 5 % ... 95 %.
 LEVELS: Floats = told.TOLD

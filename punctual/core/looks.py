@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from punctual.core.accuracy import LOOKS, known_by, shifted
+from punctual.core import told
+from punctual.core.accuracy import LOOKS
+from punctual.core.chain import over_by
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned
-from punctual.core.forecast import P10, P50, P90, forecast
-from punctual.core.packed import from_bytes, rows, to_bytes
+from punctual.core.fleet import fleet
+from punctual.core.forecast import P10, P50, P90
+from punctual.core.packed import from_bytes, to_bytes
+from punctual.core.past import last_steps, past_looks
 
 #: False-alarm budgets a company may choose from.
 BUDGETS = (0.01, 0.02, 1 / 30, 0.05, 0.08, 0.1, 0.15, 0.2)
@@ -54,26 +58,21 @@ def looks_from(data: bytes) -> Looks:
 
 
 def looked(days: Days, learned: Learned, threshold: float) -> Looks:
-    """Look at every visit of finished days at LOOKS before its planned start, knowing what was reported by then.
-
-    Each position of the day is looked at apart, with the rows up to it, so that all days are one forecast.
-    """
+    """Look at every visit of finished days at LOOKS before its planned start, knowing what was reported by then."""
     chance = np.full((days.rows, len(LOOKS)), np.nan)
     arrive = np.full((days.rows, len(LOOKS), 3), np.nan)
-    position = np.arange(days.rows) - np.repeat(days.offset[:-1], np.diff(days.offset))
-    counts = np.diff(days.offset)
-    for k in range(int(counts.max(initial=0))):
-        live = np.flatnonzero(counts > k)
-        at = days.offset[live] + k
-        some = rows(days, (position <= k) & np.repeat(counts > k, counts))
-        for i, ahead in enumerate(LOOKS):
-            now = days.planned_start[at] - ahead
-            made = forecast(shifted(known_by(some, now), -now), learned, 0.0, threshold=threshold)
-            last = some.offset[1:] - 1
-            fresh = ~(days.arrived[at] <= now)
-            chance[at, i] = np.where(fresh, made.p_late[last], np.nan)
-            points = made.arrive[last][:, (P10, P50, P90)] - ahead
-            arrive[at, i] = np.where(fresh[:, None], points, np.nan)
+    if days.rows:
+        over = over_by(days)
+        chains, ahead = past_looks(days, np.flatnonzero(~np.isnan(days.arrived)), over)
+        samples, free = last_steps(days, chains, learned, over)
+        late = told.carried(days, chains, over)
+        around = told.prepared(days, learned, chains.last, chains.day, chains.at, late, fleet(days))
+        which, shift = np.arange(len(ahead)), around.shift + told.own_shift(learned, free)
+        look = np.searchsorted(-np.asarray(LOOKS), -ahead)
+        limit = days.window_end[chains.last] - chains.at + threshold
+        chance[chains.last, look] = told.chance_after(learned, around, which, shift, samples, limit)
+        points = told.quantiles(learned, around, which, shift, samples)[:, (P10, P50, P90)]
+        arrive[chains.last, look] = points - ahead[:, None]
     return Looks(np.arange(days.rows), chance, arrive, np.full(days.rows, learned.visits, dtype=np.int64))
 
 

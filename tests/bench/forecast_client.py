@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from punctual.core.accuracy import taken
 from punctual.core.day import Days, Floats
 from punctual.core.duration import Learned, nothing
 from punctual.core.fit import fit
 from punctual.core.fleet import fleet
 from punctual.core.forecast import forecast
+from punctual.core.packed import rows as some_rows
 
 #: Start after this many minutes past plan is late; a recorded window is that long.
 LATE = 15.0
@@ -152,7 +152,7 @@ class Client:
         day = np.searchsorted(self.days.offset, rows, side="right") - 1
         asked = np.zeros(len(self.days), dtype=np.bool_)
         asked[day] = True
-        some = taken(self.days, asked)
+        some = some_rows(self.days, np.repeat(asked, np.diff(self.days.offset)))
         made = forecast(some, self.learned, at, threshold=0.0, others=fleet(self.days))
         here = some.offset[np.searchsorted(np.flatnonzero(asked), day)] + rows - self.days.offset[day]
         quantiles = made.arrive[here] - self.days.planned_start[rows][:, None]

@@ -1,0 +1,44 @@
+"""The past as it looked then: chains to visits that have happened since, seen with what was reported by that moment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from punctual.core.accuracy import LOOKS
+from punctual.core.chain import Chains, carry
+from punctual.core.day import Days, Floats, Ints
+from punctual.core.duration import Learned
+from punctual.core.spread import SAMPLES, Singles
+from punctual.core.start import travelled
+
+#: Chains forecast in one piece.
+PIECE = 4000
+
+
+def past_looks(days: Days, targets: Ints, over: Floats) -> tuple[Chains, Floats]:
+    """Every look at LOOKS before a target that had not begun by then, as chains to the target; and minutes ahead."""
+    row, ahead = np.repeat(targets, len(LOOKS)), np.tile(LOOKS, len(targets))
+    at = days.planned_start[row] - ahead
+    early = days.arrived[row] > at
+    row, ahead, at = row[early], ahead[early], at[early]
+    day = np.searchsorted(days.offset, row, side="right") - 1
+    first = days.offset[day].copy()
+    while True:
+        on = (first < row) & (over[np.minimum(first, days.rows - 1)] <= at)
+        if not on.any():
+            return Chains(day, first, row, at, at), ahead
+        first += on
+
+
+def last_steps(days: Days, chains: Chains, learned: Learned, over: Floats) -> tuple[Singles, Floats]:
+    """Samples of the start of each chain's last row, minutes after `at`, and how late the technician is free for it."""
+    travel = travelled(days, learned.changeover, learned.drive)
+    n = len(chains.first)
+    samples, free = np.empty((n, SAMPLES), dtype=np.float32), np.empty(n)
+    for low in range(0, n, PIECE):
+        piece = slice(low, min(low + PIECE, n))
+        part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
+        for step in carry(days, part, learned, over, travel):
+            end = step.row == part.last[step.which]
+            samples[low + step.which[end]], free[low + step.which[end]] = step.arrive[end], step.free[end]
+    return samples, free
