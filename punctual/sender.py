@@ -104,7 +104,7 @@ class Sender:
         fault.reach("intent")
         way = self.ways[ready.channel]
         try:
-            receipt = self._reconciled(way, ready, at) if ready.doubt else way.transport.send(ready.envelope)
+            receipt = self._hand_over(way, ready, at)
         except Overtaken:
             log.warning("message %s is left to others: this worker was away too long", message_id)
             return 0
@@ -122,6 +122,9 @@ class Sender:
             deliver.accepted(s, ready, receipt, at=at)
         fault.reach("outcome")
         return 1
+
+    def _hand_over(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
+        return self._reconciled(way, ready, at) if ready.doubt else way.transport.send(ready.envelope)
 
     def _reconciled(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
         """What became of a message in doubt: the provider's receipt, or None where it waits, is held or goes anew.
