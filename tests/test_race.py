@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from threading import Barrier
 from typing import TypeVar
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from punctual.actions import Refused, customer, schedule, transaction
+from punctual.actions import Refused, customer, offer, schedule, transaction
 from punctual.core.day import Window
 from punctual.core.slot import Slot
 from punctual.models import Customer, Message, SlotClaim, Visit, db
@@ -106,6 +108,42 @@ def test_of_fifty_customers_one_gets_the_time_and_the_others_see_fresh_ones(app:
     assert confirmations == [winner]
     moved = select(Visit.id).where(Visit.technician_id == ana, Visit.planned_start == START)
     assert db.session.scalars(moved).all() == [winner]
+
+
+def test_of_fifty_customers_who_ask_for_times_no_two_are_kept_the_same(app: Flask) -> None:
+    ana, visits = crowd(CROWD)
+
+    def press(visit_id: int, barrier: Barrier) -> offer.Offered:
+        barrier.wait()
+        return offer.times(visit_id, at=NOW)
+
+    answers = together(app, visits, press)
+    db.session.rollback()
+    held = db.session.scalars(select(SlotClaim).order_by(SlotClaim.starts_at)).all()
+    assert held and all(c.kind == "hold" and c.technician_id == ana for c in held)
+    assert all(a.ends_at <= b.starts_at for a, b in pairwise(held))
+    assert len(held) == sum(len(x.slots) for x in answers if x.until)
+    for answer in answers:
+        assert len(answer.slots) <= offer.HELD
+        assert bool(answer.slots) != bool(answer.call_due), "times, or a call"
+
+
+def test_a_time_that_is_kept_for_one_customer_is_no_others(app: Flask) -> None:
+    ana, (kim, lee) = crowd(2)
+    kept = max(offer.times(kim, at=NOW).slots, key=lambda x: x.start)
+    with pytest.raises(Refused) as no:
+        customer.choose(lee, ana, kept.start, at=NOW)
+    assert no.value.status == 409
+    assert all(x.start != kept.start for x in slots.offers(db.session(), lee, at=NOW, most=30))
+    later = NOW + timedelta(minutes=10)
+    customer.choose(lee, ana, kept.start, at=later)
+    assert owner_of(kept.start) == lee
+    with pytest.raises(Refused):
+        customer.choose(kim, ana, kept.start, at=later)
+
+
+def owner_of(start: datetime) -> int | None:
+    return db.session.scalar(select(SlotClaim.visit_id).where(SlotClaim.planned_start == start))
 
 
 def check_then_insert(ana: int, *, exempt: bool) -> Callable[[int, Barrier], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,6 +19,8 @@ from punctual.queries import day as queries
 from punctual.queries import visit as visits
 
 NOTE_MAX, NUMBER_MAX = 1000, 40
+#: Reasons of a call that stays owed whatever else the customer decides.
+ASKED_FOR = ("asked", "wish", "promised")
 INVALID = "Enter a time like 10:00."
 #: Without and with the company's phone number.
 ON_THE_WAY = (
@@ -64,7 +67,15 @@ def _not_started(s: Session, visit: Visit) -> None:
         raise Refused(sentence[bool(company.phone)], values={"tech": who, "phone": company.phone})
 
 
-def _answer(s: Session, visit: Visit, what: str, at: datetime, text: str = "", by: str = "page", **data: str) -> Saved:
+def still_open(s: Session, visit_id: int, at: datetime) -> Visit:
+    """The visit, locked, if its customer may still choose another time; Refused when somebody is on the way."""
+    visit = _open(s, visit_id, at)
+    _not_started(s, visit)
+    return visit
+
+
+def answered(s: Session, visit: Visit, what: str, at: datetime, text: str = "", by: str = "page", **data: Any) -> Saved:
+    """Keep what the customer did."""
     row = Answer(visit_id=visit.id, kind=what, at=at, by=by, text=text, data=data)
     s.add(row)
     touch_board(s, visit.date)
@@ -72,7 +83,8 @@ def _answer(s: Session, visit: Visit, what: str, at: datetime, text: str = "", b
     return Saved(row.id)
 
 
-def _last(s: Session, visit: Visit, what: str) -> Answer | None:
+def last_answer(s: Session, visit: Visit, what: str) -> Answer | None:
+    """Their newest of that kind."""
     found = select(Answer).where(Answer.visit_id == visit.id, Answer.kind == what).order_by(Answer.id.desc()).limit(1)
     row: Answer | None = s.scalar(found)
     return row
@@ -105,7 +117,7 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
         visit = _open(s, visit_id, at)
         told = _told(visit)
         mark = told.start.isoformat() if told else ""
-        last = _last(s, visit, "keep")
+        last = last_answer(s, visit, "keep")
         same = last is not None and last.data.get("version") == str(visit.promise_version)
         if last is not None and same and (told is None or last.data.get("told") == mark):
             return _had(last)
@@ -117,7 +129,7 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
             told = story.arrival  # what was told has passed: they wait for what is expected now
         if told is not None:
             schedule.agree(s, visit, window=told, at=at, by="customer")
-        saved = _answer(s, visit, "keep", at, by=by, version=str(visit.promise_version), told=mark)
+        saved = answered(s, visit, "keep", at, by=by, version=str(visit.promise_version), told=mark)
         _close_calls(s, visit, at)
         _reply(s, visit, "kept", at)
     return saved
@@ -143,11 +155,11 @@ def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, 
             raise Refused(schedule.TAKEN)
         visit = _open(s, visit_id, at, shift)
         if visit.planned_start == start and visit.technician_id == technician_id:
-            return _had(_last(s, visit, "time"))
+            return _had(last_answer(s, visit, "time"))
         _not_started(s, visit)
         window = Window(start, start + timedelta(minutes=rules.window_min))
         schedule.move(s, visit, technician_id=technician_id, planned_start=start, window=window, at=at, by="customer")
-        saved = _answer(s, visit, "time", at, by=by, start=start.isoformat())
+        saved = answered(s, visit, "time", at, by=by, start=start.isoformat())
         _close_calls(s, visit, at)
     return saved
 
@@ -162,9 +174,9 @@ def leave_by(visit_id: int, clock: str, kind: str, *, at: datetime, by: str = "p
         _not_started(s, visit)
         deadline = _clock(visit, clock, at) if clock else None
         if deadline == visit.deadline and (deadline is None or kind == visit.deadline_kind):
-            return _had(_last(s, visit, "deadline"), visits.story(s, visit_id, at=at).state != "very_late")
+            return _had(last_answer(s, visit, "deadline"), visits.story(s, visit_id, at=at).state != "very_late")
         told = schedule.set_deadline(s, visit, deadline=deadline, kind=kind, at=at, by="customer")
-        saved = _answer(s, visit, "deadline", at, clock, by=by, kind=kind)
+        saved = answered(s, visit, "deadline", at, clock, by=by, kind=kind)
         if deadline is None:
             return saved
         asked = any(n.visit_id == visit.id and n.kind.startswith("deadline_") for n in told)
@@ -199,11 +211,11 @@ def call_me(visit_id: int, number: str = "", *, at: datetime, by: str = "page") 
         visit = _locked(s, visit_id)
         open_ = select(Promise.id).where(Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open")
         if s.scalar(open_) is not None:
-            return _had(_last(s, visit, "call"))
+            return _had(last_answer(s, visit, "call"))
         zone, minutes = s.get_one(Company, 1).zone, queries.rules(s).callback_min
         due = office_due(at, zone, minutes, promises.works(s))
         made = promises.make(s, visit, "call", due, at=at, by="customer", tell=False)
-        saved = _answer(s, visit, "call", at, number, by=by)
+        saved = answered(s, visit, "call", at, number, by=by)
         more = {"number": number} if number else {}
         promises.call_task(s, made, at=at, reason="asked", cause=f"customer:call:{visit.id}", **more)
         promises.tell_of(s, made, "promise_call", at, due=due)
@@ -211,12 +223,16 @@ def call_me(visit_id: int, number: str = "", *, at: datetime, by: str = "page") 
 
 
 def _close_calls(s: Session, visit: Visit, at: datetime) -> None:
-    """A customer who decided for themselves need not be rung about the same thing."""
-    tasks = select(Notice).where(
-        Notice.visit_id == visit.id, Notice.decision == "task", Notice.kind == "call", Notice.resolved_at.is_(None)
-    )
-    for task in s.scalars(tasks.where(Notice.reason != "asked")):
-        task.resolved_at, task.resolved_by = at, "customer"
+    """A customer who decided for themselves need not be rung about the same thing; a call they asked for is made."""
+    mine = (Notice.visit_id == visit.id, Notice.decision == "task", Notice.kind == "call", Notice.resolved_at.is_(None))
+    tasks = list(s.scalars(select(Notice).where(*mine)))
+    for task in tasks:
+        if task.reason not in ASKED_FOR:
+            task.resolved_at, task.resolved_by = at, "customer"
+    if not any(task.reason in ASKED_FOR for task in tasks):
+        owed = select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open")
+        for promise in s.scalars(owed):
+            promises.end(s, promise, "cancelled", at=at, by="customer")
 
 
 def cancel(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
@@ -224,11 +240,11 @@ def cancel(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     with transaction() as s:
         visit = _locked(s, visit_id)
         if visit.state == "cancelled":
-            return _had(_last(s, visit, "cancel"))
+            return _had(last_answer(s, visit, "cancel"))
         visit = _open(s, visit_id, at)
         _not_started(s, visit)
         schedule.cancel(s, visit, at=at, by="customer")
-        saved = _answer(s, visit, "cancel", at, by=by)
+        saved = answered(s, visit, "cancel", at, by=by)
         _close_calls(s, visit, at)
     return saved
 
@@ -243,7 +259,7 @@ def note(visit_id: int, text: str, *, at: datetime, by: str = "page") -> Saved:
         raise Refused(sentence, status=422, field="note", values={"most": NOTE_MAX, "extra": len(words) - NOTE_MAX})
     with transaction() as s:
         visit = _open(s, visit_id, at)
-        last = _last(s, visit, "note")
+        last = last_answer(s, visit, "note")
         if last is not None and last.text == words:
             return _had(last)
-        return _answer(s, visit, "note", at, words, by=by)
+        return answered(s, visit, "note", at, words, by=by)

@@ -230,7 +230,15 @@ def _claim(
 ) -> None:
     """Planned work with its drive, owned by one visit; first, what stands in the way for nothing goes: holds that have
     run out, and claims of visits that are over."""
-    slot = None if forced else slots.still_free(s, visit.id, technician_id, start, at=at)
+    mine = select(SlotClaim.id).where(
+        SlotClaim.visit_id == visit.id,
+        SlotClaim.technician_id == technician_id,
+        SlotClaim.kind == "hold",
+        SlotClaim.planned_start == start,
+        SlotClaim.expires_at > at,
+    )
+    held = not forced and s.scalar(mine) is not None
+    slot = None if forced else slots.still_free(s, visit.id, technician_id, start, at=at, held=held)
     if slot is None and not forced:
         raise Refused(TAKEN)
     over = select(Visit.id).where(Visit.state.in_(OVER), Visit.technician_id == technician_id)
@@ -265,6 +273,7 @@ def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) ->
     """ "This works": the told range becomes the window; the promise before it was moved with notice (policy 1)."""
     shift = _locked(s, visit)
     _give_window(visit, window, at)
+    s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id, SlotClaim.kind == "hold"))
     visit.planned_start = max(visit.planned_start, window.start)
     _promise(s, visit, window, at, by)
     touch_board(s, visit.date)

@@ -46,7 +46,9 @@ KINDS = {
 }
 ANSWERS = {
     "keep": "This works",
+    "times": "Asked for other times",
     "time": "Chose another time",
+    "wish": "Wrote which time they need",
     "deadline": "Told us when they must leave",
     "call": "Asked for a call",
     "cancel": "Cancelled",
@@ -69,6 +71,8 @@ ASKED = {
     "no_channel": "Nobody to write to: no phone or e-mail that works.",
     "no_contact": "Nobody to write to: no phone or e-mail that works.",
     "undone": "Told that we are on the way, which was taken back.",
+    "nothing_fits": "Asked for another time, and nothing is free.",
+    "wish": "Wrote which time they need; an answer is promised.",
     "cap": "Automatic messages are used up.",
     "silent": "No report although one was due.",
     "no_news": "No news from the technician.",

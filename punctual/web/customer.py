@@ -10,11 +10,12 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Base
 
 from punctual import facts, invites, itip, links
-from punctual.actions import Refused
+from punctual.actions import Refused, offer
 from punctual.actions import customer as verbs
 from punctual.core.day import Window, local
 from punctual.models import Answer, Company, Technician, Visit, db
-from punctual.queries import promises, slots
+from punctual.queries import day as days
+from punctual.queries import offers, promises, slots
 from punctual.queries import visit as visits
 from punctual.web import filters
 from punctual.web.access import allow, settings
@@ -73,6 +74,7 @@ def _saved(answer: Answer, story: visits.Story) -> str:
         "time": _("Your new time is confirmed."),
         "deadline": _("Noted: no fixed time."),
         "call": _("We will call you."),
+        "wish": _("We will call you."),
         "cancel": _("Your visit is cancelled."),
         "note": _("Received. Your technician sees it before setting off."),
     }
@@ -82,19 +84,35 @@ def _saved(answer: Answer, story: visits.Story) -> str:
             if works
             else _("Noted. We cannot do it by then, and we are sorry.")
         )
-    if answer.kind == "call" and story.call:
+    if answer.kind in ("call", "wish") and story.call:
         return str(_("We will call you by %(due)s.", due=filters.due_words(story.call.due_at, g.at, story.visit.zone)))
     return str(said.get(answer.kind, ""))
 
 
 def _times(token: str, error: str = "", status: int = 200) -> Response:
-    visit_id = _visit_id(token)
+    """Times kept for this customer, else times that are free; a time shown without being kept says so."""
+    visit_id, s = _visit_id(token), db.session()
     more = request.args.get("more") == "1"
-    found = slots.offers(db.session(), visit_id, at=g.at, most=MANY + 1 if more else FEW + 1)
-    shown = MANY if more else FEW
+    kept = offers.standing(s, visit_id, at=g.at)
+    found = list(kept.slots) if kept.slots and not more else slots.offers(s, visit_id, at=g.at, most=_most(more))
     names = {t.id: t.first_name for t in db.session.query(Technician)}
-    rest = len(found) > shown and not more
-    return _page(token, "times", status, error=error, offers=found[:shown], rest=rest, names=names)
+    return _page(
+        token,
+        "times",
+        status,
+        error=error,
+        offers=found[: MANY if more else FEW],
+        kept=kept,
+        more=more,
+        rest=not more and (bool(kept.slots) or len(found) > FEW),
+        names=names,
+        days=days.rules(s).offer_days,
+        call_due=offer.call_due(s, g.at),
+    )
+
+
+def _most(more: bool) -> int:
+    return MANY if more else FEW + 1
 
 
 def _done(token: str, saved: verbs.Saved, where: str = "customer.page") -> Base:
@@ -120,8 +138,29 @@ def live(token: str) -> Response:
 @door.get("/<token>/times")
 @allow("customer")
 def times(token: str) -> Response:
-    """Other times that are free now; nothing is held by looking."""
+    """The times kept for them, or those that are free now; nothing is held by looking."""
     return _times(token)
+
+
+@door.post("/<token>/times")
+@allow("customer")
+def hold(token: str) -> Response | Base:
+    """Another time: a few are kept free for a while; where nothing fits, a call is promised."""
+    try:
+        offer.times(_visit_id(token), at=g.at)
+    except Refused as no:
+        return _page(token, status=no.status, error=filters.refusal(no))
+    return redirect(url_for("customer.times", token=token), 303)
+
+
+@door.post("/<token>/wish")
+@allow("customer")
+def wish(token: str) -> Response | Base:
+    """None of the times suits: what they need, in their words."""
+    try:
+        return _done(token, offer.wish(_visit_id(token), request.form.get("wish", ""), at=g.at))
+    except Refused as no:
+        return _times(token, error=filters.refusal(no), status=no.status)
 
 
 @door.get("/<token>/cancel")

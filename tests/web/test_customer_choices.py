@@ -10,8 +10,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from punctual import clock
 from punctual.actions import technician, transaction
-from punctual.models import Answer, Message, Notice, Visit, db
+from punctual.models import Answer, Message, Notice, Promise, Shift, SlotClaim, Visit, db
 from punctual.queries import slots
 from tests.build import wall
 from tests.web.desk import words
@@ -100,6 +101,91 @@ def test_other_times_are_free_times_and_nothing_is_kept_by_looking(grace: Page) 
     found = offered(grace)
     assert 1 < len(found) <= 6
     assert set(found) <= free
+
+
+def test_pressing_another_time_keeps_a_few_for_ten_minutes_and_only_that_does(grace: Page) -> None:
+    rows = everything()
+    grace.get("/times")
+    assert everything() == rows
+    text = grace.after("times")
+    assert "We are keeping these times free for you until 8:40." in text
+    assert "Your present visit stays until you confirm." in text
+    assert "times out of 10" in text
+    assert 1 < len(offered(grace)) <= 3
+    rows = everything()
+    grace.post("times")
+    assert everything() == rows, "one open offer a visit"
+
+
+def test_what_is_shown_beside_the_kept_times_says_that_it_is_not_kept(grace: Page) -> None:
+    grace.post("times")
+    assert "Show more times" in grace.text("/times")
+    assert "Nothing is kept for you until you take one." in grace.text("/times?more=1")
+
+
+def test_an_offer_that_ran_out_says_so_and_frees_the_times(grace: Page) -> None:
+    grace.post("times")
+    kept = offered(grace)
+    clock.configure("2026-11-24T08:41:00+00:00 x1")
+    text = grace.text("/times")
+    assert "We no longer keep these times. Here is what is free now." in text
+    assert kept[0] in offered(grace)
+    grace.post("choice", slot=kept[0])
+    assert f"{grace.visit.technician_id}|{grace.visit.planned_start.isoformat()}" == kept[0]
+    clock.configure("2026-11-24T08:42:00+00:00 x1")
+    assert "no longer keep" not in grace.text("/times")
+
+
+def test_a_kept_time_is_taken_and_the_others_are_free_again(grace: Page) -> None:
+    grace.post("times")
+    text = grace.after("choice", slot=offered(grace)[1])
+    assert "Your new time is confirmed." in text
+    db.session.rollback()
+    assert [c.kind for c in db.session.scalars(select(SlotClaim))] == ["choice"]
+
+
+def test_where_nothing_fits_a_call_is_promised_at_once(grace: Page) -> None:
+    with transaction() as s:
+        for shift in s.scalars(select(Shift)):
+            shift.off = "sick"
+    rows = everything()
+    assert "We have no time that works in the next 14 days. We are sorry. Ask for a call" in grace.text("/times")
+    assert everything() == rows
+    text = grace.after("times")
+    assert (
+        "We have no time that works in the next 14 days. We are sorry. Bellweather Heating will call you by 9:00 on Wed 25 Nov."
+        in text
+    )
+    assert db.session.scalars(select(Notice.reason).where(Notice.kind == "call")).one() == "nothing_fits"
+    grace.post("times")
+    assert len(db.session.scalars(select(Promise).where(Promise.kind == "call")).all()) == 1
+
+
+def test_a_wish_in_their_own_words_is_answered_by_a_person_in_time(grace: Page) -> None:
+    assert "Write the time you need. A person answers by 9:30 today." in grace.text("/times")
+    text = grace.after("wish", wish="Saturday  at seven,\x00 please")
+    assert "Saved at 8:30. We will call you by 9:30 today." in text
+    assert (
+        db.session.scalars(select(Notice).where(Notice.kind == "call")).one().facts["wish"]
+        == "Saturday at seven, please"
+    )
+    assert "We already have this from you" in grace.after("wish", wish="Saturday at seven, please")
+    assert "Write the time you need, then send it." in words(grace.post("wish", 422, wish=" ").text)
+    assert "It is 3 too long." in words(grace.post("wish", 422, wish="x" * 503).text)
+
+
+def test_who_chooses_a_time_need_not_be_called_about_it(grace: Page) -> None:
+    with transaction() as s:
+        off = [x.id for x in s.scalars(select(Shift))]
+        for shift in s.scalars(select(Shift)):
+            shift.off = "sick"
+    grace.post("times")
+    with transaction() as s:
+        for n in off:
+            s.get_one(Shift, n).off = ""
+    grace.post("choice", slot=offered(grace)[0])
+    db.session.rollback()
+    assert db.session.scalars(select(Promise.state).where(Promise.kind == "call")).all() == ["cancelled"]
 
 
 def test_more_times_can_be_asked_for(grace: Page) -> None:
