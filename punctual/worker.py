@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from punctual import clock, learn, outbox, watch
 from punctual.actions import transaction
 from punctual.config import Settings
-from punctual.core.day import at_wall, local
+from punctual.core.day import Ints, at_wall, local
 from punctual.follow import promises as follow
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Real seconds between two looks at the outbox when nobody rings.
 POLL_S = 1.0
-#: Days looked at in one transaction: short enough that taps never wait long.
-SLICE = 25
+#: Days forecast in one piece, and days written in one transaction: short enough that taps never wait long.
+PIECE, SLICE = 1000, 50
 #: Real seconds a chore beside the loop may take to end.
 TIMEOUT_S = 5.0
 HEARTBEAT = "worker"
@@ -92,7 +92,9 @@ class Worker:
         try:
             chore(at)
         except Exception:
-            log.exception("the worker goes on after an error in %s", getattr(chore, "__name__", chore))
+            log.exception(
+                "the worker goes on after an error in %s", getattr(getattr(chore, "func", chore), "__name__", "")
+            )
             db.session.rollback()
 
     def _beat(self, at: datetime) -> None:
@@ -103,13 +105,20 @@ class Worker:
             s.merge(Heartbeat(name=HEARTBEAT, at=at, note=self.name))
 
     def _watch(self, at: datetime) -> None:
+        """Read and forecast without holding anybody up; then write what is new, a slice at a time."""
         ids = queries.in_progress(db.session(), at)
-        for i in range(0, len(ids), SLICE):
-            self._safely(partial(self._slice, ids[i : i + SLICE]), at)
+        for i in range(0, len(ids), PIECE):
+            self._safely(partial(self._piece, ids[i : i + PIECE]), at)
 
-    def _slice(self, ids: list[int], at: datetime) -> None:
+    def _piece(self, ids: list[int], at: datetime) -> None:
+        thought = watch.think(db.session(), ids, at=at)
+        db.session.rollback()
+        for part in watch.parts(thought, SLICE):
+            self._safely(partial(self._part, thought, part), at)
+
+    def _part(self, thought: watch.Thought, part: Ints, at: datetime) -> None:
         with transaction() as s:
-            watch.look(s, ids, at=at)
+            watch.act(s, thought, part, at=at)
 
     def _promises(self, at: datetime) -> None:
         with transaction() as s:

@@ -26,7 +26,7 @@ RANKS: dict[str, int] = {
     "queries": 2, "links": 2, "intake": 2,
     "messages": 3,
     "outbox": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "deliver": 4,
-    "watch": 5, "follow": 5, "learn": 5,
+    "watch": 5, "follow": 5, "learn": 5, "remember": 5,
     "actions": 6,
     "web": 7, "worker": 7, "sender": 7, "replay": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "processes": 7,
     "app": 8,
@@ -34,7 +34,7 @@ RANKS: dict[str, int] = {
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
 SAME_RANK = {("worker", "sender"), ("promises", "outbox"), ("letters", "facts"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
-             ("demo", "worker"), ("replay", "worker"), ("preview", "worker"), ("preview", "sender"), ("demo", "demo_day"), ("config", "core"), ("watch", "learn"), ("intake", "links"),
+             ("demo", "worker"), ("replay", "worker"), ("preview", "worker"), ("preview", "sender"), ("demo", "demo_day"), ("config", "core"), ("watch", "remember"), ("intake", "links"),
              ("queries", "links"), ("doctor", "app"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
 WRITERS_IN_WEB = ("outbox", "watch", "transports")
 
@@ -168,7 +168,8 @@ def test_the_core_knows_the_standard_library_and_numpy(path: Path) -> None:
     [
         p
         for p in modules()
-        if part(p) in ("actions", "queries", "watch", "outbox", "learn", "links", "deliver", "letters", "invites")
+        if part(p)
+        in ("actions", "queries", "watch", "remember", "outbox", "learn", "links", "deliver", "letters", "invites")
     ]
 )  # type: ignore[operator]
 def test_below_the_doors_nobody_knows_flask(path: Path) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from punctual import watch
 from punctual.actions import transaction
-from punctual.models import Base, Company, Learned, LearnedDay, SlotClaim, Technician, Visit, db
+from punctual.models import Base, Company, Learned, LearnedDay, Notice, SlotClaim, Technician, Visit, db
+from punctual.queries import day as days
 from punctual.queries.taught import current
 from tests import build
 
@@ -114,3 +116,21 @@ def test_what_was_learned_before_days_were_kept_apart_survives(app: Flask) -> No
     with transaction() as s:
         s.add(LearnedDay(date=build.DATE, at=kept.at, marked_at=kept.at, forgotten=True))
     assert current(db.session()).visits == 0, "it is learned anew, in the format of today"
+
+
+def test_packed_forecasts_are_made_anew_and_what_was_said_stays(app: Flask) -> None:
+    at = build.wall("08:05")
+    with transaction() as w:
+        shift = build.day(w).shifts["Tom"].id
+        watch.look(w, [shift], at=at)
+    said = db.session.scalar(select(func.count()).select_from(Notice))
+    db.session.remove()
+    downgrade(revision="0004")
+    with transaction() as w:
+        w.execute(text("INSERT INTO forecast (shift_id, at, data) VALUES (:s, :at, '{}')"), {"s": shift, "at": at})
+    upgrade()
+    assert days.forecasts(db.session(), [shift]) == {}
+    with transaction() as w:
+        watch.look(w, [shift], at=at)
+    assert len(days.forecasts(db.session(), [shift])) == 3
+    assert db.session.scalar(select(func.count()).select_from(Notice)) == said

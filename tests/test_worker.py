@@ -18,7 +18,6 @@ from sqlalchemy import select, update
 
 from punctual import clock, outbox
 from punctual.actions import technician, transaction
-from punctual.core.forecast import VisitForecast
 from punctual.models import (
     Company,
     Forecast,
@@ -31,6 +30,7 @@ from punctual.models import (
     Visit,
     db,
 )
+from punctual.queries import day as days
 from punctual.sender import Way
 from punctual.worker import Worker
 from tests import build
@@ -101,14 +101,16 @@ def test_the_days_are_looked_at_once_a_minute_of_the_clock(app: Flask, day: buil
     def looked(at: datetime) -> datetime | None:
         made.tick(at)
         db.session.rollback()
-        return db.session.scalar(select(Forecast.at))
+        return made.looked
 
     assert looked(wall("09:00")) == wall("09:00")
     assert looked(wall("09:00") + timedelta(seconds=40)) == wall("09:00")
-    assert looked(wall("09:01") + timedelta(seconds=3)) == wall("09:01") + timedelta(seconds=3)
+    assert looked(wall("09:01") + timedelta(seconds=3)) == wall("09:01")
+    first = days.forecasts(db.session(), [day.shifts["Tom"].id])[day.visits["Grace"].id]
     made.tick(wall("09:30"))
-    kept = db.session.scalars(select(Forecast.data)).one()
-    assert isinstance(VisitForecast.from_json(kept[str(day.visits["Grace"].id)]), VisitForecast)
+    db.session.rollback()
+    moved = days.forecasts(db.session(), [day.shifts["Tom"].id])[day.visits["Grace"].id]
+    assert moved.at == wall("09:30") and moved.arrive[1] > first.arrive[1]
 
 
 def test_a_heartbeat_says_that_it_lives(app: Flask, day: build.Built) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +49,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class VisitForecast:
-    """The forecast of one visit, as kept and shown: instants of the 10, 50 and 90 % points, chances from 0 to 1."""
+    """The forecast of one visit, as shown: instants of the 10, 50 and 90 % points, chances from 0 to 1."""
 
     visit_id: int
     at: datetime
@@ -62,30 +61,6 @@ class VisitForecast:
     p_window: float
     p_deadline: float | None
     stops_before: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "visit_id": self.visit_id,
-            "at": self.at.isoformat(),
-            "arrive": [t.isoformat() for t in self.arrive],
-            "finish": [t.isoformat() for t in self.finish],
-            "mean": [self.mean_arrive.isoformat(), self.mean_finish.isoformat()],
-            "p_late": round(self.p_late, 4),
-            "p_window": round(self.p_window, 4),
-            "p_deadline": None if self.p_deadline is None else round(self.p_deadline, 4),
-            "stops_before": self.stops_before,
-        }
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> VisitForecast:
-        """The inverse of to_json."""
-        read = datetime.fromisoformat
-        a, f, m = ([read(t) for t in data[k]] for k in ("arrive", "finish", "mean"))
-        return VisitForecast(
-            data["visit_id"], read(data["at"]), (a[0], a[1], a[2]), (f[0], f[1], f[2]), m[0], m[1],
-            data["p_late"], data["p_window"], data["p_deadline"], data["stops_before"],
-        )  # fmt: skip
 
 
 def forecast(

@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
 
-from punctual.core.day import Days, State, Window, instant, minutes, outward
+from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
+from punctual.core.limit import CALL_CHANCE, limits
 from punctual.core.policy import AUTOMATIC, Rules, Said, may
 
 Verb = Literal["tell", "silent", "task"]
 
 LOW, HIGH = int(np.argmin(np.abs(np.asarray(LEVELS) - 0.1))), int(np.argmin(np.abs(np.asarray(LEVELS) - 0.9)))
+#: Something may still be told about a visit in one of these states.
+AHEAD = frozenset({"planned", "on_my_way"})
 #: A forecast that crosses the limit this often within FLAP_SPAN mutes its visit for as long again (policy 1).
 FLAP_SPAN = timedelta(minutes=30)
 #: An on-my-way tap that arrives later than this is history (policy 1, useful_until).
 FRESH_TAP = timedelta(minutes=10)
 #: Causes that are a customer's own act: they do not make a look of the day surer than the look of every minute.
 CUSTOMERS = ("customer", "answer")
-#: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
-CALL_CHANCE = 0.5
-#: The company's own threshold is learned from looks this long before a visit (accuracy.LOOKS); before that this one counts.
-NEAR, FAR_CHANCE = timedelta(minutes=90), 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,8 @@ class _Case:
 
     @property
     def limit(self) -> float:
-        """The chance at which a delay is told: calibrated for the last NEAR before the window; farther ahead much may
-        still change, so nobody is told before it is all but certain."""
-        near = self.window.start - self.at <= NEAR
-        return self.rules.tell_chance if near else max(self.rules.tell_chance, FAR_CHANCE)
+        """The chance at which a delay is told, this long before the window opens."""
+        return float(limits((self.window.start - self.at).total_seconds(), self.rules))
 
     @property
     def told_now(self) -> Window:
@@ -157,27 +156,31 @@ def decide(
     *,
     at: datetime,
     cause: str = "",
+    rows: Sequence[int] | None = None,
 ) -> Decided:
     """What to tell whom now. `known` has one value a row, `quiet` one a day; `cause` "" is the look of every minute.
 
     A report or a dispatcher's act (a cause) needs no second look; it still tells only those whose promise breaks.
+    `rows`, in ascending order, are the visits to decide about, for a company whose others core.sift has decided; then
+    `known` is about these. A day's silence is asked about where its visits are among them.
     """
-    if len(known) != days.rows or len(quiet) != len(days):
-        raise ValueError(f"{len(known)} known and {len(quiet)} quiet for {days.rows} visits of {len(days)} days.")
+    rows = range(days.rows) if rows is None else rows
+    if len(known) != len(rows) or len(quiet) != len(days):
+        raise ValueError(f"{len(known)} known and {len(quiet)} quiet for {len(rows)} visits of {len(days)} days.")
     decisions: list[Decision] = []
     marks: list[Mark] = []
-    now = minutes(at)
-    for d in range(len(days)):
-        first, end = int(days.offset[d]), int(days.offset[d + 1])
+    day_of = np.searchsorted(days.offset, np.asarray(rows, dtype=np.int64), side="right") - 1
+    for d, of_day in groupby(zip(day_of.tolist(), rows, known, strict=True), key=itemgetter(0)):
+        mine = [(r, k) for _, r, k in of_day]
         expected = float(forecast.expected_report[d])
-        silence = now - expected - rules.silence_min  # NaN: none is expected
+        silence = minutes(at) - expected - rules.silence_min  # NaN: none is expected
         stale = quiet[d].off or silence >= 0
         if stale:
-            decisions += _ask(days, d, first, end, expected, known, quiet[d], at)
-        for r in range(first, end):
-            case = _case(days, forecast, d, r, known[r], rules, at, cause)
-            mark = _mark(case)
-            case = replace(case, known=replace(case.known, mark=mark))
+            decisions += _ask(days, d, expected, mine, quiet[d], at)
+        for r, k in mine:
+            case = _case(days, forecast, d, r, k, rules, at, cause)
+            mark = _mark(case) if k.state in AHEAD else k.mark
+            case = replace(case, known=replace(k, mark=mark))
             marks.append(mark)
             decisions += _untold(case, quiet[d], expected) if stale else _visit(case)
     return Decided(decisions, marks)
@@ -208,7 +211,7 @@ def _case(days: Days, f: Forecast, d: int, r: int, known: Known, rules: Rules, a
 
 def _visit(c: _Case) -> list[Decision]:
     """The decision about one visit on a day from which reports come."""
-    if c.known.state not in ("planned", "on_my_way"):
+    if c.known.state not in AHEAD:
         return [c.silent("over", state=c.known.state)]
     if c.known.held:
         return [c.silent("held", why=c.known.held)]
@@ -322,17 +325,18 @@ def _in_time(c: _Case) -> dict[str, Any]:
 
 
 def _ask(
-    days: Days, d: int, first: int, end: int, expected: float, known: Sequence[Known], quiet: Quiet, at: datetime
+    days: Days, d: int, expected: float, of_day: Sequence[tuple[int, Known]], quiet: Quiet, at: datetime
 ) -> list[Decision]:
     """Silence has lasted: nudge the technician and show the dispatcher, once per episode; a day off needs no nudge."""
     if quiet.nudged_at is not None:
         return []
-    open_ = [r for r in range(first, end) if known[r].state in ("planned", "on_my_way", "arrived")]
+    open_ = [(r, k.state) for r, k in of_day if k.state not in OVER]
     if not open_:
         return []
-    day, now = int(days.day_id[d]), open_[0]
+    day, (now, state) = int(days.day_id[d]), open_[0]
+    first, end = int(days.offset[d]), int(days.offset[d + 1])
     visit = int(days.visit_id[now])
-    facts: dict[str, Any] = {"visit": visit, "state": known[now].state, "open": len(open_)}
+    facts: dict[str, Any] = {"visit": visit, "state": state, "open": len(open_)}
     if quiet.off:
         return [Decision("task", "silent", "off", day, visit, f"{day}:off", facts)]
     facts |= {"expected": instant(expected).isoformat(), "silent_min": round(minutes(at) - expected)}
@@ -348,7 +352,7 @@ def _ask(
 
 def _untold(c: _Case, quiet: Quiet, expected: float) -> list[Decision]:
     """A day nothing is heard from: no time is told; customers at risk get the message without one in the end."""
-    if c.known.state not in ("planned", "on_my_way"):
+    if c.known.state not in AHEAD:
         return [c.silent("over", state=c.known.state)]
     facts: dict[str, Any] = {"off": quiet.off}
     if not np.isnan(expected):

@@ -61,12 +61,17 @@ class Promise(Model):
 
 
 class Forecast(Model):
-    """The newest forecast of a technician-day, packed: `data` maps a visit's id to its row (see watch.packed)."""
+    """A technician-day's forecast as core.kept packs it, made at `at`; rewritten when something shown has moved.
+
+    `marks`: the visits over the limit lately, by "id:promise version": since when, at which chance, and when they
+    crossed it (see core.notice.Mark); NULL where there is none.
+    """
 
     __tablename__ = "forecast"
     shift_id: Mapped[int] = mapped_column(ForeignKey("shift.id", ondelete="CASCADE"), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
+    marks: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Notice(Model):
@@ -78,10 +83,13 @@ class Notice(Model):
     """
 
     __tablename__ = "notice"
-    __table_args__ = (Index("ix_notice_open_task", "decision", "resolved_at"),)
+    __table_args__ = (
+        Index("ix_notice_open_task", "decision", "resolved_at"),
+        Index("ix_notice_visit_decision", "visit_id", "decision"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(120), unique=True)
-    visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"), index=True)
+    visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"))
     shift_id: Mapped[int | None] = mapped_column(ForeignKey("shift.id"))
     promise_id: Mapped[int | None] = mapped_column(ForeignKey("promise.id"), index=True)
     decision: Mapped[str] = mapped_column(String(8))

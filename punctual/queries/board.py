@@ -12,7 +12,7 @@ from sqlalchemy import Date, bindparam, func, literal, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
-from punctual.core import policy
+from punctual.core import kept, policy
 from punctual.core.day import OVER, Window
 from punctual.core.forecast import VisitForecast
 from punctual.core.policy import Rules
@@ -186,7 +186,8 @@ _LINES = (
         shift_.c.break_ends_at,
         shift_.c.off,
         shift_.c.nudged_at,
-        forecast_.c.data,
+        forecast_.c.at.label("forecast_at"),
+        forecast_.c.packed,
     )
     .select_from(
         shift_.join(technician_, technician_.c.id == shift_.c.technician_id).outerjoin(
@@ -249,11 +250,9 @@ def _without_shift(s: Session, stops: dict[int, list[Any]], rules: Rules, at: da
 
 def line(row: Any, rows: Iterable[Any], rules: Rules, at: datetime) -> Line:
     """A shift with its stops, as the forecast sees them."""
-    data: dict[str, Any] = row.data or {}
-    forecasts = {int(k): VisitForecast.from_json(v) for k, v in data.items() if k != "_"}
+    forecasts = kept.visits(row.packed, row.forecast_at)
     rows = list(rows)
-    expected = data.get("_", {}).get("expected_report")
-    due = datetime.fromisoformat(expected) if expected else None
+    due = kept.expected_report(row.packed)
     current = next((r.id for r in rows if r.state not in OVER), 0)
     silent = due is not None and due + QUIET < at and bool(current) and not row.off
     stops = tuple(

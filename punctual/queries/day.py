@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import available_timezones
 
 import numpy as np
@@ -15,14 +14,14 @@ from phonenumbers import timezone
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from punctual.core import policy
+from punctual.core import kept, policy
 from punctual.core.day import OVER, Day, Days, Place, Visit, Window, minutes, pack
 from punctual.core.forecast import VisitForecast
-from punctual.models import Company, Customer, Forecast, Shift, Technician, Travel
+from punctual.models import Company, Forecast, Shift, Technician, Travel
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 
-shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
+shift_, visit_, place_ = Shift.__table__, VisitRow.__table__, PlaceRow.__table__
 technician_, forecast_, travel_, company_ = (
     Technician.__table__,
     Forecast.__table__,
@@ -35,33 +34,6 @@ home_ = place_.alias("home")
 AROUND = timedelta(hours=12)
 
 
-class Who(NamedTuple):
-    """What the watch must know of a visit beside the plan: its zone, how its customer is reached, what they were told."""
-
-    zone: str
-    email: bool
-    phone: str
-    early_messages: bool
-    told: Window | None
-    told_at: datetime | None
-    told_kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """One shift as it stands: the core's day, who each visit is for, and what the watch left at its last look."""
-
-    day: Day
-    who: tuple[Who, ...]
-    off: str
-    nudged_at: datetime | None
-    forecast: dict[str, Any]
-
-    @property
-    def date(self) -> date:
-        return self.day.date
-
-
 _IDS = shift_.c.id.in_(bindparam("ids", expanding=True))
 _SHIFTS = (
     select(
@@ -72,17 +44,14 @@ _SHIFTS = (
         shift_.c.ends_at,
         shift_.c.break_starts_at,
         shift_.c.break_ends_at,
-        shift_.c.off,
-        shift_.c.nudged_at,
         home_.c.id.label("home_id"),
         home_.c.lat.label("home_lat"),
         home_.c.lon.label("home_lon"),
-        forecast_.c.data.label("forecast"),
     )
     .select_from(
-        shift_.join(technician_, technician_.c.id == shift_.c.technician_id)
-        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
-        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+        shift_.join(technician_, technician_.c.id == shift_.c.technician_id).outerjoin(
+            home_, home_.c.id == technician_.c.home_place_id
+        )
     )
     .where(_IDS)
     .order_by(shift_.c.id)
@@ -106,24 +75,14 @@ _VISITS = (
         visit_.c.deadline_kind,
         visit_.c.early_ok,
         visit_.c.promise_version,
-        visit_.c.zone,
-        visit_.c.told_start,
-        visit_.c.told_end,
-        visit_.c.told_at,
-        visit_.c.told_kind,
         place_.c.id.label("place_id"),
         place_.c.lat,
         place_.c.lon,
-        customer_.c.email,
-        customer_.c.email_bad,
-        customer_.c.phone,
-        customer_.c.phone_bad,
-        customer_.c.early_messages,
     )
     .select_from(
-        shift_.join(visit_, (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date))
-        .join(customer_, customer_.c.id == visit_.c.customer_id)
-        .outerjoin(place_, place_.c.id == visit_.c.place_id)
+        shift_.join(
+            visit_, (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
+        ).outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
     .where(_IDS, visit_.c.state != "cancelled")
 )
@@ -182,8 +141,8 @@ def in_progress(s: Session, at: datetime) -> list[int]:
     return list(found.scalars())
 
 
-def read(s: Session, shift_ids: Collection[int]) -> list[Loaded]:
-    """Some shifts with everything the watch decides from but what was said; in order of id, two statements."""
+def load(s: Session, shift_ids: Collection[int]) -> list[Day]:
+    """The core's days of some shifts in order of id, visits in the order they were or will be made."""
     if not shift_ids:
         return []
     connection, ids = s.connection(), {"ids": list(shift_ids)}
@@ -191,12 +150,7 @@ def read(s: Session, shift_ids: Collection[int]) -> list[Loaded]:
     visits: dict[int, list[Any]] = {x.id: [] for x in shifts}
     for row in connection.execute(_VISITS, ids):
         visits[row.shift_id].append(row)
-    return [_loaded(x, visits[x.id]) for x in shifts]
-
-
-def load(s: Session, shift_ids: Collection[int]) -> list[Day]:
-    """The core's days of some shifts, visits in the order they were or will be made."""
-    return [x.day for x in read(s, shift_ids)]
+    return [_day(x, visits[x.id]) for x in shifts]
 
 
 def columns(s: Session, shift_ids: Collection[int]) -> Days:
@@ -220,8 +174,13 @@ def forecasts(s: Session, shift_ids: Collection[int]) -> dict[int, VisitForecast
     """The newest forecast of every visit of some shifts, by visit id; nothing for a shift not looked at yet."""
     if not shift_ids:
         return {}
-    found = s.execute(select(forecast_.c.data).where(forecast_.c.shift_id.in_(list(shift_ids)))).scalars()
-    return {int(key): VisitForecast.from_json(value) for data in found for key, value in data.items() if key != "_"}
+    found: dict[int, VisitForecast] = {}
+    for at, packed in s.execute(_FORECASTS.where(forecast_.c.shift_id.in_(list(shift_ids)))):
+        found |= kept.visits(packed, at)
+    return found
+
+
+_FORECASTS = select(forecast_.c.at, forecast_.c.packed)
 
 
 @lru_cache(maxsize=4096)
@@ -267,21 +226,19 @@ def _order(r: Any) -> tuple[int, float, int]:
     return 3, minutes(r.planned_start), r.id
 
 
-def _loaded(first: Any, rows: list[Any]) -> Loaded:
-    visits = sorted(rows, key=_order)
+def _day(first: Any, rows: list[Any]) -> Day:
     pause = None
     if first.break_starts_at is not None and first.break_ends_at is not None:
         pause = Window(first.break_starts_at, first.break_ends_at)
-    day = Day(
+    return Day(
         id=first.id,
         technician=first.technician_id,
         date=first.date,
         shift=Window(first.starts_at, first.ends_at),
-        visits=tuple(_visit(r) for r in visits),
+        visits=tuple(_visit(r) for r in sorted(rows, key=_order)),
         break_=pause,
         home=_place(first.home_id, first.home_lat, first.home_lon),
     )
-    return Loaded(day, tuple(_who(r) for r in visits), first.off, first.nudged_at, first.forecast or {})
 
 
 def _visit(r: Any) -> Visit:
@@ -302,19 +259,6 @@ def _visit(r: Any) -> Visit:
         deadline_kind=r.deadline_kind,
         early_ok=r.early_ok,
         promise_version=r.promise_version,
-    )
-
-
-def _who(r: Any) -> Who:
-    told = Window(r.told_start, r.told_end) if r.told_start is not None and r.told_end is not None else None
-    return Who(
-        zone=r.zone,
-        email=bool(r.email) and not r.email_bad,
-        phone=r.phone if r.phone and not r.phone_bad else "",
-        early_messages=r.early_messages,
-        told=told,
-        told_at=r.told_at,
-        told_kind=r.told_kind,
     )
 
 

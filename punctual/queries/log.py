@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual.core.forecast import VisitForecast
-from punctual.models import Answer, Attempt, Forecast, Message, Notice, Promise, Report, Shift, Visit
+from punctual.models import Answer, Attempt, Message, Notice, Promise, Report, Shift, Visit
+from punctual.queries.day import forecasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def dossier(s: Session, visit_id: int) -> Dossier | None:
     shift = None
     if visit.technician_id:
         shift = s.scalar(select(Shift).where(Shift.technician_id == visit.technician_id, Shift.date == visit.date))
-    forecast = _forecast(s, shift, visit_id)
+    forecast = forecasts(s, [shift.id]).get(visit_id) if shift else None
     return Dossier(
         visit=visit,
         shift=shift,
@@ -69,12 +70,6 @@ def dossier(s: Session, visit_id: int) -> Dossier | None:
         log=tuple(sorted(_entries(s, visit, notices, promises), key=lambda e: e.at, reverse=True)),
         number=_number(s, visit),
     )
-
-
-def _forecast(s: Session, shift: Shift | None, visit_id: int) -> VisitForecast | None:
-    row = s.get(Forecast, shift.id) if shift else None
-    found = row.data.get(str(visit_id)) if row else None
-    return VisitForecast.from_json(found) if found else None
 
 
 def _number(s: Session, visit: Visit) -> int:

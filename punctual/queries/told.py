@@ -1,38 +1,30 @@
-"""Rows -> what was decided and said about visits before: the other half of what the watch decides from."""
+"""Rows -> what was said about visits before, for those that are decided one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
-from punctual.core.day import Window, minutes
-from punctual.core.notice import Known, Mark, Quiet
+from punctual.core.day import Floats, State, Window
+from punctual.core.notice import Known, Mark
 from punctual.core.policy import Said
-from punctual.models import Message, Notice, Visit
-from punctual.queries.day import Loaded, Who, phone_zones
+from punctual.core.sift import STATES
+from punctual.models import Customer, Message, Notice, Visit
+from punctual.queries.columns import UNSEEN, Seen
+from punctual.queries.day import phone_zones
 
-notice_, message_, visit_ = Notice.__table__, Message.__table__, Visit.__table__
+notice_, message_, visit_, customer_ = Notice.__table__, Message.__table__, Visit.__table__, Customer.__table__
 
-#: A message in one of these states was never seen by anybody.
-UNSEEN = frozenset({"dropped"})
 #: How long a released storm stays released, and how far back a cause's messages are counted.
 STORM_SPAN = timedelta(hours=1)
 BURST = timedelta(minutes=5)
-
-
-@dataclass(slots=True)
-class Past:
-    """One visit: the notices put for it, its row of silence, when a dispatcher answered for the technician."""
-
-    said: list[Said] = field(default_factory=list)
-    silent: Any = None
-    answered_at: datetime | None = None
-    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +38,21 @@ class Lately:
     released: bool
 
 
+_WHO = (
+    select(
+        visit_.c.id,
+        visit_.c.zone,
+        visit_.c.told_start,
+        visit_.c.told_end,
+        visit_.c.told_at,
+        visit_.c.told_kind,
+        customer_.c.phone,
+        customer_.c.phone_bad,
+        customer_.c.early_messages,
+    )
+    .select_from(visit_.join(customer_, customer_.c.id == visit_.c.customer_id))
+    .where(visit_.c.id.in_(bindparam("visits", expanding=True)))
+)
 _NOTICES = (
     select(
         notice_.c.id,
@@ -59,38 +66,53 @@ _NOTICES = (
         notice_.c.told_start,
         notice_.c.told_end,
         notice_.c.resolved_at,
-        notice_.c.resolved_by,
         message_.c.state,
     )
     .select_from(notice_.outerjoin(message_, message_.c.notice_id == notice_.c.id))
-    .where(notice_.c.visit_id.in_(bindparam("visits", expanding=True)))
+    .where(notice_.c.visit_id.in_(bindparam("visits", expanding=True)), notice_.c.decision.in_(("tell", "hold")))
     .order_by(notice_.c.id)
 )
 
 
-def past(s: Session, visit_ids: Sequence[int]) -> dict[int, Past]:
-    """Every notice about these visits, and whether its message was ever on its way; one statement."""
-    found: dict[int, Past] = {v: Past() for v in visit_ids}
-    if not found:
-        return found
-    by_notice: dict[int, list[Any]] = {}
-    for row in s.connection().execute(_NOTICES, {"visits": list(visit_ids)}):
-        by_notice.setdefault(row.id, []).append(row)
-    for rows in by_notice.values():
-        _add(found[rows[0].visit_id], rows)
-    return found
+def known(s: Session, seen: Seen, rows: Sequence[int], company_zone: str) -> list[Known]:
+    """What the core must know of some visits, beside their numbers, to decide them one by one; two statements."""
+    if not rows:
+        return []
+    visits = {"visits": [int(v) for v in seen.days.visit_id[rows]]}
+    connection = s.connection()
+    who = {r.id: r for r in connection.execute(_WHO, visits)}
+    notices: dict[int, dict[int, list[Any]]] = {}
+    for r in connection.execute(_NOTICES, visits):
+        notices.setdefault(r.visit_id, {}).setdefault(r.id, []).append(r)
+    day_of = (np.searchsorted(seen.days.offset, rows, side="right") - 1).tolist()
+    marks = {d: json.loads(seen.marks[d] or "{}") for d in set(day_of)}
+    return [
+        _known(seen, r, who[v], list(notices.get(v, {}).values()), marks[d], company_zone)
+        for r, d, v in zip(rows, day_of, visits["visits"], strict=True)
+    ]
 
 
-def _add(mine: Past, rows: Sequence[Any]) -> None:
-    r = rows[0]
-    if r.decision == "silent":
-        mine.silent = r
-    elif r.decision == "tell":
-        mine.said.append(_said(r, any(x.state not in UNSEEN for x in rows)))
-    elif r.decision == "hold":
-        mine.held = "" if r.resolved_at is not None else str((r.facts or {}).get("why") or r.reason)
-    elif r.kind == "silent" and r.resolved_at is not None and r.resolved_by != "report":
-        mine.answered_at = max(filter(None, (mine.answered_at, r.resolved_at)))
+def _known(seen: Seen, row: int, who: Any, notices: list[list[Any]], marks: dict[str, Any], company_zone: str) -> Known:
+    version = int(seen.version[row])
+    phone = who.phone if who.phone and not who.phone_bad else ""
+    by_phone = (phone_zones(phone) or (company_zone,)) if phone else ()
+    said, held = [], ""
+    for of_notice in notices:
+        r = of_notice[0]
+        if r.decision == "hold":
+            held = "" if r.resolved_at is not None else str((r.facts or {}).get("why") or r.reason)
+        else:
+            said.append(_as_sent(_said(r, any(x.state not in UNSEEN for x in of_notice)), who))
+    return Known(
+        version=version,
+        zones=(who.zone, *by_phone),
+        state=cast(State, STATES[int(seen.stands.state[row])]),
+        said=tuple(said),
+        mark=_mark(marks.get(f"{seen.days.visit_id[row]}:{version}")),
+        early=who.early_messages,
+        reachable=bool(seen.stands.reachable[row]),  # by mail, the only way out so far; else outbox.put asks for a call
+        held=held,
+    )
 
 
 def _said(r: Any, live: bool) -> Said:
@@ -106,42 +128,24 @@ def _said(r: Any, live: bool) -> Said:
     )
 
 
-def known(x: Loaded, i: int, past: Mapping[int, Past], company_zone: str) -> Known:
-    """What the core must know of the i-th visit of a day, beside its numbers."""
-    visit, who = x.day.visits[i], x.who[i]
-    mine = past[visit.id]
-    by_phone = (phone_zones(who.phone) or (company_zone,)) if who.phone else ()
-    return Known(
-        version=visit.promise_version,
-        zones=(who.zone, *by_phone),
-        state=visit.state,
-        said=tuple(_as_sent(said, who) for said in mine.said),
-        mark=_mark(x.forecast.get("_", {}).get("marks", {}).get(str(visit.id)), visit.promise_version),
-        early=who.early_messages,
-        reachable=who.email,  # the only way out so far; outbox.put asks for a call without it
-        held=mine.held,
-    )
-
-
-def _as_sent(said: Said, who: Who) -> Said:
+def _as_sent(said: Said, who: Any) -> Said:
     """A range is composed when its message is claimed: what the provider accepted counts, not what was planned."""
-    newest = who.told is not None and who.told_at is not None and who.told_kind == said.kind and who.told_at >= said.at
-    return replace(said, told=who.told) if newest else said
+    told = Window(who.told_start, who.told_end) if who.told_start is not None and who.told_end is not None else None
+    newest = told is not None and who.told_at is not None and who.told_kind == said.kind and who.told_at >= said.at
+    return replace(said, told=told) if newest else said
 
 
-def _mark(kept: dict[str, Any] | None, version: int) -> Mark:
-    if kept is None or kept["version"] != version:
+def _mark(kept: dict[str, Any] | None) -> Mark:
+    if kept is None:
         return Mark()
     since = datetime.fromisoformat(kept["since"]) if kept["since"] else None
     return Mark(since, kept["chance"], tuple(datetime.fromisoformat(t) for t in kept["crossings"]))
 
 
-def quiet(x: Loaded, expected: float, silence_min: float) -> Quiet:
-    """Whether the technician was asked in this silence: a nudge before it had lasted belongs to another one."""
-    nudged = x.nudged_at
-    if nudged is not None and not x.off and not minutes(nudged) > expected + silence_min - 1.0:
-        nudged = None
-    return Quiet(nudged, bool(x.off))
+def quiet(seen: Seen, expected: Floats, silence_min: float) -> Floats:
+    """When each technician was asked in this silence (minutes): a nudge before it had lasted belongs to another one."""
+    nudged, off = seen.stands.nudged, seen.stands.off
+    return np.where(off | (nudged > expected + silence_min - 1.0), nudged, np.nan)
 
 
 def lately(s: Session, cause: str, at: datetime) -> Lately:

@@ -12,7 +12,8 @@ from punctual import outbox, watch
 from punctual.actions import Refused, customer, technician, transaction
 from punctual.core.day import at_wall, local
 from punctual.core.promise import office_due
-from punctual.models import Answer, Forecast, Message, Notice, Promise, Shift, Visit, db
+from punctual.models import Answer, Message, Notice, Promise, Shift, Visit, db
+from punctual.queries import day as days
 from tests import build
 from tests.build import DATE, Built, wall
 
@@ -112,8 +113,8 @@ def test_a_limit_that_works_is_answered_and_changes_the_forecast(built: Built) -
     lewis = built.visits["Lewis"].id
     assert customer.leave_by(lewis, "15:00", "done", at=NOW).works
     assert queued(lewis) == ["deadline_noted"]
-    packed = db.session.get_one(Forecast, built.shifts["Ana"].id).data[str(lewis)]
-    assert packed["p_deadline"] < 0.1
+    chance = days.forecasts(db.session(), [built.shifts["Ana"].id])[lewis].p_deadline
+    assert chance is not None and chance < 0.1
 
 
 def test_a_limit_that_cannot_be_met_is_answered_with_the_truth_at_once(built: Built) -> None:
@@ -201,7 +202,7 @@ def test_a_cancellation_is_answered_once_and_leaves_the_day(built: Built) -> Non
     customer.cancel(grace, at=NOW)
     assert customer.cancel(grace, at=NOW).already
     assert queued(grace) == ["cancelled_you"]
-    assert str(grace) not in db.session.get_one(Forecast, built.shifts["Tom"].id).data
+    assert grace not in days.forecasts(db.session(), [built.shifts["Tom"].id])
     visit = db.session.get_one(Visit, grace)
     assert (visit.state, visit.cancelled_by) == ("cancelled", "customer")
 

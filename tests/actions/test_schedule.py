@@ -10,7 +10,8 @@ from sqlalchemy import select, text
 
 from punctual.actions import Refused, schedule, transaction
 from punctual.core.day import Window, at_wall
-from punctual.models import Forecast, Message, Notice, Promise, Shift, SlotClaim, Visit, db
+from punctual.models import Message, Notice, Promise, Shift, SlotClaim, Visit, db
+from punctual.queries import day as days
 from punctual.queries import slots
 from tests import build
 from tests.build import DATE, Built, wall
@@ -71,10 +72,9 @@ def test_a_move_makes_a_new_promise_and_keeps_the_entrys_identity(built: Built) 
 def test_a_move_looks_at_both_days_and_turns_both_boards(built: Built) -> None:
     before = board(DATE), board(TOMORROW)
     visit = move(built, "Grace", "10:00")
-    tom = db.session.get_one(Forecast, built.shifts["Tom"].id)
-    assert str(visit.id) not in tom.data
-    ana = select(Forecast).join(Shift, Shift.id == Forecast.shift_id).where(Shift.date == TOMORROW)
-    assert str(visit.id) in db.session.scalars(ana).one().data
+    assert visit.id not in days.forecasts(db.session(), [built.shifts["Tom"].id])
+    ana = db.session.scalars(select(Shift.id).where(Shift.date == TOMORROW)).one()
+    assert visit.id in days.forecasts(db.session(), [ana])
     assert board(DATE) > before[0]
     assert board(TOMORROW) > before[1]
 

@@ -1,0 +1,148 @@
+"""Many visits at once: for most of them columns alone tell that nobody is told, and why; the rest is decided one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from punctual.core.day import Bools, Days, Floats, Ints, minutes
+from punctual.core.forecast import Forecast
+from punctual.core.limit import CALL_CHANCE, limits
+from punctual.core.notice import FRESH_TAP, HIGH, LOW
+from punctual.core.policy import Rules
+
+#: The reasons for silence, by code; "" says nothing was written yet. Kept in packed forecasts: only ever append.
+REASONS = (
+    "", "fine", "inside_threshold", "below_limit", "over", "already_told", "no_news", "second_look", "held",
+    "no_channel", "cap", "too_soon", "night", "muted", "storm", "too_late",
+)  # fmt: skip
+CODES = {name: code for code, name in enumerate(REASONS)}
+#: The states of a visit, by code; from OPEN on it is arrived at or over.
+STATES = ("planned", "on_my_way", "arrived", "done", "nobody_home", "cannot_finish")
+ON_MY_WAY, OPEN, ENDED = 1, 2, 3
+#: A reason is written again when its chance has moved by this much (tenths of a per cent).
+STEP = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How visits and days stand beside their numbers. Minutes since 1970 like Days, NaN where there is none.
+
+    By row: `state` (STATES), `reachable`, `held` back by a person, `marked` over the limit at the last look,
+    `set_out` (told that the technician is on the way); and of the newest notice of this promise that told a range or
+    asked: `told` whether there is one, `told_start` and `told_end` its range. By day: `off`, `nudged`.
+    """
+
+    state: Ints
+    reachable: Bools
+    held: Bools
+    marked: Bools
+    set_out: Bools
+    told: Bools
+    told_start: Floats
+    told_end: Floats
+    off: Bools
+    nudged: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """`reason` [rows]: the code of the reason for silence, 0 for a visit to be decided one by one. `chance` [rows]:
+    tenths of a per cent, as reasons are compared by."""
+
+    reason: Ints
+    chance: Ints
+
+
+def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime) -> Sifted:
+    """The reason for silence of every visit that columns decide; exactly what notice.decide() says of it."""
+    now, second = minutes(at), at.timestamp()
+    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    chance = made.p_late
+    limit = limits(np.rint(days.window_start * 60.0) - second, rules)
+    reason = np.where(stands.told, _told(made, stands, rules, at, limit), _untold(days, made, stands, rules, limit))
+    reason[stands.held | _setting_out(days, stands, second) | _missing(days, made, rules, second)] = 0
+    stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
+    reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
+    reason[(chance >= limit) != stands.marked] = 0
+    reason[stands.state >= OPEN] = CODES["over"]
+    asked = (stale & np.isnan(stands.nudged))[day_of]
+    reason[asked] = 0
+    return Sifted(reason, np.rint(1000.0 * chance).astype(np.int64))
+
+
+def _second(column: Floats) -> Floats:
+    """To the second, as instants are made of columns."""
+    return np.rint(column * 60.0) / 60.0
+
+
+def _setting_out(days: Days, stands: Stands, second: float) -> Bools:
+    fresh = second - np.rint(days.on_my_way * 60.0) <= FRESH_TAP.total_seconds()
+    return np.asarray((stands.state == ON_MY_WAY) & fresh & stands.reachable & ~stands.set_out)
+
+
+def _missing(days: Days, made: Forecast, rules: Rules, second: float) -> Bools:
+    """The customer's own limit is too unsure to be made: asked about, or asked already."""
+    ahead = second < np.rint(days.deadline * 60.0)
+    return np.asarray(ahead & (1.0 - made.p_deadline < rules.deadline_chance))
+
+
+def _untold(days: Days, made: Forecast, stands: Stands, rules: Rules, limit: Floats) -> Ints:
+    """Below the limit: how far; 0 from the limit on."""
+    over = made.mean_arrive - _second(days.window_end)
+    near = (over > rules.threshold_min) | (made.p_late >= 0.2)
+    code = np.where(over > 0, CODES["inside_threshold"], CODES["fine"])
+    code = np.where(near, CODES["below_limit"], code)
+    limit = np.where(stands.reachable, limit, np.minimum(limit, CALL_CHANCE))
+    return np.where(made.p_late < limit, code, 0)
+
+
+def _told(made: Forecast, stands: Stands, rules: Rules, at: datetime, limit: Floats) -> Ints:
+    """Told already: silent while the range stays inside the update band; 0 where it has left it."""
+    low, high = _second(made.arrive[:, LOW]), _second(np.maximum(made.arrive[:, LOW], made.arrive[:, HIGH]))
+    now = minutes(at)
+    step = np.where(np.rint(low * 60.0) - at.timestamp() > 7200.0, 15.0, 5.0)
+    start, end = np.floor(low / step) * step, np.ceil(high / step) * step
+    need = np.maximum(rules.update_min, rules.update_share * np.maximum(0.0, stands.told_end - now))
+    inside = (end - stands.told_end < need) & (stands.told_start - start < rules.update_min)
+    back = made.p_late < limit
+    still = np.where(back, high >= stands.told_start, inside) | np.isnan(stands.told_start)
+    return np.where(still, CODES["already_told"], 0)
+
+
+def _silent(
+    days: Days, made: Forecast, stands: Stands, rules: Rules, second: float, limit: Floats, day_of: Ints
+) -> Ints:
+    """A day nothing is heard from: no news, until somebody was asked in vain and a promise is at risk."""
+    waited = second >= np.rint(stands.nudged * 60.0) + rules.silence_answer_min * 60.0
+    risk = (made.p_late >= limit) | (~np.isnan(days.deadline) & (1.0 - made.p_deadline < rules.deadline_chance))
+    warn_by = np.rint(days.window_start * 60.0) - (rules.warn_by_min + rules.silence_answer_min) * 60.0
+    risk |= stands.off[day_of] & (second >= warn_by)
+    return np.where(waited[day_of] & risk, 0, CODES["no_news"])
+
+
+def numbers(days: Days, made: Forecast, rows: Ints, rules: Rules, at: datetime) -> list[dict[str, Any]]:
+    """The numbers behind a reason for silence, as notice.decide() gives them, for visits that columns decided."""
+    low = made.arrive[rows, LOW]
+    limit = limits(np.rint(days.window_start[rows] * 60.0) - at.timestamp(), rules)
+    late = made.mean_arrive[rows] - _second(days.window_end[rows])
+    columns = zip(
+        np.round(100.0 * made.p_late[rows], 1).tolist(),
+        np.round(100.0 * limit, 1).tolist(),
+        np.round(late, 1).tolist(),
+        _iso(low),
+        _iso(np.maximum(low, made.arrive[rows, HIGH])),
+        strict=True,
+    )
+    return [
+        {"chance": chance, "limit": limit, "threshold": rules.threshold_min, "late_min": late, "from": a, "to": b}
+        for chance, limit, late, a, b in columns
+    ]
+
+
+def _iso(column: Floats) -> list[str]:
+    seconds = np.rint(column * 60.0).astype(np.int64).astype("datetime64[s]")
+    return [f"{x}+00:00" for x in np.datetime_as_string(seconds).tolist()]

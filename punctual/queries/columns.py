@@ -1,0 +1,367 @@
+"""Rows -> columns: many technicians' days straight into Days and what the watch needs beside them, no object a visit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Float, String, and_, bindparam, case, cast, func, or_, select, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.expression import FunctionElement
+
+from punctual.core.day import OVER, Bools, Days, Floats, Ints
+from punctual.core.kept import Kept, beside
+from punctual.core.policy import AUTOMATIC
+from punctual.core.sift import ENDED, ON_MY_WAY, STATES, Stands
+from punctual.models import Customer, Forecast, Message, Notice, Shift, Technician
+from punctual.models import Place as PlaceRow
+from punctual.models import Visit as VisitRow
+
+shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
+technician_, forecast_, notice_, message_ = (
+    Technician.__table__,
+    Forecast.__table__,
+    Notice.__table__,
+    Message.__table__,
+)
+home_ = place_.alias("home")
+
+#: Kinds that tell a customer a time, or ask them.
+TELLING = AUTOMATIC - {"reminder"}
+#: A message in one of these states was never seen by anybody.
+UNSEEN = frozenset({"dropped"})
+
+
+class _Moment(FunctionElement[float]):
+    """Milliseconds since 1970 of a column of instants, without a datetime object in between."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(_Moment, "sqlite")
+def _on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"((julianday({compiler.process(element.clauses, **kw)}) - 2440587.5) * 86400000.0)"
+
+
+@compiles(_Moment, "postgresql")
+def _on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kw)}) * 1000 AS DOUBLE PRECISION)"
+
+
+def _flag(condition: Any) -> Any:
+    return case((condition, 1.0), else_=0.0)
+
+
+_IDS = shift_.c.id.in_(bindparam("ids", expanding=True))
+_MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
+#: name -> expression; every one a number. Names that end in _at are instants.
+_SHIFT = {
+    "id": shift_.c.id,
+    "technician": shift_.c.technician_id,
+    "start_at": _Moment(shift_.c.starts_at),
+    "end_at": _Moment(shift_.c.ends_at),
+    "break_at": _Moment(shift_.c.break_starts_at),
+    "break_end_at": _Moment(shift_.c.break_ends_at),
+    "off": _flag(shift_.c.off != ""),
+    "nudged_at": _Moment(shift_.c.nudged_at),
+    "home": func.coalesce(home_.c.id, 0),
+    "home_lat": home_.c.lat,
+    "home_lon": home_.c.lon,
+}
+_VISIT = {
+    "shift": shift_.c.id,
+    "id": visit_.c.id,
+    "job_type": visit_.c.job_type_id,
+    "planned_at": _Moment(visit_.c.planned_start),
+    "planned_min": visit_.c.planned_min,
+    "window_at": _Moment(visit_.c.window_start),
+    "window_end_at": _Moment(visit_.c.window_end),
+    "state": case({name: float(code) for code, name in enumerate(STATES)}, value=visit_.c.state),
+    "on_my_way_at": _Moment(visit_.c.on_my_way_at),
+    "arrived_at": _Moment(visit_.c.arrived_at),
+    "finished_at": _Moment(visit_.c.finished_at),
+    "late_min": visit_.c.late_min,
+    "late_at": _Moment(visit_.c.late_at),
+    "deadline_at": _Moment(visit_.c.deadline),
+    "deadline_arrive": _flag(visit_.c.deadline_kind == "arrive"),
+    "early_ok": _flag(visit_.c.early_ok),
+    "version": visit_.c.promise_version,
+    "place": func.coalesce(place_.c.id, 0),
+    "lat": place_.c.lat,
+    "lon": place_.c.lon,
+    "reachable": _flag((func.coalesce(customer_.c.email, "") != "") & (customer_.c.email_bad == "")),
+}
+_TOLD = {
+    "visit": visit_.c.id,
+    "notice": notice_.c.id,
+    "at": _Moment(notice_.c.at),
+    "start": _Moment(notice_.c.told_start),
+    "end": _Moment(notice_.c.told_end),
+    "resolved_at": _Moment(notice_.c.resolved_at),
+    "sent_start": _Moment(visit_.c.told_start),
+    "sent_end": _Moment(visit_.c.told_end),
+    "sent_at": _Moment(visit_.c.told_at),
+}
+_NOTICE = list(_TOLD).index("notice")
+_SHIFTS = (
+    select(*_SHIFT.values(), cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
+    .select_from(
+        shift_.join(technician_, technician_.c.id == shift_.c.technician_id)
+        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
+        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+    )
+    .where(_IDS)
+    .order_by(shift_.c.id)
+)
+_VISITS = (
+    select(*_VISIT.values())
+    .select_from(
+        shift_.join(visit_, _MINE)
+        .join(customer_, customer_.c.id == visit_.c.customer_id)
+        .outerjoin(place_, place_.c.id == visit_.c.place_id)
+    )
+    .where(_IDS, visit_.c.state != "cancelled")
+)
+_NEWS = (
+    select(
+        *_TOLD.values(), notice_.c.key, notice_.c.decision, notice_.c.kind, visit_.c.told_kind,
+        notice_.c.resolved_by, message_.c.state,
+    )
+    .select_from(
+        shift_.join(visit_, _MINE)
+        .join(notice_, notice_.c.visit_id == visit_.c.id)
+        .outerjoin(message_, message_.c.notice_id == notice_.c.id)
+    )
+    .where(
+        _IDS,
+        notice_.c.decision != "silent",
+        or_(
+            and_(
+                visit_.c.state.not_in(OVER),
+                or_(notice_.c.kind.in_(TELLING), notice_.c.decision == "hold"),
+            ),
+            and_(notice_.c.kind == "silent", notice_.c.resolved_at.is_not(None)),
+        ),
+    )
+    .order_by(notice_.c.id)
+)  # fmt: skip
+_WAYS = {
+    "sqlite": text(
+        "SELECT t.from_place, t.to_place, t.minutes FROM json_each(:ways) AS w CROSS JOIN travel AS t"
+        " ON t.from_place = json_extract(w.value, '$[0]') AND t.to_place = json_extract(w.value, '$[1]')"
+    ),
+    "postgresql": text(
+        "SELECT t.from_place, t.to_place, t.minutes FROM json_array_elements(CAST(:ways AS json)) AS w"
+        " JOIN travel AS t ON t.from_place = CAST(w->>0 AS integer) AND t.to_place = CAST(w->>1 AS integer)"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Some shifts as they stand, and what was kept of their last look.
+
+    `version` [rows] is the promise's. By day: `dates`, `marks` as the last look left them (JSON), and when a
+    dispatcher `answered` for the technician (minutes, NaN: nobody did).
+    """
+
+    days: Days
+    stands: Stands
+    kept: Kept
+    version: Ints
+    dates: list[date]
+    marks: list[str | None]
+    answered: Floats
+
+
+def see(s: Session, shift_ids: Collection[int]) -> Seen:
+    """Some shifts with everything the watch decides from, in order of id; four statements."""
+    connection = s.connection()
+    ids = {"ids": sorted(set(shift_ids))}
+    found = [tuple(r) for r in connection.execute(_SHIFTS, ids)]
+    shift = _table(_SHIFT, found)
+    visit = _table(_VISIT, connection.execute(_VISITS, ids))
+    visit = visit[_ordered(shift, visit)]
+    days = _days(shift, visit)
+    days.travel[:] = _travel(s, days, shift["home"])
+    told = _news(s, ids, days, visit["version"])
+    marks = [r[-1] for r in found]
+    stands = Stands(
+        state=visit["state"].astype(np.int64),
+        reachable=visit["reachable"] > 0,
+        held=told.held,
+        marked=_marked(days, visit["version"], marks),
+        set_out=told.set_out,
+        told=told.at > -np.inf,
+        told_start=told.start,
+        told_end=told.end,
+        off=shift["off"] > 0,
+        nudged=np.ascontiguousarray(shift["nudged_at"]),
+    )
+    return Seen(
+        days=days,
+        stands=stands,
+        kept=beside(days, [r[-2] for r in found]),
+        version=visit["version"].astype(np.int64),
+        dates=[date.fromisoformat(r[-3]) for r in found],
+        marks=marks,
+        answered=told.answered,
+    )
+
+
+def _table(names: dict[str, Any], rows: Any) -> NDArray[np.void]:
+    """Number columns of a result, by name; instants become minutes."""
+    dtype = np.dtype([(name, "f8") for name in names])
+    size = len(names)
+    made = np.fromiter((tuple(r[:size]) for r in rows), dtype=dtype)
+    for name in names:
+        if name.endswith("_at"):
+            made[name] = np.rint(made[name]) / 60000.0
+    return made
+
+
+def _ordered(shift: NDArray[np.void], visit: NDArray[np.void]) -> Ints:
+    """Made visits in the order they were made, then the one under way, then the plan; day by day."""
+    state = visit["state"]
+    over, arrived, away = state >= ENDED, state == ENDED - 1, state == ON_MY_WAY
+    planned = visit["planned_at"]
+    made = np.where(np.isnan(visit["arrived_at"]), visit["finished_at"], visit["arrived_at"])
+    when = np.where(over, np.where(np.isnan(made), planned, made), planned)
+    when = np.where(arrived, visit["arrived_at"], np.where(away, visit["on_my_way_at"], when))
+    rank = np.where(over, 0, np.where(arrived, 1, np.where(away, 2, 3)))
+    return np.asarray(np.lexsort((visit["id"], when, rank, visit["shift"])))
+
+
+def _days(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
+    day_of = np.searchsorted(shift["id"], visit["shift"])
+    counts = np.bincount(day_of, minlength=len(shift))
+    broken = np.isnan(shift["break_at"]) | np.isnan(shift["break_end_at"])
+    nowhere = np.isnan(visit["lat"]) | np.isnan(visit["lon"])
+    homeless = np.isnan(shift["home_lat"]) | np.isnan(shift["home_lon"])
+
+    def ints(column: Floats) -> Ints:
+        return column.astype(np.int64)
+
+    def floats(column: Floats, missing: Bools | None = None) -> Floats:
+        return np.ascontiguousarray(column) if missing is None else np.where(missing, np.nan, column)
+
+    return Days(
+        offset=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        day_id=ints(shift["id"]),
+        technician=ints(shift["technician"]),
+        shift_start=floats(shift["start_at"]),
+        shift_end=floats(shift["end_at"]),
+        break_start=floats(shift["break_at"], broken),
+        break_end=floats(shift["break_end_at"], broken),
+        home_lat=floats(shift["home_lat"], homeless),
+        home_lon=floats(shift["home_lon"], homeless),
+        visit_id=ints(visit["id"]),
+        job_type=ints(visit["job_type"]),
+        planned_start=floats(visit["planned_at"]),
+        planned_min=floats(visit["planned_min"]),
+        window_start=floats(visit["window_at"]),
+        window_end=floats(visit["window_end_at"]),
+        lat=floats(visit["lat"], nowhere),
+        lon=floats(visit["lon"], nowhere),
+        place_id=np.where(nowhere, 0, visit["place"]).astype(np.int64),
+        on_my_way=floats(visit["on_my_way_at"]),
+        arrived=floats(visit["arrived_at"]),
+        finished=floats(visit["finished_at"]),
+        late_min=floats(visit["late_min"]),
+        late_at=floats(visit["late_at"]),
+        deadline=floats(visit["deadline_at"]),
+        deadline_arrive=visit["deadline_arrive"] > 0,
+        early_ok=visit["early_ok"] > 0,
+        travel=np.full(len(visit), np.nan),
+    )
+
+
+def _travel(s: Session, days: Days, home: Floats) -> Floats:
+    """Minutes into each row where the travel table has the way from the last known place; NaN elsewhere."""
+    out = np.full(days.rows, np.nan)
+    if not days.rows:
+        return out
+    row = np.arange(days.rows)
+    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    last = np.maximum.accumulate(np.where(days.place_id > 0, row, -1))
+    before = np.concatenate([[-1], last[:-1]])
+    inside = before >= days.offset[day_of]
+    homes = np.where(np.isnan(days.home_lat), 0, home).astype(np.int64)
+    start = np.where(inside, days.place_id[np.maximum(before, 0)], homes[day_of])
+    wanted = (start > 0) & (days.place_id > 0)
+    if not wanted.any():
+        return out
+    connection = s.connection()
+    ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
+    found = {(a, b): m for a, b, m in connection.execute(_WAYS[connection.dialect.name], {"ways": ways})}
+    if found:
+        pairs = zip(start.tolist(), days.place_id.tolist(), strict=True)
+        out[:] = [found.get(way, np.nan) for way in pairs]
+    return out
+
+
+def _news(s: Session, ids: dict[str, Any], days: Days, version: Floats) -> _Told:
+    """What was said of each row's present promise, and when each day was answered for."""
+    told = _Told(days)
+    news = [tuple(r) for r in s.connection().execute(_NEWS, ids)]
+    if not news:
+        return told
+    row_of = dict(zip(days.visit_id.tolist(), range(days.rows), strict=True))
+    for _, rows in groupby(news, key=itemgetter(_NOTICE)):
+        of_notice = list(rows)
+        first = of_notice[0]
+        told.add(row_of[first[0]], first, any(r[-1] not in UNSEEN for r in of_notice), version)
+    return told
+
+
+class _Told:
+    """Columns of what was said, filled notice by notice in order of their ids."""
+
+    def __init__(self, days: Days) -> None:
+        n = days.rows
+        self.day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+        self.held, self.set_out = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+        self.at, self.start, self.end = np.full(n, -np.inf), np.full(n, np.nan), np.full(n, np.nan)
+        self.answered = np.full(len(days), np.nan)
+
+    def add(self, row: int, r: tuple[Any, ...], live: bool, version: Floats) -> None:
+        _, _, at, start, end, resolved, sent_start, sent_end, sent_at = r[: len(_TOLD)]
+        key, decision, kind, sent_kind, resolved_by, _ = r[len(_TOLD) :]
+        if decision == "hold":
+            self.held[row] = resolved is None
+        elif decision == "task":
+            if resolved is not None and resolved_by != "report":
+                d = self.day_of[row]
+                self.answered[d] = np.fmax(self.answered[d], _minute(resolved))
+        elif live:
+            self.set_out[row] |= kind == "on_my_way"
+            if key.split(":")[1:2] == [str(int(version[row]))] and at > self.at[row]:
+                newest = sent_kind == kind and sent_start is not None and sent_at is not None and sent_at >= at
+                self.at[row] = at
+                self.start[row] = _minute(sent_start if newest else start)
+                self.end[row] = _minute(sent_end if newest else end)
+
+
+def _minute(milliseconds: float | None) -> float:
+    return np.nan if milliseconds is None else round(milliseconds) / 60000.0
+
+
+def _marked(days: Days, version: Floats, marks: Sequence[str | None]) -> Bools:
+    """Rows that were over the limit at the last look, of the present promise."""
+    marked = np.zeros(days.rows, dtype=np.bool_)
+    for d, kept in enumerate(marks):
+        if kept is None:
+            continue
+        mine = {k for k, m in json.loads(kept).items() if m["since"]}
+        for r in range(int(days.offset[d]), int(days.offset[d + 1])):
+            marked[r] = f"{days.visit_id[r]}:{int(version[r])}" in mine
+    return marked

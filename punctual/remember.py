@@ -1,0 +1,206 @@
+"""What a look leaves behind: notices put, reasons for silence, packed forecasts - and nothing that has not changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+import numpy as np
+from sqlalchemy import Insert, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from punctual import clock, outbox, promises
+from punctual.core import kept
+from punctual.core.day import Ints
+from punctual.core.forecast import Forecast
+from punctual.core.notice import Decision, Mark
+from punctual.core.policy import Rules
+from punctual.core.sift import CODES, REASONS, STATES, STEP, Sifted, numbers
+from punctual.models import Forecast as ForecastRow
+from punctual.models import Notice, Promise, Shift, Visit
+from punctual.queries.columns import TELLING, Seen
+
+notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__table__)
+
+#: Kinds after which a customer knows a time, or was asked.
+ABOUT_TIME = TELLING - {"no_time_yet"}
+_FORECAST = ("shift_id", ("at", "packed", "marks"))
+_SILENT = ("key", ("reason", "facts", "at", "due_at", "shift_id"))
+
+
+def notices(
+    s: Session, decisions: Sequence[Decision], rules: Rules, at: datetime, cause: str
+) -> tuple[list[Notice], list[dict[str, Any]]]:
+    """Put what is told or asked. Returns it, and the reasons for silence as rows - also those that follow a telling."""
+    put: list[Notice] = []
+    silent: list[dict[str, Any]] = []
+    for decision in decisions:
+        if decision.verb == "silent":
+            silent.append(_silent(decision, at))
+            continue
+        made = _put(s, decision, rules, at, cause)
+        if made is not None:
+            put.append(made)
+            if decision.verb == "tell" and decision.kind in ABOUT_TIME:
+                silent.append(_silent(_from_now_on(decision, at), at))
+    return put, silent
+
+
+def plain(seen: Seen, made: Forecast, sifted: Sifted, rows: Ints, rules: Rules, at: datetime) -> list[dict[str, Any]]:
+    """The reasons for silence that columns decided, as rows."""
+    days = seen.days
+    day = days.day_id[np.searchsorted(days.offset, rows, side="right") - 1]
+    told = zip(
+        days.visit_id[rows].tolist(),
+        seen.version[rows].tolist(),
+        day.tolist(),
+        sifted.reason[rows].tolist(),
+        seen.stands.state[rows].tolist(),
+        numbers(days, made, rows, rules, at),
+        strict=True,
+    )
+    over = CODES["over"]
+    return [
+        _row(f"{v}:{n}:silent", v, d, REASONS[r], facts | {"state": STATES[x]} if r == over else facts, at, None)
+        for v, n, d, r, x, facts in told
+    ]
+
+
+def reasons(s: Session, seen: Seen, rows: kept.Rows, silent: Sequence[dict[str, Any]]) -> set[int]:
+    """Write the reasons for silence that differ from the last one written - another reason, another promise, or a
+    chance that moved visibly - and remember them in `rows`. Returns the days they belong to."""
+    row_of = {int(v): r for r, v in enumerate(seen.days.visit_id)} if silent else {}
+    changed = []
+    for reason in silent:
+        row = rows[row_of[reason["visit_id"]]]
+        version, code = int(reason["key"].split(":")[1]), CODES.get(reason["reason"], 0)
+        chance = round(10.0 * reason["facts"]["chance"])
+        same = code and row["version"] == version and row["reason"] == code and abs(row["chance"] - chance) < STEP
+        if not same:
+            row["version"], row["reason"], row["chance"] = version, code, chance
+            changed.append(reason)
+    _save(s, notice_, _SILENT, changed)
+    return {reason["shift_id"] for reason in changed}
+
+
+def marks(seen: Seen, rows: Sequence[int], new: Sequence[Mark]) -> dict[int, dict[str, Any]]:
+    """What is to be remembered of the limit, for the days in which visits were decided one by one, by day's index."""
+    days = seen.days
+    found: dict[int, dict[str, Any]] = {}
+    for r, mark in zip(rows, new, strict=True):
+        d = int(np.searchsorted(days.offset, r, side="right")) - 1
+        if d not in found:
+            found[d] = json.loads(seen.marks[d] or "{}")
+        key = f"{days.visit_id[r]}:{seen.version[r]}"
+        found[d].pop(key, None)
+        if mark.since is not None or mark.crossings:
+            since = mark.since.isoformat() if mark.since else None
+            crossings = [t.isoformat() for t in mark.crossings]
+            found[d][key] = {"since": since, "chance": mark.chance, "crossings": crossings}
+    return found
+
+
+def forecasts(
+    s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Ints, marks: dict[int, Any], at: datetime
+) -> None:
+    """Write the packed forecasts of some days."""
+    packed = kept.pack(head, rows, seen.days.offset, which)
+    ids = seen.days.day_id[which].tolist()
+    lasting = (marks[d] if d in marks else json.loads(seen.marks[d] or "null") for d in which.tolist())
+    made = [
+        {"shift_id": i, "at": at, "packed": p, "marks": m or None} for i, p, m in zip(ids, packed, lasting, strict=True)
+    ]
+    _save(s, forecast_, _FORECAST, made)
+
+
+@lru_cache(maxsize=8)
+def _upsert(table: Table, dialect: str, key: str, columns: tuple[str, ...]) -> Insert:
+    """The statement, built once: on the way of a tap building it costs more than running it."""
+    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(table)
+    changed: Insert = statement.on_conflict_do_update(
+        index_elements=[key], set_={name: statement.excluded[name] for name in columns}
+    )
+    return changed
+
+
+def _save(s: Session, table: Table, how: tuple[str, tuple[str, ...]], rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection = s.connection()
+        connection.execute(_upsert(table, connection.dialect.name, *how), rows)
+
+
+def _from_now_on(decision: Decision, at: datetime) -> Decision:
+    """The reason for silence once this is told; the next look would give the same."""
+    facts = decision.facts | {"told_at": at.isoformat(), "told_kind": decision.kind}
+    if decision.told is not None:
+        facts |= {"told_from": decision.told.start.isoformat(), "told_to": decision.told.end.isoformat()}
+    key = ":".join([*decision.key.split(":")[:2], "silent"])
+    return replace(decision, verb="silent", kind="silent", reason="already_told", key=key, facts=facts)
+
+
+def _silent(decision: Decision, at: datetime) -> dict[str, Any]:
+    return _row(decision.key, decision.visit, decision.day, decision.reason, decision.facts, at, decision.until)
+
+
+def _row(
+    key: str, visit: int, day: int, reason: str, facts: dict[str, Any], at: datetime, until: datetime | None
+) -> dict[str, Any]:
+    return {
+        "key": key,
+        "visit_id": visit,
+        "shift_id": day,
+        "decision": "silent",
+        "kind": "silent",
+        "reason": reason,
+        "cause": "",
+        "facts": facts,
+        "at": at,
+        "due_at": until,
+        "resolved_by": "",
+    }
+
+
+def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str) -> Notice | None:
+    visit = s.get_one(Visit, decision.visit)
+    to: Literal["customer", "technician", "dispatcher"] = "dispatcher" if decision.verb == "task" else "customer"
+    person, due = None, None
+    if decision.kind in ("tech_nudge", "silent"):
+        shift = s.get_one(Shift, decision.day)
+        shift.nudged_at = at
+        if decision.verb == "tell":
+            to, person = "technician", shift.technician
+    elif decision.kind == "on_my_way":
+        due = at + timedelta(seconds=rules.undo_s * clock.speed())
+    made = outbox.put(
+        s,
+        key=decision.key,
+        kind=decision.kind,
+        at=at,
+        reason=decision.reason,
+        cause=cause or f"watch:{decision.day}",
+        decision="task" if decision.verb == "task" else "tell",
+        facts=decision.facts,
+        visit=visit,
+        shift_id=decision.day,
+        to=to,
+        person=person,
+        told=decision.told,
+        due_at=due,
+    )
+    if made is not None and decision.kind == "no_time_yet" and decision.verb == "tell":
+        _promise_call(s, visit, datetime.fromisoformat(decision.facts["due"]), decision, at)
+    return made
+
+
+def _promise_call(s: Session, visit: Visit, due: datetime, decision: Decision, at: datetime) -> None:
+    """A message without a time promises to say more by `due`: somebody has to call by then."""
+    mine = Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open"
+    if s.scalar(select(Promise.id).where(*mine)) is None:
+        made = promises.make(s, visit, "call", due, at=at, by="watch", tell=False)
+        promises.call_task(s, made, at=at, reason="promised", cause=f"watch:{decision.day}", **decision.facts)

@@ -1,0 +1,156 @@
+"""Rows read as columns are what they are as values; a day that changes between thought and act is looked at anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from punctual import outbox, watch
+from punctual.actions import technician, transaction
+from punctual.models import Customer, Forecast, Message, Notice, Shift, Travel, Visit, db
+from punctual.queries import columns
+from punctual.queries import day as days
+from punctual.queries.same import unchanged
+from tests import build
+from tests.build import wall
+
+TWO = """
+Tom 08:00-17:00 break 12:30-13:00 home 51.4545,-2.5879
+  08:30-09:00 Priya boiler 60 at 51.4683,-2.5967
+  09:45-10:00 Grace boiler 45 at 51.4600,-2.6000 leave 12:00
+  11:00-11:15 Noor boiler 45
+  15:00-15:30 Helen boiler 60 at 51.4480,-2.6050 arrive 16:00
+Ana 09:00-17:00
+  11:00-11:30 Lewis boiler 60 at 51.4550,-2.5900 mute
+Bea 09:00-17:00
+"""
+
+
+@pytest.fixture
+def built(app: Flask) -> build.Built:
+    with transaction() as s:
+        made = build.day(s, TWO)
+        for row in [*made.visits.values(), *made.shifts.values(), *made.technicians.values()]:
+            s.refresh(row)
+            s.expunge(row)
+    return made
+
+
+def ids(built: build.Built) -> list[int]:
+    return [x.id for x in built.shifts.values()]
+
+
+def report(built: build.Built, name: str, kind: str, at: str, minutes: int = 0) -> None:
+    visit = built.visits[name]
+    technician.report(
+        visit.id,
+        kind,
+        technician_id=visit.technician_id or 0,
+        key=f"{kind}-{name}-{at}",
+        tapped_at=wall(at),
+        at=wall(at),
+        minutes=minutes,
+    )
+
+
+def test_columns_hold_what_values_hold(built: build.Built) -> None:
+    report(built, "Priya", "arrived", "08:35")
+    report(built, "Priya", "done", "09:20")
+    report(built, "Helen", "on_my_way", "09:22")
+    report(built, "Helen", "late", "09:25", minutes=30)
+    with transaction() as s:
+        priya, grace, helen = (s.get_one(Visit, built.visits[n].id).place_id for n in ("Priya", "Grace", "Helen"))
+        for ends, minutes in (((priya, helen), 21.5), ((helen, grace), 9.0)):
+            s.add(Travel(from_place=ends[0], to_place=ends[1], minutes=minutes, source="router", at=wall("07:00")))
+    seen, values = columns.see(db.session(), ids(built)), days.columns(db.session(), ids(built))
+    for f in fields(values):
+        a, b = getattr(seen.days, f.name), getattr(values, f.name)
+        assert a.dtype == b.dtype, f.name
+        assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), f.name
+    assert np.nansum(seen.days.travel) == 30.5
+    assert seen.stands.reachable.tolist() == [True, True, True, True, False]
+    assert seen.dates == [build.DATE] * 3
+
+
+def test_what_was_told_counts_as_the_provider_accepted_it(built: build.Built) -> None:
+    grace = built.visits["Grace"].id
+    with transaction() as s:
+        visit = s.get_one(Visit, grace)
+        for n, kind in enumerate(("late_first", "reminder")):
+            outbox.put(s, key=f"{grace}:1:{kind}:1", kind=kind, at=wall(f"09:0{n}"), reason="x", visit=visit)
+        visit.told_start, visit.told_end = wall("10:20"), wall("10:50")
+        visit.told_at, visit.told_kind = wall("09:02"), "late_first"
+    stands = columns.see(db.session(), ids(built)).stands
+    assert stands.told.tolist() == [False, True, False, False, False]
+    assert stands.told_end[1] - stands.told_start[1] == 30
+    with transaction() as s:
+        for message in s.scalars(select(Message)):
+            message.state = "dropped"
+    assert not columns.see(db.session(), ids(built)).stands.told.any(), "what nobody saw was not told"
+
+
+def test_what_was_told_before_the_promise_moved_is_of_another_promise(built: build.Built) -> None:
+    grace = built.visits["Grace"].id
+    with transaction() as s:
+        visit = s.get_one(Visit, grace)
+        outbox.put(s, key=f"{grace}:1:late_first:1", kind="late_first", at=wall("09:00"), reason="x", visit=visit)
+        visit.promise_version = 2
+    assert not columns.see(db.session(), ids(built)).stands.told.any()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s, b: setattr(s.get_one(Visit, b.visits["Grace"].id), "window_end", wall("10:05")),
+        lambda s, b: setattr(s.get_one(Visit, b.visits["Grace"].id), "state", "cancelled"),
+        lambda s, b: setattr(s.get_one(Shift, b.shifts["Tom"].id), "off", "sick"),
+        lambda s, b: setattr(
+            s.get_one(Customer, s.get_one(Visit, b.visits["Noor"].id).customer_id), "email_bad", "550"
+        ),
+        lambda s, b: watch.look(s, [b.shifts["Tom"].id], at=wall("09:30"), cause="user:1"),
+    ],
+    ids=["window", "cancelled", "off", "address", "look"],
+)
+def test_a_day_that_has_changed_is_noticed(built: build.Built, change: Callable[[object, build.Built], object]) -> None:
+    before = columns.see(db.session(), ids(built))
+    every = np.arange(3)
+    assert unchanged(before, every, columns.see(db.session(), ids(built))).tolist() == [True, True, True]
+    with transaction() as s:
+        change(s, built)
+    now = columns.see(db.session(), ids(built))
+    assert unchanged(before, every, now).tolist() == [False, True, True]
+
+
+def counts() -> list[int | None]:
+    db.session.rollback()
+    return [db.session.scalar(select(func.count()).select_from(t)) for t in (Notice, Message, Forecast)]
+
+
+def test_thinking_writes_nothing_and_acting_what_was_thought(built: build.Built) -> None:
+    before = counts()
+    thought = watch.think(db.session(), ids(built), at=wall("08:05"))
+    assert counts() == before
+    for part in watch.parts(thought, 2):
+        with transaction() as s:
+            watch.act(s, thought, part, at=wall("08:05"))
+    found = days.forecasts(db.session(), ids(built))
+    assert set(found) == {v.id for v in built.visits.values()}
+    silent = db.session.scalars(select(Notice.visit_id).where(Notice.decision == "silent")).all()
+    assert sorted(silent) == sorted(found)
+    again = watch.think(db.session(), ids(built), at=wall("08:05"))
+    assert list(watch.parts(again, 2)) == []
+
+
+def test_a_tap_between_thought_and_act_is_not_overwritten(built: build.Built) -> None:
+    thought = watch.think(db.session(), ids(built), at=wall("08:40"))
+    report(built, "Priya", "arrived", "08:40")
+    with transaction() as s:
+        watch.act(s, thought, np.arange(3), at=wall("08:41"))
+    silent = select(Notice.reason).where(Notice.visit_id == built.visits["Priya"].id, Notice.decision == "silent")
+    assert db.session.scalars(silent).one() == "over"
+    assert days.forecasts(db.session(), ids(built))[built.visits["Grace"].id].stops_before == 1
