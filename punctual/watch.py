@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from punctual import outbox, remember
 from punctual.core import forecast as core
 from punctual.core import kept
-from punctual.core.accuracy import shifted, taken
 from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.notice import Decided, Known, Quiet, decide
@@ -202,9 +201,7 @@ def _expected(seen: Seen, made: core.Forecast, open_: Ints, newest: Floats, lear
     expected = np.where(same, np.fmin(made.expected_report, old["expected"]), made.expected_report)
     unseen = ~same & (open_ > 0) & (made.at - newest > UNSEEN_MIN)
     if unseen.any():
-        then = taken(shifted(days, -newest), unseen)
-        missed = core.forecast(then, learned, 0.0, threshold=made.threshold).expected_report + newest[unseen]
-        expected[unseen] = np.fmin(expected[unseen], missed)
+        expected = np.fmin(expected, core.next_report(days, learned, newest, unseen))
     return np.where(np.isnan(seen.answered), expected, np.fmax(expected, seen.answered))
 
 

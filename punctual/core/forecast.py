@@ -9,7 +9,7 @@ import numpy as np
 
 from punctual.core import told
 from punctual.core.chain import Chains, Step, carry, over_by
-from punctual.core.day import Days, Floats, Ints, instant
+from punctual.core.day import Bools, Days, Floats, Ints, instant
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
 from punctual.core.spread import SAMPLES
@@ -87,6 +87,22 @@ def forecast(
     begun = ~np.isnan(days.arrived[head])
     made.expected_report[chains.day] = np.where(begun, made.finish[head, P90], made.arrive[head, P90])
     return made
+
+
+def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Floats:
+    """When the next report of some days was expected at a moment of each, `at` [days]: as expected_report, NaN elsewhere."""
+    over = over_by(days)
+    every = _open(days, over, 0.0)
+    mine = which[every.day]
+    day, row = every.day[mine], every.first[mine]
+    chains = Chains(day, row, row, at[day], every.seen[mine])
+    out = np.full(len(days), np.nan)
+    for step in carry(days, chains, learned, over, travelled(days, learned.changeover, learned.drive)):
+        around = told.prepared(days, learned, row, day, chains.at, told.carried(days, chains, over), None)
+        shift = around.shift + told.own_shift(learned, step.free)
+        arrive = told.quantiles(learned, around, step.which, shift, step.arrive)[:, P90]
+        out[day] = chains.at + np.where(step.known, step.finish[:, PICK[P90]], arrive)
+    return out
 
 
 def _empty(days: Days, at: float, threshold: float) -> Forecast:

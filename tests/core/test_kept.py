@@ -11,7 +11,7 @@ import pytest
 from punctual.core import kept
 from punctual.core.day import Day, Days, Visit, Window, minutes, pack
 from punctual.core.duration import nothing
-from punctual.core.forecast import Forecast, forecast, visit
+from punctual.core.forecast import Forecast, forecast, next_report, visit
 
 T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
 NOW = T0 + timedelta(minutes=40)
@@ -86,3 +86,12 @@ def test_another_format_is_as_good_as_nothing(data: bytes | None) -> None:
     assert kept.visits(data, NOW) == {}
     assert kept.expected_report(data) is None
     assert not kept.beside(days, [data]).known.any()
+
+
+def test_the_next_report_was_expected_when_a_forecast_of_that_moment_says() -> None:
+    days = pack([a_day(11, 12, 13), a_day(21, 22), Day(9, 1, date(2026, 11, 24), Window(T0, NOW), ())])
+    at = np.array([minutes(T0) + 5.0, minutes(NOW), minutes(NOW)])
+    found = next_report(days, nothing(), at, np.array([True, True, True]))
+    assert found[0] == pytest.approx(forecast(days, nothing(), at[0]).expected_report[0], abs=0.01)
+    assert found[1] == pytest.approx(forecast(days, nothing(), at[1]).expected_report[1], abs=0.01)
+    assert np.isnan(found[2]) and np.isnan(next_report(days, nothing(), at, np.array([False, True, True]))[0])
