@@ -39,6 +39,15 @@ class Settings:
     smtp_user: str = _setting("", "User name at the SMTP server; empty means no sign-in.")
     smtp_password: str = _setting("", "Password at the SMTP server.")
     smtp_tls: str = _setting("starttls", "TLS to the SMTP server: starttls, tls or none.")
+    imap_host: str = _setting("", "IMAP server of the mailbox customers answer to; empty means none is read.")
+    imap_port: int = _setting(993, "Port of the IMAP server.")
+    imap_user: str = _setting("", "User name at the IMAP server.")
+    imap_password: str = _setting("", "Password at the IMAP server.")
+    imap_tls: str = _setting("tls", "TLS to the IMAP server: tls, starttls or none.")
+    imap_folder: str = _setting("INBOX", "Folder that is read; a mail that was kept is marked as read.")
+    mail_server: str = _setting(
+        "", "Name our mail server writes into Authentication-Results; empty: no mail is proven."
+    )
     geocoder_url: str = _setting("", "Nominatim server that finds addresses; empty means none is asked.")
     geocoder_agent: str = _setting("punctual", "Name given to the geocoder, with a way to reach you.")
     router_url: str = _setting("", "Router for travel times (Valhalla or OSRM); empty means geodesic estimates.")
@@ -140,6 +149,7 @@ def check(settings: Settings) -> Settings:
     for name, allowed in (
         ("mail", ("file", "smtp")),
         ("smtp_tls", ("starttls", "tls", "none")),
+        ("imap_tls", ("starttls", "tls", "none")),
         ("router_kind", ("valhalla", "osrm")),
         ("log", ("debug", "info", "warning", "error")),
     ):

@@ -133,7 +133,8 @@ def test_a_text_that_is_too_long_would_be_noticed(lite: Flask) -> None:
 @pytest.mark.parametrize(("kind", "language"), EACH)
 def test_subject_and_preview_are_short_and_say_different_things(lite: Flask, kind: str, language: str) -> None:
     due = {"es": "hoy a las 17:00", "de": "heute, 17:00 Uhr"}[language]
-    words = made(kind, language, tech="Ana", deadline="10:00", due=due)
+    promise = {"es": "pieza de repuesto", "de": "Ersatzteil"}[language]
+    words = made(kind, language, tech="Ana", deadline="10:00", due=due, promise=promise)
     assert 10 <= len(words.subject) <= 60 and 10 <= len(preview(words.html)) <= 90
     assert words.subject != preview(words.html)
 

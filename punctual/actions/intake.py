@@ -14,11 +14,15 @@ from punctual import intake, outbox
 from punctual.actions import Refused, transaction
 from punctual.actions.intake_write import Counts, write
 from punctual.core.day import OVER
-from punctual.intake import days
+from punctual.intake import cells, days, ics
+from punctual.itip.text import Broken
 from punctual.models import Company, Import, JobType, Technician, Visit, db, touch_board
+from punctual.queries import day as queries
 
 #: As many problems as a page or a program is shown.
 SHOWN = 200
+#: Characters of a calendar's rows that a page can show and send back.
+MOST_SHOWN = 900_000
 Progress = Callable[[int, int], None]
 
 
@@ -62,6 +66,33 @@ def take(
             s.rollback()
             counts.import_id = 0
     return counts
+
+
+def from_calendar(raw: bytes, *, technician: str = "", zone: str | None = None, at: datetime) -> ics.Converted:
+    """What of a calendar file would become visits, to be shown and confirmed: `as_csv()` is then taken like any file.
+
+    `technician` (an id) has the visits that name none. Raises Refused in a sentence where nothing can be taken.
+    """
+    s = db.session()
+    company = s.get(Company, 1)
+    if company is None:
+        raise Refused("There is no company yet. Run `punctual init` first.")
+    rows = s.execute(select(Technician.ref, Technician.name, Technician.email)).all()
+    if technician and technician not in {r.ref for r in rows}:
+        raise Refused(f'There is no technician "{technician}".', status=422, field="technician")
+    people = ics.People(
+        by_email={r.email.lower(): r.ref for r in rows if r.email},
+        by_name={name.casefold(): r.ref for r in rows for name in (r.name, r.ref)},
+        chosen=technician,
+    )
+    try:
+        here = cells.zone(zone or company.zone)
+        found = ics.convert(raw, people, zone=here, at=at, window_min=queries.rules(s).window_min)
+    except (Broken, cells.Wrong) as error:
+        raise Refused(str(error), status=422) from error
+    if len(found.as_csv()) > MOST_SHOWN:
+        raise Refused("This calendar has too many visits to be shown at once. Export a shorter time.", status=422)
+    return found
 
 
 def tell(import_id: int, *, count: int, at: datetime) -> int:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from punctual.cli.frame import application, main, told
+
+if TYPE_CHECKING:
+    from punctual.intake.ics import Converted
 
 
 @main.command("import")
@@ -16,19 +20,40 @@ from punctual.cli.frame import application, main, told
 @click.option("--tell", is_flag=True, help="Tell customers whose appointment changes.")
 @click.option("--actuals", is_flag=True, help="Recorded days: take what happened too, as history.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--technician", default="", help="Calendars: id of the technician whose visits these are.")
+@click.option("--yes", is_flag=True, help="Calendars: take what was shown without asking.")
 @told
-def import_(file: Path, zone: str | None, tell: bool, actuals: bool, dry_run: bool) -> None:
-    """Take a schedule: all of it, or errors by row and column."""
+def import_(file: Path, zone: str | None, tell: bool, actuals: bool, dry_run: bool, technician: str, yes: bool) -> None:
+    """Take a schedule: all of it, or errors by row and column; of a calendar (.ics) what was shown and confirmed."""
     from punctual import clock
     from punctual.actions import intake
+    from punctual.intake import ics
 
-    app = application()
+    app, raw = application(), file.read_bytes()
+    with app.app_context():
+        if ics.is_calendar(raw):
+            found = intake.from_calendar(raw, technician=technician, zone=zone, at=clock.now())
+            raw = _confirmed(found, file.name, yes=yes or dry_run)
     with app.app_context(), click.progressbar(length=100, label=file.name, file=sys.stderr) as bar:
         counts = intake.take(
-            file.read_bytes(), name=file.name, at=clock.now(), by="cli", zone=zone, tell=tell, actuals=actuals,
+            raw, name=file.name, at=clock.now(), by="cli", zone=zone, tell=tell, actuals=actuals,
             dry=dry_run, progress=lambda done, of: bar.update(round(100 * done / max(of, 1)) - bar.pos),
         )  # fmt: skip
     click.echo(str(counts))
+
+
+def _confirmed(found: Converted, name: str, *, yes: bool) -> bytes:
+    """Show what a calendar would bring and what is left out; its rows once somebody agrees."""
+    for row in found.rows:
+        who = row["technician"] or "nobody yet"
+        click.echo(f"  {row['date']} {row['from']}-{row['to']}  {row['customer']}, {row['job']}, {who}")
+    for sentence in (*found.skipped, *found.notes):
+        click.echo(f"  {sentence}")
+    if not found.rows:
+        raise click.ClickException(f"Nothing of {name} can be taken; the lines above say why.")
+    if not yes:
+        click.confirm(f"Take these {len(found.rows)} visits?", abort=True)
+    return found.as_csv().encode()
 
 
 @main.command()

@@ -8,8 +8,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from punctual.actions import Refused, intake, places
 from punctual.actions.dispatcher import By
 from punctual.core.day import local
+from punctual.intake import ics
 from punctual.models import db
-from punctual.queries import board, imports
+from punctual.queries import board, imports, people
 from punctual.web import board_words
 from punctual.web.access import allow
 from punctual.web.board_forms import ID, number, text, ticked
@@ -27,6 +28,7 @@ def page(status: int = 200, **values: object) -> Response:
         imports=imports.newest(s),
         places=places.standing(s),
         lost=places.lost(s),
+        technicians=[t.person for t in people.technicians(s, g.at) if t.person.active],
         **values,
     )
     return Response(shown, status=status)
@@ -46,13 +48,37 @@ def take() -> BaseResponse:
     file, dry = request.files.get("file"), ticked("dry")
     if file is None or not file.filename:
         return page(422, sentence="Choose a file first.")
-    by, zone = By(g.user.id, g.user.name), text("zone", 64) or None
+    by, zone, raw = By(g.user.id, g.user.name), text("zone", 64) or None, file.read()
+    if ics.is_calendar(raw):
+        return calendar(raw, file.filename, zone)
     try:
-        done = intake.take(file.read(), name=file.filename, at=g.at, by=by.name, zone=zone, dry=dry)
+        done = intake.take(raw, name=file.filename, at=g.at, by=by.name, zone=zone, dry=dry)
     except Refused as error:
         return page(error.status, sentence=error.sentence, errors=error.facts.get("errors", []), name=file.filename)
     if dry:
         return page(done=done, name=file.filename)
+    return redirect(url_for("intake.result", import_id=done.import_id), 303)
+
+
+def calendar(raw: bytes, name: str, zone: str | None) -> Response:
+    """What of a calendar would be taken; nothing is written until it is confirmed."""
+    try:
+        found = intake.from_calendar(raw, technician=text("technician", 80), zone=zone, at=g.at)
+    except Refused as error:
+        return page(error.status, sentence=error.sentence, name=name)
+    return page(found=found, name=name, zone=zone or "")
+
+
+@door.post("/calendar")
+@allow("dispatcher")
+def confirm() -> BaseResponse:
+    """Take the visits of a calendar that were shown."""
+    name, rows = text("name", 200) or "calendar.ics", request.form.get("rows", "")
+    by, zone = By(g.user.id, g.user.name), text("zone", 64) or None
+    try:
+        done = intake.take(rows.encode("utf-8", "replace"), name=name, at=g.at, by=by.name, zone=zone)
+    except Refused as error:
+        return page(error.status, sentence=error.sentence, errors=error.facts.get("errors", []), name=name)
     return redirect(url_for("intake.result", import_id=done.import_id), 303)
 
 
