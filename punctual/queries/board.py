@@ -98,6 +98,12 @@ class Line:
     expected_by: datetime | None = None
     nudged_at: datetime | None = None
 
+    @property
+    def break_covered(self) -> bool:
+        """Whether a bar lies over the break, so that its word would be cut off."""
+        pause = self.break_
+        return pause is not None and any(x.bar.start < pause.end and pause.start < x.bar.end for x in self.stops)
+
 
 @dataclass(frozen=True, slots=True)
 class Board:

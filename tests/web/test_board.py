@@ -17,6 +17,7 @@ from punctual.models import (
     Notice,
     Place,
     Promise,
+    Shift,
     Signin,
     Technician,
     Visit,
@@ -49,6 +50,16 @@ def test_every_technician_has_a_line_with_promise_plan_and_prediction(board: Des
     assert re.search(r'class="block f\d+ n\d+"[^>]*aria-label="Grace Whitfield, late', tom)
     assert "At Whitfield, 35 min over" not in tom and "As planned" not in tom
     assert "Starts at 11:00" in line(html, "Ana Hale")
+
+
+@pytest.mark.parametrize(("begins", "shown"), [("16:00", True), ("10:00", False)])
+def test_the_word_of_a_break_is_left_out_where_a_bar_lies_over_it(board: Desk, begins: str, shown: bool) -> None:
+    with board.app.app_context():
+        tom = db.session.query(Technician).filter_by(name="Tom Hale").one()
+        shift = db.session.query(Shift).filter_by(technician_id=tom.id).one()
+        shift.break_starts_at, shift.break_ends_at = wall(begins), wall(begins) + timedelta(minutes=30)
+        db.session.commit()
+    assert (">break</li>" in line(board.get("/board/").text, "Tom Hale")) is shown
 
 
 def test_no_page_of_the_board_has_an_inline_style_or_script(board: Desk) -> None:
