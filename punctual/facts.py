@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from punctual import messages
 from punctual.config import Settings
-from punctual.models import Company, Message, Notice, Promise, User, Visit
+from punctual.models import Company, Concern, Message, Notice, Promise, User, Visit
+from punctual.queries import promises as queries
 
 
 def noun(kind: str, language: str) -> str:
@@ -38,10 +39,41 @@ def of(s: Session, message: Message, visit: Visit, at: datetime) -> dict[str, An
     found: dict[str, Any] = {}
     if promise is not None:
         found["promise"] = noun(promise.kind, language)
+    if own.get("concern"):
+        concern = s.get_one(Concern, own["concern"])
+        found |= of_concern(s, concern, language)
     for name in ("old_due", "done_at"):
         if own.get(name):
             found[name] = messages.due_words(datetime.fromisoformat(own[name]), at, visit.zone, language)
     return found
+
+
+def about(what: str, language: str) -> str:
+    """What a concern is about, as its customer chose it."""
+    with force_locale(messages.locale_of(language)):
+        return str(
+            {
+                "time": _("The time"),
+                "work": _("What will be done"),
+                "said": _("What somebody told me"),
+                "not_mine": _("The visit is not mine"),
+                "other": _("Something else"),
+                "was_there": _("I was there"),
+                "nobody_here": _("Nobody is here"),
+                "rating": _("How it went"),
+            }[what]
+        )
+
+
+def of_concern(s: Session, concern: Concern, language: str) -> dict[str, Any]:
+    """What the customer wrote, what is answered, and to whom it goes if that is not right."""
+    what, words = about(concern.about, language), concern.said.text
+    above = queries.above(s, concern.promise.owner_id)
+    return {
+        "concern_text": f"{what}. {words}" if words else f"{what}.",
+        "answer_text": concern.answer,
+        "owner_above": above.first_name if above else s.get_one(Company, 1).name,
+    } | ({"owner": concern.answered_by.split()[0]} if concern.answered_by else {})
 
 
 def _promise(s: Session, message: Message) -> Promise | None:
@@ -55,13 +87,16 @@ def of_staff(
     """What a message to somebody at the board says: in English, with a link to where it can be mended."""
     own, promise = message.facts or {}, _promise(s, message)
     due = datetime.fromisoformat(own["due"]) if own.get("due") else at
+    above = queries.above(s, promise.owner_id if promise else None)
+    page = "concerns" if message.kind == "esc_concern" else "promises"
     return {
         "company": messages.company_in_text(company.text_name),
         "company_full": company.name,
         "name": user.first_name,
         "promise": noun(promise.kind, "en") if promise else "",
         "owner": promise.owner if promise else company.name,
+        "owner_above": (above.name if above else company.name),
         "due": messages.due_words(due, at, company.zone),
-        "link": f"{settings.origin}/board/promises",
+        "link": f"{settings.origin}/board/{page}",
         "staff": True,
     }

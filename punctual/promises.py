@@ -72,16 +72,11 @@ def tell_of(
         at=at,
         reason=f"{promise.kind}_{promise.state}",
         cause=f"promise:{promise.id}",
-        facts={name: value.isoformat() for name, value in facts.items()} | {"owner": first_name(promise)},
+        facts={name: value.isoformat() for name, value in facts.items()} | {"owner": queries.first_name(promise)},
         visit=s.get_one(Visit, promise.visit_id),
         promise_id=promise.id,
         useful_until=useful_until,
     )
-
-
-def first_name(promise: Promise) -> str:
-    """Who is responsible, as texts name them: a person by the first name, the company in full."""
-    return promise.owner.split()[0] if promise.owner_id else promise.owner
 
 
 def end(s: Session, promise: Promise, state: str, *, at: datetime, by: str) -> None:
@@ -129,7 +124,7 @@ def break_(s: Session, promise: Promise, *, at: datetime, by: str) -> Promise | 
         return None
     zone = s.get_one(Company, 1).zone
     due = core.again(at, zone, works(s), queries.broken_before(s, promise))
-    made = _after(s, promise, due, at, by, queries.authority(s))
+    made = _after(s, promise, due, at, by, queries.above(s, promise.owner_id))
     tell_of(s, made, "promise_broken", at, due=due, old_due=promise.due_at)
     return made
 

@@ -22,12 +22,12 @@ from flask import Flask
 from sqlalchemy import Connection, text
 from sqlalchemy import select as sql
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
-from punctual import clock, learn, outbox, watch
+from punctual import clock, follow, learn, outbox, watch
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.core.day import Ints, at_wall, local
-from punctual.follow import promises as follow
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
 from punctual.sender import Sender
@@ -81,7 +81,7 @@ class Worker:
             minute = at.replace(second=0, microsecond=0)
             if self.looked is None or minute != self.looked:
                 self.looked = minute
-                for chore in (self._watch, self._promises, self._remind, self._expire, self._learn):
+                for chore in (self._watch, self._follow, self._remind, self._expire, self._learn):
                     self._safely(chore, at)
 
     def deliver(self, at: datetime) -> tuple[int, int]:
@@ -120,9 +120,13 @@ class Worker:
         with transaction() as s:
             watch.act(s, thought, part, at=at)
 
-    def _promises(self, at: datetime) -> None:
+    def _follow(self, at: datetime) -> None:
+        for look in follow.LOOKS:
+            self._safely(partial(self._looked, look), at)
+
+    def _looked(self, look: Callable[[Session, datetime], int], at: datetime) -> None:
         with transaction() as s:
-            follow.look(s, at)
+            look(s, at)
 
     def _remind(self, at: datetime) -> None:
         """The reminder before each visit whose invitation went out, or that was imported; once a promise."""

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "punctual" / "translations"
 LANGUAGES = ("es", "de")
 #: Verbs whose refusals customers read: every sentence there is theirs.
-VERBS = ("customer", "offer")
+VERBS = ("customer", "offer", "concern")
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "t": None, "gettext": None, "ngettext": (1, 2)}
 Id = str | tuple[str, ...]
 

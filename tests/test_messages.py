@@ -10,11 +10,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from punctual import letters, messages, outbox
-from punctual.actions import transaction
+from punctual.actions import concern, transaction
 from punctual.app import TEMPLATES
 from punctual.core.day import Window
 from punctual.core.kinds import KINDS
-from punctual.models import Message, Promise
+from punctual.models import Concern, Message, Promise
 from tests import build
 from tests.build import wall
 
@@ -40,6 +40,9 @@ CAPS: dict[str, object] = {
     "old_due": "12:00 PM on Wed 18 Nov",
     "done_at": "11:40 AM on Wed 18 Nov",
     "promise": "a noun of 20 letters",
+    "concern_text": "Monday 9:00 - 10:00",
+    "answer_text": "Tuesday 9:00 - 10:00",
+    "owner_above": "Maria",
     "zone": "London time, GMT",
     "job": "Boiler service",
     "link": LINK,
@@ -260,11 +263,15 @@ def test_every_kind_can_be_written_from_a_real_visit(lite: Flask, kind: str) -> 
     with transaction() as s:
         built = build.day(s)
         board = kind.startswith("esc_")
+        said = concern.open_(
+            s, built.visits["Grace"], "time", "My letter says Monday.", at=wall("08:30"), by="page", tell=False
+        )
+        wrong = s.scalars(select(Concern.id).where(Concern.said_id == said.answer_id)).one()
         person = build.dispatcher(s) if board else built.technicians["Tom"] if staff else None
         outbox.put(
             s, key="k", kind=kind, at=wall("08:40"), reason="x", visit=built.visits["Grace"],
-            to="technician" if staff else "customer", person=person, facts=FACTS,
-            promise_id=s.scalars(select(Promise.id).where(Promise.visit_id == built.visits["Grace"].id)).one(),
+            to="technician" if staff else "customer", person=person, facts=FACTS | {"concern": wrong},
+            promise_id=s.scalars(select(Promise.id).where(Promise.visit_id == built.visits["Grace"].id)).first(),
         )  # fmt: skip
         message = s.scalars(select(Message)).one()
         letter = letters.write(s, message, lite.config["SETTINGS"], wall("08:40"))

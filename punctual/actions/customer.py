@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
@@ -14,7 +14,7 @@ from punctual.actions import Refused, schedule, transaction
 from punctual.core.day import OVER, Window, at_wall, local
 from punctual.core.kinds import KINDS
 from punctual.core.promise import office_due
-from punctual.models import Answer, Company, Notice, Promise, Shift, Visit, touch_board
+from punctual.models import Answer, Company, Look, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
 from punctual.queries import visit as visits
 
@@ -263,3 +263,11 @@ def note(visit_id: int, text: str, *, at: datetime, by: str = "page") -> Saved:
         if last is not None and last.text == words:
             return _had(last)
         return answered(s, visit, "note", at, words, by=by)
+
+
+def seen(visit_id: int, *, at: datetime) -> None:
+    """The page was visible to somebody, as its own script says; once a minute is enough. No rule uses it."""
+    with transaction() as s:
+        newest = s.scalar(select(func.max(Look.at)).where(Look.visit_id == visit_id))
+        if newest is None or at - newest >= timedelta(minutes=1):
+            s.add(Look(visit_id=visit_id, at=at))

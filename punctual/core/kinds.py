@@ -42,6 +42,8 @@ _ALL = (
     Kind("keep_impossible", "answer", 24 * 60),
     Kind("deadline_noted", "answer", 24 * 60),
     Kind("promise_call", "answer", None, after=True),
+    Kind("concern_received", "answer", None, after=True),
+    Kind("concern_answered", "answer", 24 * 60, after=True),
     Kind("promise_made", "ordinary", None, after=True),
     Kind("promise_moved", "ordinary", None, after=True),
     Kind("promise_kept", "ordinary", 24 * 60, after=True),
@@ -56,6 +58,7 @@ _ALL = (
     Kind("not_free", "answer", 24 * 60, calendar="DECLINECOUNTER"),
     Kind("tech_nudge", "staff", 30),
     Kind("esc_promise", "staff", 24 * 60, after=True),
+    Kind("esc_concern", "staff", 24 * 60, after=True),
     Kind("enrol", "staff", 24 * 60),
 )
 

@@ -43,6 +43,9 @@ class Rules:
     undo_s: float = _rule(15.0, "Real seconds an on-my-way message waits for Undo.")
     reminder_h: float = _rule(24.0, "Hours before the window opens at which the reminder goes.")
     callback_min: float = _rule(60.0, "Minutes within which a customer who asks for a call is called.")
+    answer_min: float = _rule(
+        120.0, "Office minutes within which a customer who says that something is wrong is answered."
+    )
     offer_days: int = _rule(14, "Days ahead in which other times are offered.")
     grid_min: int = _rule(15, "Local grid, in minutes, on which offered times start.")
     hold_s: float = _rule(600.0, "Real seconds offered times are held.")
@@ -81,7 +84,7 @@ AUTOMATIC = frozenset(
 #: What arriving makes pointless, and what is still worth saying when a visit is over.
 BEFORE_ARRIVAL = AUTOMATIC | {"correction"}
 #: Kinds about a promise that is still open; the others about promises say how one ended.
-OF_OPEN = frozenset({"promise_made", "promise_moved", "promise_broken", "promise_call", "esc_promise"})
+OF_OPEN = frozenset({"promise_made", "promise_moved", "promise_broken", "promise_call", "esc_promise", "esc_concern"})
 #: An answer to the customer's own act goes at any hour this long (policy 1).
 ANSWER_WITHIN = timedelta(minutes=10)
 #: A visit that starts before this minute of the day may be told of a delay earlier, where the customer agreed.

@@ -1,1 +1,8 @@
 """What the company follows up by itself, each minute: the customer never has to ask."""
+
+from __future__ import annotations
+
+from punctual.follow import promises, truth
+
+#: Each looks at an instant, in a transaction of its own; the comparison comes last, after what the others told.
+LOOKS = (promises.look, truth.look)

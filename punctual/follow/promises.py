@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from punctual import outbox, promises
 from punctual.core import promise as core
 from punctual.core.day import OVER, at_wall, local
-from punctual.models import Company, Promise, Shift, User, Visit
+from punctual.models import Company, Concern, Promise, Shift, User, Visit
 from punctual.queries import day as days
 from punctual.queries import promises as queries
 
@@ -31,15 +31,23 @@ def look(s: Session, at: datetime) -> int:
             _ask(s, promise, "remind", at, [promise.owner_id])
         elif step == "escalate":
             promise.escalated_at = at
-            _ask(s, promise, "escalate", at, [promise.owner_id, _above(s)])
+            _ask(s, promise, "escalate", at, [promise.owner_id, _above(s, promise)])
         else:
-            promises.break_(s, promise, at=at, by="clock")
-            _ask(s, promise, "broken", at, [_above(s)])
+            after = promises.break_(s, promise, at=at, by="clock")
+            if after is not None:
+                _follow_on(s, promise, after)
+            _ask(s, after or promise, "broken", at, [_above(s, promise)])
     return done
 
 
-def _above(s: Session) -> int | None:
-    found = queries.authority(s)
+def _follow_on(s: Session, promise: Promise, after: Promise) -> None:
+    """A concern goes with its clock to the next one up."""
+    for concern in s.scalars(select(Concern).where(Concern.promise_id == promise.id)):
+        concern.promise_id = after.id
+
+
+def _above(s: Session, promise: Promise) -> int | None:
+    found = queries.above(s, promise.owner_id)
     return found.id if found else None
 
 
@@ -49,7 +57,7 @@ def _ask(s: Session, promise: Promise, why: str, at: datetime, who: list[int | N
         outbox.put(
             s,
             key=f"promise:{promise.id}:{why}:{user_id}",
-            kind="esc_promise",
+            kind="esc_concern" if promise.kind == "answer" else "esc_promise",
             at=at,
             reason=why,
             cause=f"promise:{promise.id}",

@@ -1,6 +1,7 @@
 """The tables, a module per topic; import them from here."""
 
 from punctual.models.base import Base, UtcDateTime, db, tune
+from punctual.models.care import Concern, Difference, Look
 from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
 from punctual.models.schedule import (
@@ -24,7 +25,9 @@ __all__ = [
     "Base",
     "BoardVersion",
     "Company",
+    "Concern",
     "Customer",
+    "Difference",
     "Forecast",
     "Gate",
     "GeocodeAnswer",
@@ -36,6 +39,7 @@ __all__ = [
     "LearnedDay",
     "Link",
     "LoginAttempt",
+    "Look",
     "Message",
     "Notice",
     "Place",

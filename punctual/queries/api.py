@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
 from punctual.core.forecast import VisitForecast
-from punctual.models import Attempt, Message, Notice, Visit
+from punctual.models import Attempt, Look, Message, Notice, Visit
 from punctual.queries import day
+from punctual.queries.log import looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,10 @@ def foreseen(s: Session, visit_id: int) -> Foreseen | None:
     return Foreseen(found, made, s.scalar(decided))
 
 
-def messages(s: Session, visit_id: int) -> list[tuple[Message, Attempt | None]]:
-    """Every message of a visit with its newest attempt, oldest first."""
+def messages(s: Session, visit_id: int) -> list[tuple[Message, Attempt | None, datetime | None]]:
+    """Every message of a visit with its newest attempt and when the page was looked at since, oldest first."""
     rows = list(s.scalars(select(Message).where(Message.visit_id == visit_id).order_by(Message.id)))
     tries = select(Attempt).where(Attempt.message_id.in_([m.id for m in rows])).order_by(Attempt.number)
     newest = {a.message_id: a for a in s.scalars(tries)} if rows else {}
-    return [(m, newest.get(m.id)) for m in rows]
+    looks = list(s.scalars(select(Look.at).where(Look.visit_id == visit_id).order_by(Look.at)))
+    return [(m, a, looked(m, a, looks)) for m in rows for a in [newest.get(m.id)]]

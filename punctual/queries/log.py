@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,19 +12,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual.core.forecast import VisitForecast
-from punctual.models import Answer, Attempt, Message, Notice, Promise, Report, Shift, Visit
+from punctual.models import Answer, Attempt, Look, Message, Notice, Promise, Report, Shift, Visit
 from punctual.queries.day import forecasts
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a visit's log; exactly the row named by `what` is set, a message comes with its notice."""
+    """One line of a visit's log; exactly the row named by `what` is set, a message comes with its notice.
+
+    `looked_at`: when the customer's page was first visible after the message had left; None: not known.
+    """
 
     at: datetime
     what: Literal["message", "task", "hold", "answer", "report", "promise"]
     notice: Notice | None = None
     message: Message | None = None
     attempts: tuple[Attempt, ...] = ()
+    looked_at: datetime | None = None
     answer: Answer | None = None
     report: Report | None = None
     promise: Promise | None = None
@@ -95,8 +100,16 @@ def _entries(s: Session, visit: Visit, notices: list[Notice], promises: tuple[Pr
         wanted = [m.id for m in messages]
         for a in s.scalars(select(Attempt).where(Attempt.message_id.in_(wanted)).order_by(Attempt.number)):
             attempts[a.message_id].append(a)
+    looks = list(s.scalars(select(Look.at).where(Look.visit_id == visit.id).order_by(Look.at)))
     found = [
-        Entry(m.created_at, "message", notice=by_id.get(m.notice_id), message=m, attempts=tuple(attempts[m.id]))
+        Entry(
+            m.created_at,
+            "message",
+            notice=by_id.get(m.notice_id),
+            message=m,
+            attempts=tuple(attempts[m.id]),
+            looked_at=looked(m, attempts[m.id][-1] if attempts[m.id] else None, looks),
+        )
         for m in messages
     ]
     found += [Entry(n.at, "task", notice=n) for n in notices if n.decision == "task"]
@@ -104,3 +117,10 @@ def _entries(s: Session, visit: Visit, notices: list[Notice], promises: tuple[Pr
     found += [Entry(a.at, "answer", answer=a) for a in s.scalars(select(Answer).where(Answer.visit_id == visit.id))]
     found += [Entry(r.at, "report", report=r) for r in s.scalars(select(Report).where(Report.visit_id == visit.id))]
     return found + [Entry(p.made_at, "promise", promise=p) for p in promises]
+
+
+def looked(message: Message, last: Attempt | None, looks: Sequence[datetime]) -> datetime | None:
+    """When the customer's page was first looked at after a message to them had left; None: not known."""
+    if message.customer_id is None or last is None or message.state not in ("sent", "delivered"):
+        return None
+    return next((at for at in looks if at >= last.at), None)

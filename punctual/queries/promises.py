@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import case, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core.promise import REMIND, Step, remind_at, step
-from punctual.models import Attempt, Customer, Job, Message, Notice, Promise, User, Visit
+from punctual.models import Attempt, Concern, Customer, Job, Message, Notice, Promise, User, Visit
 
 #: Messages that tell an arrival window, or that it will not hold.
 WINDOW = ("booked", "reminder", "rescheduled", "moved_by_us", "kept", "late_first", "late_update", "no_time_yet")
@@ -28,11 +28,27 @@ def authority(s: Session) -> User | None:
     return _first(s, "manager") or _first(s, "dispatcher")
 
 
+def above(s: Session, user_id: int | None) -> User | None:
+    """The next one up from somebody: a manager other than them, else the authority."""
+    found: User | None = s.scalar(
+        select(User)
+        .where(User.active.is_(True), User.role == "manager", User.id != (user_id or 0))
+        .order_by(User.id)
+        .limit(1)
+    )
+    return found or authority(s)
+
+
 def _first(s: Session, role: str) -> User | None:
     found: User | None = s.scalar(
         select(User).where(User.active.is_(True), User.role == role).order_by(User.id).limit(1)
     )
     return found
+
+
+def first_name(promise: Promise) -> str:
+    """Who is responsible, as texts name them: a person by the first name, the company in full."""
+    return promise.owner.split()[0] if promise.owner_id else promise.owner
 
 
 def users(s: Session) -> list[User]:
@@ -175,3 +191,32 @@ def rate(s: Session, at: datetime, days: int = 30) -> tuple[int, int]:
         )
     )
     return states.count("kept"), len(states)
+
+
+@dataclass(frozen=True, slots=True)
+class Wronged:
+    """A concern as the board lists it."""
+
+    concern: Concern
+    visit: Visit
+    customer: Customer
+
+
+def concerns(s: Session, most: int = 100) -> list[Wronged]:
+    """Concerns that wait for an answer by its due time, then those that were answered, newest first."""
+    rows = s.execute(
+        select(Concern, Visit, Customer)
+        .join(Visit, Visit.id == Concern.visit_id)
+        .join(Customer, Customer.id == Visit.customer_id)
+        .join(Promise, Promise.id == Concern.promise_id)
+        .order_by(
+            Concern.answered_at.is_not(None), case((Concern.answered_at.is_(None), Promise.due_at)), Concern.id.desc()
+        )
+        .limit(most)
+    )
+    return [Wronged(c, v, x) for c, v, x in rows]
+
+
+def concerns_of(s: Session, visit_id: int) -> list[Concern]:
+    """A visit's concerns, newest first."""
+    return list(s.scalars(select(Concern).where(Concern.visit_id == visit_id).order_by(Concern.id.desc())))

@@ -239,7 +239,7 @@ def _owed(s: Session, stops: dict[int, tuple[Stop, Line]], at: datetime, today: 
     )
     found: dict[int, list[Owed]] = defaultdict(list)
     for r in rows:
-        if at >= remind_at(r.made_at, r.due_at) and (today or r.visit_id in stops):
+        if (r.kind == "answer" or at >= remind_at(r.made_at, r.due_at)) and (today or r.visit_id in stops):
             found[r.visit_id].append(Owed(r.id, r.kind, r.due_at, r.owner))
     return found
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from punctual.core.day import OVER, Window, outward
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
-from punctual.models import Answer, Attempt, Company, Message, Notice, Promise, Visit
+from punctual.models import Answer, Attempt, Company, Concern, Message, Notice, Promise, Visit
 from punctual.queries import day as days
 from punctual.queries import promises
 
@@ -57,6 +57,7 @@ class Story:
     said: tuple[Saying, ...]
     promises: tuple[Promise, ...]
     answers: tuple[Answer, ...]
+    concerns: tuple[Concern, ...]
     can_keep: bool
     checked_at: datetime
 
@@ -105,6 +106,7 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         said=_said(s, visit.id),
         promises=tuple(promises.of_customer(s, visit, at - HISTORY)),
         answers=tuple(s.scalars(select(Answer).where(Answer.visit_id == visit.id).order_by(Answer.id.desc()))),
+        concerns=tuple(promises.concerns_of(s, visit.id)),
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
         checked_at=made.at if made is not None else at,
     )

@@ -1,3 +1,15 @@
+// Says once that somebody sees the page, as soon as it is visible; nothing hangs on it.
+(() => {
+  const page = document.querySelector("[data-seen]");
+  const say = () => {
+    if (document.hidden) return;
+    document.removeEventListener("visibilitychange", say);
+    fetch(page.dataset.seen, { method: "POST", keepalive: true }).catch(() => {});
+  };
+  if (!page) return;
+  document.addEventListener("visibilitychange", say);
+  say();
+})();
 // Keeps the moving part of the page true: asks every 20 seconds while somebody looks, says aloud only what changed.
 (() => {
   const live = document.querySelector("[data-live]");

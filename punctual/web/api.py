@@ -165,7 +165,7 @@ def get_messages(visit_id: int) -> out.MessagesOut:
     """Every message about a visit and how it stands."""
     here(visit_id)
     found = queries.messages(db.session(), visit_id)
-    return out.MessagesOut(visit_id=visit_id, messages=[out.MessageOut.of(x, a) for x, a in found])
+    return out.MessagesOut(visit_id=visit_id, messages=[out.MessageOut.of(*x) for x in found])
 
 
 @api.operation("get", "/days/{date}", answer=out.DayOut, problems=(422,))

@@ -206,7 +206,8 @@ class TimesOut(Out):
 
 
 class MessageOut(Out):
-    """One message of a visit: what kind, on which channel, how it stands, and what was sent."""
+    """One message of a visit: what kind, on which channel, how it stands, what was sent and, where it is
+    known, when the customer's page was looked at after it."""
 
     id: int
     kind: str
@@ -218,9 +219,11 @@ class MessageOut(Out):
     recipient: str | None
     subject: str | None
     sent_at: datetime | None
+    text: str | None
+    looked_at: datetime | None
 
     @staticmethod
-    def of(m: Message, a: Attempt | None) -> MessageOut:
+    def of(m: Message, a: Attempt | None, looked_at: datetime | None) -> MessageOut:
         return MessageOut(
             id=m.id,
             kind=m.kind,
@@ -232,6 +235,8 @@ class MessageOut(Out):
             recipient=a.recipient if a else None,
             subject=a.subject if a else None,
             sent_at=a.at if a else None,
+            text=a.text if a else None,
+            looked_at=looked_at,
         )
 
 

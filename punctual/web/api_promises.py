@@ -1,4 +1,4 @@
-"""The part of the API about promises: list, make, keep and move them, and group visits into a job."""
+"""The part of the API about promises and concerns: list, make, keep, move; answer; group visits into a job."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from punctual.actions import Refused
+from punctual.actions import concern as concerns
 from punctual.actions import promise as verbs
 from punctual.actions.dispatcher import By
 from punctual.core.day import at_wall
 from punctual.core.promise import OFFICE
-from punctual.models import Promise, db
+from punctual.models import Concern, Promise, db
 from punctual.queries import board
 from punctual.queries import promises as queries
-from punctual.web.api_in import LINE, Id, In, Instant
+from punctual.web.api_in import LINE, TEXT, Id, In, Instant
 from punctual.web.api_out import Out
 from punctual.web.api_spec import Api
 
@@ -81,6 +82,39 @@ class PromisesOut(Out):
     promises: list[PromiseOut]
 
 
+class ConcernOut(Out):
+    """What a customer says is wrong, who owes them an answer by when, and what was answered."""
+
+    id: int
+    visit_id: int
+    about: str
+    text: str
+    at: datetime
+    owner: str
+    due_at: datetime
+    answer: str
+    answered_at: datetime | None
+    answered_by: str
+    replaces_id: int | None
+
+    @staticmethod
+    def of(c: Concern) -> ConcernOut:
+        same = {name: getattr(c, name) for name in ConcernOut.model_fields if hasattr(c, name)}
+        return ConcernOut(**same | {"text": c.said.text, "owner": c.promise.owner, "due_at": c.promise.due_at})
+
+
+class ConcernsOut(Out):
+    """Concerns: those that wait by due time, then the answered ones, newest first."""
+
+    concerns: list[ConcernOut]
+
+
+class AnswerIn(In):
+    """The answer to the customer; it closes the concern."""
+
+    answer: Annotated[str, Field(min_length=1, max_length=1000, pattern=TEXT)]
+
+
 class JobOut(Out):
     """A job that was made."""
 
@@ -95,6 +129,10 @@ def register(api: Api) -> None:
     )(make_promise)
     api.operation("post", "/promises/{promise_id}/keep", answer=PromiseOut, problems=(409,))(keep_promise)
     api.operation("post", "/promises/{promise_id}/move", answer=PromiseOut, body=DueIn, problems=(409,))(move_promise)
+    api.operation("get", "/concerns", answer=ConcernsOut)(list_concerns)
+    api.operation("post", "/concerns/{concern_id}/answer", answer=ConcernOut, body=AnswerIn, problems=(409,))(
+        answer_concern
+    )
     api.operation("post", "/jobs", answer=JobOut, body=JobIn, status=201, problems=(404, 409))(make_job)
 
 
@@ -149,3 +187,15 @@ def make_job(body: JobIn) -> JobOut:
     """Group visits into a job with one overall promise."""
     due = at_wall(body.finished_by, OFFICE[1], 0, board.zone(db.session()))
     return JobOut(id=verbs.group(body.name, body.visits, due, at=g.at, by=_by()))
+
+
+def list_concerns() -> ConcernsOut:
+    """What customers say is wrong."""
+    return ConcernsOut(concerns=[ConcernOut.of(x.concern) for x in queries.concerns(db.session())])
+
+
+def answer_concern(concern_id: int, body: AnswerIn) -> ConcernOut:
+    """Answer the customer, which closes it."""
+    concerns.answer(concern_id, body.answer, at=g.at, by=_by())
+    db.session.rollback()
+    return ConcernOut.of(db.session.get_one(Concern, concern_id))

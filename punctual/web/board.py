@@ -19,9 +19,9 @@ from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board as queries
 from punctual.queries import figures as head
-from punctual.queries import tasks
+from punctual.queries import tasks, truth
 from punctual.queries.board import Board, Line, Stamp
-from punctual.web import board_people, board_promises, board_visit, board_words
+from punctual.web import board_concerns, board_people, board_promises, board_visit, board_words
 from punctual.web.access import allow, cookie, quick
 from punctual.web.board_grid import Axis, axis
 from punctual.web.board_queue import LIMIT, items, wants_somebody
@@ -30,6 +30,7 @@ door = Blueprint("board", __name__, url_prefix="/board")
 door.register_blueprint(board_visit.door)
 door.register_blueprint(board_people.door)
 door.register_blueprint(board_promises.door)
+door.register_blueprint(board_concerns.door)
 
 #: More technicians than this are shown one line each, without words in the bars.
 ROOMY = 15
@@ -269,7 +270,7 @@ def dead_since(stamp: Stamp, at: datetime) -> datetime | None:
 
 
 def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
-    """What is true for the whole board: a worker that has stopped."""
+    """What is true for the whole board: a worker that has stopped, customers who know something else."""
     s = db.session()
     found = []
     since = dead_since(stamp or queries.stamp(s, g.at.date()), g.at)
@@ -278,6 +279,11 @@ def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
         text = f"Messages are not going out since {board_words.clock(since, queries.zone(s))}."
         more = f" {n} customer{'s' if n != 1 else ''} would wait unwarned." if n else ""
         found.append({"id": "worker", "look": "late", "text": text + more})
+    differ = truth.visits_that_differ(s)
+    if differ:
+        visits = f"{differ} visits" if differ > 1 else "1 visit"
+        text = f"{visits} where what was told and what is planned differ, and no message will say so."
+        found.append({"id": "differences", "look": "", "text": text, "href": "/board/differences"})
     return found
 
 

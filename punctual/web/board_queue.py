@@ -168,8 +168,10 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
             yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
             yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
     for promise in t.owed[:1]:
-        if promise.kind != "answer":
-            yield Act("Kept", post=f"/board/promises/{promise.id}/keep")
+        if promise.kind == "answer":
+            yield Act("Answer", href="/board/concerns")
+            continue
+        yield Act("Kept", post=f"/board/promises/{promise.id}/keep")
         yield Act("Move it", href=f"/board/promises#promise-{promise.id}")
     for trouble in t.troubles[:1]:
         yield Act("Seen to", post=f"/board/tasks/{trouble.notice_id}/resolve")

@@ -36,6 +36,7 @@ class Said:
     what: str
     how: str
     why: str = ""
+    looked: str = ""
     subject: str = ""
     text: str = ""
     to: str = ""
@@ -202,11 +203,19 @@ def _message(e: Entry, at: str, zone: str) -> Said:
         what=words.KINDS.get(m.kind, m.kind) + told,
         how=f"{ {'email': 'e-mail', 'sms': 'text'}.get(m.channel, m.channel) }, {words.state_words(m.state, m.state_reason)}",
         why=words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone) if n is not None else "",
+        looked=_looked(e, zone),
         subject=last.subject if last else "",
         text=last.text if last else "",
         to=last.recipient if last else "",
         look="late" if m.state in ("failed", "undelivered", "uncertain") else "",
     )
+
+
+def _looked(e: Entry, zone: str) -> str:
+    """Whether the customer looked at their page since, as far as it is known."""
+    if e.message is None or e.message.customer_id is None or e.message.state not in ("sent", "delivered"):
+        return ""
+    return f"Page looked at {words.clock(e.looked_at, zone)}." if e.looked_at else "Looked at: not known."
 
 
 def _promise(e: Entry, at: str, zone: str, today: Any) -> Said:

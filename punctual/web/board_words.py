@@ -25,6 +25,9 @@ KINDS = {
     "keep_impossible": "Answer: that cannot work",
     "deadline_noted": "Answer: limit noted",
     "promise_call": "Answer: we will call",
+    "concern_received": "Answer: their concern is received",
+    "concern_answered": "Concern answered",
+    "esc_concern": "Owner asked about a concern",
     "promise_made": "Promise made",
     "promise_moved": "Promise moved",
     "promise_kept": "Promise kept",
@@ -53,6 +56,7 @@ ANSWERS = {
     "call": "Asked for a call",
     "cancel": "Cancelled",
     "note": "Wrote a note",
+    "concern": "Says that something looks wrong",
     "calendar": "From their calendar",
 }
 REPORTS = {
@@ -70,6 +74,7 @@ ASKED = {
     "proposed": "Proposed another time from their calendar; it fits. Move the visit, or call.",
     "no_channel": "Nobody to write to: no phone or e-mail that works.",
     "no_contact": "Nobody to write to: no phone or e-mail that works.",
+    "differs": "What was told and what is planned differ, and no message will say so.",
     "undone": "Told that we are on the way, which was taken back.",
     "nothing_fits": "Asked for another time, and nothing is free.",
     "wish": "Wrote which time they need; an answer is promised.",
@@ -100,6 +105,11 @@ def when(at: datetime, zone: str, today: date) -> str:
     if abs((here.date() - today).days) < 7:
         return f"{here:%a %H:%M}"
     return f"{here.day} {here:%b %H:%M}"
+
+
+def moment(text: str, zone: str, today: date) -> str:
+    """An instant that was kept as text, as `when` writes it."""
+    return when(datetime.fromisoformat(text), zone, today)
 
 
 def long_date(on: date) -> str:

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Base
 
 from punctual import facts, invites, itip, links
-from punctual.actions import Refused, offer
+from punctual.actions import Refused, concern, offer
 from punctual.actions import customer as verbs
 from punctual.core.day import Window, local
 from punctual.models import Answer, Company, Technician, Visit, db
@@ -45,6 +45,8 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         ruler=ruler(story),
         said=_said(story),
         kinds_said=filters.kinds_said(),
+        about=lambda what: facts.about(what, story.visit.customer.language),
+        first_name=promises.first_name,
         noun=lambda kind: facts.noun(kind, story.visit.customer.language),
         promise_told=promises.told_of(db.session(), story.promises),
         at=g.at,
@@ -83,6 +85,16 @@ def _saved(answer: Answer, story: visits.Story) -> str:
             _("Noted. It works as things stand now.")
             if works
             else _("Noted. We cannot do it by then, and we are sorry.")
+        )
+    owed = next((c for c in story.concerns if c.said_id == answer.id), None)
+    if owed is not None:
+        due = filters.due_words(owed.promise.due_at, g.at, story.visit.zone)
+        return str(
+            _(
+                "Thank you. %(owner)s checks it and answers you by %(due)s. It cannot be closed without an answer to you.",
+                owner=promises.first_name(owed.promise),
+                due=due,
+            )
         )
     if answer.kind in ("call", "wish") and story.call:
         return str(_("We will call you by %(due)s.", due=filters.due_words(story.call.due_at, g.at, story.visit.zone)))
@@ -247,6 +259,35 @@ def note(token: str) -> Response | Base:
     """Something the technician should know."""
     try:
         return _done(token, verbs.note(_visit_id(token), request.form.get("note", ""), at=g.at))
+    except Refused as no:
+        return _page(token, status=no.status, error=filters.refusal(no))
+
+
+@door.post("/<token>/seen")
+@allow("customer")
+def seen(token: str) -> Response:
+    """The page is visible, says its own script; kept beside what was told, and used by no rule."""
+    verbs.seen(_visit_id(token), at=g.at)
+    return make_response("", 204)
+
+
+@door.post("/<token>/wrong")
+@allow("customer")
+def wrong(token: str) -> Response | Base:
+    """This looks wrong."""
+    form = request.form
+    try:
+        return _done(token, concern.raise_(_visit_id(token), form.get("about", ""), form.get("text", ""), at=g.at))
+    except Refused as no:
+        return _page(token, status=no.status, error=filters.refusal(no))
+
+
+@door.post("/<token>/still")
+@allow("customer")
+def still(token: str) -> Response | Base:
+    """The answer did not settle it."""
+    try:
+        return _done(token, concern.still(_visit_id(token), at=g.at))
     except Refused as no:
         return _page(token, status=no.status, error=filters.refusal(no))
 

@@ -95,6 +95,8 @@ def kinds_said() -> dict[str, str]:
         "keep_impossible": _("That time cannot be kept"),
         "deadline_noted": _("Your fixed time, noted"),
         "promise_call": _("We will call you"),
+        "concern_received": _("Your message, received"),
+        "concern_answered": _("Our answer to your message"),
         "promise_made": _("Our promise to you"),
         "promise_moved": _("A promise moved, with our apology"),
         "promise_kept": _("A promise kept"),

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from punctual import clock, links, watch
 from punctual.actions import technician, transaction
-from punctual.models import Attempt, Message, Notice, Signin, User, Visit, db
+from punctual.models import Attempt, Company, Message, Notice, Signin, User, Visit, db
 from tests import build
 from tests.build import Built, wall
 
@@ -83,6 +83,12 @@ def desk(app: Flask, text: str = build.MORNING) -> Desk:
     """A company with a day and a dispatcher whose browser is signed in."""
     with transaction() as s:
         built = build.day(s, text)
+    return sit(app, built)
+
+
+def sit(app: Flask, built: Built | None = None) -> Desk:
+    """A dispatcher whose browser is signed in, at the day that is there."""
+    with transaction() as s:
         user = build.dispatcher(s)
         s.add(
             Signin(
@@ -93,7 +99,7 @@ def desk(app: Flask, text: str = build.MORNING) -> Desk:
                 expires_at=datetime.now(UTC) + timedelta(days=3650),
             )
         )
-    return Desk(app, built, user)
+    return Desk(app, built or Built(db.session.get_one(Company, 1)), user)
 
 
 def notices(visit_id: int, decision: str = "tell") -> list[Notice]:

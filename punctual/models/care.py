@@ -1,0 +1,61 @@
+"""What a customer says is wrong, when they looked at their page, and where what was told and what is planned differ."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from punctual.models.base import Model, UtcDateTime
+from punctual.models.told import Answer, Promise
+
+
+class Concern(Model):
+    """Something a customer says is wrong. Its clock is the promise of an answer; only an answer to them closes it.
+
+    about: time, work, said, not_mine, other, was_there, nobody_here, rating. `replaces_id`: the one whose answer was
+    "still not right".
+    """
+
+    __tablename__ = "concern"
+    __table_args__ = (Index("ix_concern_answered_at", "answered_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
+    said_id: Mapped[int] = mapped_column(ForeignKey("answer.id"))
+    promise_id: Mapped[int] = mapped_column(ForeignKey("promise.id"))
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("concern.id"))
+    about: Mapped[str] = mapped_column(String(12))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    answer: Mapped[str] = mapped_column(Text, default="")
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    answered_by: Mapped[str] = mapped_column(String(120), default="")
+    said: Mapped[Answer] = relationship()
+    promise: Mapped[Promise] = relationship()
+
+
+class Look(Model):
+    """The customer's page was visible at that moment, as its own script said. No rule uses it."""
+
+    __tablename__ = "look"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Difference(Model):
+    """A visit whose plan, forecast or calendar entry contradicts what was last told, and what will be done about it.
+
+    what: core.truth.WHAT; action: core.truth.ACTIONS. Found by the look of every minute, ended by one that finds none.
+    """
+
+    __tablename__ = "difference"
+    __table_args__ = (Index("ix_difference_ended_at", "ended_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
+    what: Mapped[str] = mapped_column(String(12))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    action: Mapped[str] = mapped_column(String(12))
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
