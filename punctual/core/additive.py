@@ -78,8 +78,10 @@ def sums(codes: Ints, y: Floats) -> Sums:
     return Sums(gram, left, float(y @ y), float(y.sum()), float(len(y)))
 
 
-def fit(x: Floats, y: Floats, fold: Ints, rising: Bools) -> tuple[Additive, Floats]:
-    """The tables for circumstances x [F, rows] and leftovers y [rows]; `rising` [F] ones may only ever rise.
+def fit(x: Floats, y: Floats, fold: Ints, fall: Floats) -> tuple[Additive, Floats]:
+    """The tables for circumstances x [F, rows] and leftovers y [rows].
+
+    fall [F]: how much a table may fall per unit above zero: 0 for one that may only rise, inf for one that is free.
 
     Fitted by small steps in turn (boosting of one table at a time); how many passes is chosen on whole folds left out,
     down to none. The second value is what the tables of the other folds say of each row.
@@ -88,17 +90,34 @@ def fit(x: Floats, y: Floats, fold: Ints, rising: Bools) -> tuple[Additive, Floa
     codes = np.stack([steps(column, e) for column, e in zip(x, edges, strict=True)])
     parts = [sums(codes[:, fold == k], y[fold == k]) for k in range(int(fold.max()) + 1)]
     whole = sum(parts[1:], parts[0])
+    lean = [None if np.isinf(f) else f * np.maximum(centres(e), 0.0) for f, e in zip(fall, edges, strict=True)]
     loss = np.zeros(PASSES + 1)
     for part in parts:
-        loss += [_loss(part, *state) for state in _boosted(whole - part, rising, PASSES)]
+        loss += [_loss(part, *state) for state in _boosted(whole - part, lean, PASSES)]
     passes = int(np.argmin(loss))
     apart = np.zeros(len(y))
     for k, part in enumerate(parts):
-        table, middle = _boosted(whole - part, rising, passes)[-1]
+        table, middle = _boosted(whole - part, lean, passes)[-1]
         rows = np.flatnonzero(fold == k)
         apart[rows] = middle + sum(t[c[rows]] for t, c in zip(table, codes, strict=True))
-    table, middle = _boosted(whole, rising, passes)[-1]
+    table, middle = _boosted(whole, lean, passes)[-1]
     return Additive(edges, table, np.asarray(middle)), apart
+
+
+def centres(edges: Floats) -> Floats:
+    """A value in the middle of each step [BINS]; the outer steps are as wide as nothing."""
+    known = edges[np.isfinite(edges)]
+    if not len(known):
+        return np.zeros(BINS)
+    inner = np.concatenate([known[:1], (known[1:] + known[:-1]) / 2, known[-1:]])
+    return np.append(inner, np.full(BINS - len(inner), known[-1]))
+
+
+def smooth(model: Additive, f: int, x: Floats) -> Floats:
+    """What one circumstance adds, read between the steps instead of on them."""
+    at = centres(model.edges[f])
+    n = int(np.isfinite(model.edges[f]).sum()) + 1
+    return np.asarray(np.where(np.isnan(x), model.table[f, BINS], np.interp(x, at[:n], model.table[f, :n])))
 
 
 def _edges(column: Floats) -> Floats:
@@ -110,7 +129,7 @@ def _edges(column: Floats) -> Floats:
     return out
 
 
-def _boosted(seen: Sums, rising: Bools, passes: int) -> list[tuple[Floats, float]]:
+def _boosted(seen: Sums, lean: list[Floats | None], passes: int) -> list[tuple[Floats, float]]:
     """Tables and middle after each pass, from none on."""
     middle = seen.total / max(seen.rows, 1.0)
     size = seen.left.size
@@ -123,8 +142,9 @@ def _boosted(seen: Sums, rising: Bools, passes: int) -> list[tuple[Floats, float
             of = slice(f * (BINS + 1), (f + 1) * (BINS + 1))
             rest = left[f] - gram[of] @ table.reshape(-1)
             table[f] += RATE * rest / (count[f] + SHRINK)
-            if rising[f]:
-                table[f, :BINS] = isotonic(table[f, :BINS], count[f, :BINS])
+            slope = lean[f]
+            if slope is not None:
+                table[f, :BINS] = isotonic(table[f, :BINS] + slope, count[f, :BINS]) - slope
         out.append((table.copy(), middle))
     return out
 

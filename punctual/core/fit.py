@@ -11,7 +11,7 @@ from punctual.core.accuracy import LOOKS
 from punctual.core.chain import Chains, over_by
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned, durations, forgotten_share, nothing, own_figure, weights
-from punctual.core.fleet import NAMES, OWN, RISING, Fleet, Looks, circumstances, fleet
+from punctual.core.fleet import FALL, NAMES, OWN, Fleet, Looks, circumstances, fleet
 from punctual.core.past import last_steps, past_looks
 from punctual.core.spread import NORMAL, SAMPLES, blended, level_of, normal
 from punctual.core.start import starts
@@ -67,10 +67,9 @@ def _circumstanced(days: Days, learned: Learned, targets: Ints, good: Bools, wei
         part = Chains(*(getattr(chains, f)[here] for f in Chains.__dataclass_fields__))
         x[:, here], z[here] = _left_over(days, part, apart, over, everyone)
     by = fold[chains.last]
-    rising: Bools = RISING
-    shift, said = additive.fit(x, z, by, rising)
+    shift, said = additive.fit(x, z, by, FALL)
     size = np.log(np.abs(z - said) + 0.1)
-    width, wide = additive.fit(np.where(OWN[:, None], np.nan, x), size, by, np.zeros(len(NAMES), dtype=np.bool_))
+    width, wide = additive.fit(np.where(OWN[:, None], np.nan, x), size, by, np.full(len(NAMES), np.inf))
     width = replace(width, middle=np.zeros(()))
     calm = (z - said) / np.exp(wide - size.mean())
     rows = [blended(calm[ahead == h], NORMAL, 40.0 * len(LOOKS)) for h in LOOKS]

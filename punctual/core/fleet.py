@@ -23,6 +23,9 @@ RISING: Bools = np.isin(
      "place_owed", "next_place", "type_3h"),
 )  # fmt: skip
 FROM_FLEET: Bools = np.asarray([n.startswith(("all_", "place_", "next_", "type_")) for n in NAMES])
+#: How far what each adds may fall as it grows, per minute. What is already in the technician's own delay need not be
+#: added again, so that one may - by less than the delay itself moves a start.
+FALL: Floats = np.where(np.asarray(NAMES) == "x", 0.008, np.where(RISING, 0.0, np.inf))
 #: The technician's own delay: it may move a start, never the width of a range.
 OWN: Bools = np.isin(NAMES, ("x", "carried"))
 HOUR = 60.0

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from punctual.core.additive import isotonic
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import PRIOR_START, Learned, nothing
 from punctual.core.spread import LEVELS, SAMPLES, STRATA, Singles, blended, looked_up, order, shrunk
@@ -99,8 +100,9 @@ def _table(x: Floats, late: Floats) -> tuple[Floats, Floats]:
     for part in np.array_split(np.argsort(x, kind="stable"), bins):
         at.append(float(np.median(x[part])))
         rows.append(blended(late[part] - np.maximum(x[part], 0.0), PRIOR_START, 8.0))
-    grid = np.asarray(at)
-    return grid, np.maximum.accumulate(np.maximum(grid, 0.0)[:, None] + np.asarray(rows), axis=0)
+    grid, size = np.asarray(at), np.full(bins, 1.0)
+    table = np.maximum(grid, 0.0)[:, None] + np.asarray(rows)
+    return grid, np.stack([isotonic(level, size) for level in table.T], axis=1)
 
 
 def travelled(days: Days, between: float, drive: float) -> Floats:

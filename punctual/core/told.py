@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from punctual.core.additive import apply, steps
+from punctual.core.additive import apply, smooth
 from punctual.core.chain import Chains
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import Learned
-from punctual.core.fleet import FROM_FLEET, NAMES, OWN, RISING, Fleet, Looks, circumstances
+from punctual.core.fleet import FROM_FLEET, NAMES, OWN, Fleet, Looks, circumstances
 from punctual.core.spread import LEVELS, Singles, at_levels, level_of, normal, normal_level
 
 #: Levels of the told quantiles: 5 % ... 95 %.
@@ -58,7 +58,7 @@ def own_shift(learned: Learned, free: Floats) -> Floats:
     """What the technician's own delay, as the chain has it, adds to the shift."""
     if not len(learned.shift.edges):
         return np.zeros(len(free))
-    return np.asarray(learned.shift.table[X][steps(free, learned.shift.edges[X])])
+    return smooth(learned.shift, X, free)
 
 
 def quantiles(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles) -> Singles:
@@ -80,4 +80,4 @@ def chance_after(learned: Learned, told: Told, which: Ints, shift: Floats, arriv
     return np.where(level <= 0.0, np.maximum(out, 0.999), out)
 
 
-__all__ = ["RISING", "TOLD", "Told", "carried", "chance_after", "own_shift", "prepared", "quantiles"]
+__all__ = ["TOLD", "Told", "carried", "chance_after", "own_shift", "prepared", "quantiles"]
