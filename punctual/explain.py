@@ -17,6 +17,7 @@ from punctual.models import Shift, Visit
 from punctual.queries import day as days
 from punctual.queries import learned as lessons
 from punctual.queries import taught
+from punctual.queries.others import others
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def _facts(
 ) -> tuple[dict[str, Any], Why]:
     """Everything the templates may say."""
     columns = days.columns(s, [shift.id])
-    made = forecast(columns, taught.current(s), minutes(at), threshold=days.rules(s).threshold_min)
+    learned = taught.current(s)
+    fleet = others(s, at, learned)
+    made = forecast(columns, learned, minutes(at), threshold=days.rules(s).threshold_min, others=fleet)
     row = int(np.flatnonzero(columns.visit_id == visit.id)[0])
     w = why(columns, made, row)
     there = _there(s, w.visit, visit)

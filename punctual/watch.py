@@ -21,6 +21,7 @@ from punctual.models import Notice, touch_board
 from punctual.queries import columns, told
 from punctual.queries import day as queries
 from punctual.queries.columns import Seen
+from punctual.queries.others import others
 from punctual.queries.same import unchanged
 from punctual.queries.taught import current
 
@@ -75,7 +76,8 @@ def think(s: Session, shift_ids: Collection[int], *, at: datetime, learned: Lear
     rules, zone = queries.company(s)
     days, kept_ = seen.days, seen.kept
     learned = learned or current(s)
-    made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min)
+    fleet = others(s, at, learned)
+    made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min, others=fleet)
     open_, newest = _news(seen)
     made = replace(made, expected_report=_expected(seen, made, open_, newest, learned))
     nudged = told.quiet(seen, made.expected_report, rules.silence_min)

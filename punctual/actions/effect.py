@@ -18,6 +18,7 @@ from punctual.core.policy import Rules
 from punctual.core.slot import with_visit, without
 from punctual.models import Customer, Shift, Technician, Visit
 from punctual.queries import day as queries
+from punctual.queries.others import others
 from punctual.queries.standing import LOOKS, Look, stands
 from punctual.queries.taught import current
 
@@ -169,7 +170,9 @@ def _as_moved(visit: Visit, start: datetime, window: Window | None) -> Stop:
 
 def _forecast(s: Session, days: Sequence[Day], at: datetime, rules: Rules) -> list[list[VisitForecast]]:
     columns = queries.packed(s, days)
-    made = core.forecast(columns, current(s), minutes(at), threshold=rules.threshold_min)
+    learned = current(s)
+    fleet = others(s, at, learned)
+    made = core.forecast(columns, learned, minutes(at), threshold=rules.threshold_min, others=fleet)
     return [
         [core.visit(made, columns, r) for r in range(int(columns.offset[d]), int(columns.offset[d + 1]))]
         for d in range(len(days))

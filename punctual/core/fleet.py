@@ -76,19 +76,23 @@ class Fleet:
 
 def fleet(days: Days) -> Fleet:
     """Everybody's starts. Days of everyone on duty, or of many dates at once: a look at `at` uses what was by then."""
-    base = float(np.nanmin(days.planned_start)) if days.rows else 0.0
-    begun = days.arrived - base
-    due = np.fmin(days.planned_start, days.arrived) - base
-    end = np.repeat(days.shift_end, np.diff(days.offset)) - base
+    return so_far(days.planned_start, days.arrived, days.place_id, days.job_type)
+
+
+def so_far(planned: Floats, arrived: Floats, place: Ints, job_type: Ints) -> Fleet:
+    """The same from columns: planned starts and arrivals in minutes, NaN for not yet."""
+    base = float(np.nanmin(planned)) if len(planned) else 0.0
+    begun = arrived - base
+    due = np.fmin(planned, arrived) - base
     dropped = np.isnan(begun) & (due + FORGOTTEN_AFTER < np.nanmax(np.append(begun, 0.0)))
-    due = np.where(dropped | (end < 0), np.nan, due)
-    late = np.clip(days.arrived - days.planned_start, EARLIEST, LATEST)
+    due = np.where(dropped, np.nan, due)
+    late = np.clip(arrived - planned, EARLIEST, LATEST)
     paid = np.where(np.isnan(due), np.nan, begun)
 
     def group(by: Ints) -> _Group:
         return _Group(_Sums(by, begun, late), _Sums(by, due, due), _Sums(by, paid, due))
 
-    return Fleet(group(np.zeros(days.rows, dtype=np.int64)), group(days.place_id), group(days.job_type), base)
+    return Fleet(group(np.zeros(len(planned), dtype=np.int64)), group(place), group(job_type), base)
 
 
 def _owed(group: _Group, which: Ints, now: Floats) -> tuple[Floats, Floats]:

@@ -23,6 +23,7 @@ from punctual.core.slot import Slot, Starts, Wish
 from punctual.core.travel import estimate
 from punctual.models import BoardVersion, JobType, Place, Shift, SlotClaim, Technician, Travel, Visit
 from punctual.queries import day as days
+from punctual.queries.others import others
 from punctual.queries.taught import current
 
 #: A free time begins at least this long from now: somebody has to get there.
@@ -287,7 +288,10 @@ def _sure(s: Session, search: _Search, found: Found, some: Sequence[int]) -> lis
     loaded = {d.id: core_slot.without(d, v.id) for d in days.load(s, sorted({int(found.shift[i]) for i in some}))}
     put = [core_slot.with_visit(loaded[int(found.shift[i])], _moved(search, _slot(search, found, i))) for i in some]
     columns = days.packed(s, [*loaded.values(), *put])
-    made = core.forecast(columns, search.learned, minutes(search.at), threshold=search.rules.threshold_min)
+    made = core.forecast(
+        columns, search.learned, minutes(search.at), threshold=search.rules.threshold_min,
+        others=others(s, search.at, search.learned),
+    )  # fmt: skip
     before = {d: core_slot.chances(columns, made, n) for n, d in enumerate(loaded)}
     return [
         core_slot.keeps(

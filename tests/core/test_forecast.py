@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from punctual.core import duration, travel
 from punctual.core.day import Day, Days, Place, Visit, Window, minutes, pack
 from punctual.core.fit import fit
-from punctual.core.forecast import VisitForecast, forecast, visit
+from punctual.core.forecast import forecast
 from tests.build import wall
 
 ON = date(2026, 11, 24)
@@ -94,13 +94,6 @@ def test_what_is_over_is_known_exactly() -> None:
 def test_the_next_report_is_expected_from_the_visit_under_way() -> None:
     made = forecast(under_way(), NOTHING, at("09:10"))
     assert at("10:00") < made.expected_report[0] < at("11:15")
-
-
-def test_a_value_survives_json() -> None:
-    made = forecast(under_way(), NOTHING, at("09:40"))
-    value = visit(made, under_way(), 1)
-    again = VisitForecast.from_json(value.to_json())
-    assert again.arrive == value.arrive and again.stops_before == 1
 
 
 @settings(max_examples=60, deadline=None)
