@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import config, demo_day, learn, links
+from punctual import config, demo_day, demo_told, learn, links
 from punctual.actions import Refused, access, customer, transaction
 from punctual.actions import technician as taps
 from punctual.core.day import OVER, local
@@ -180,6 +180,7 @@ def prepare(app: Flask, on: Any) -> None:
         print(f"  {count} finished visits generated to learn from", flush=True)
         with transaction() as s:
             learn.learn(s, at=begin)
+            demo_told.tell(s)
     _roll(app, begin, demo_day.wall(on, BEGIN), on)
 
 

@@ -41,11 +41,11 @@ TECHNICIANS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
 #: name, public name, planned minutes, skill, then the truth: mean and spread of log(duration / planned)
 JOBS: tuple[tuple[str, str, int, str, float, float], ...] = (
     ("Boiler service", "Boiler service", 45, "boiler", 0.03, 0.20),
-    ("No-heat repair", "Heating repair", 60, "boiler", 0.10, 0.42),
+    ("No-heat repair", "Heating repair", 60, "boiler", 0.14, 0.44),
     ("Thermostat", "Thermostat", 40, "heating", 0.00, 0.22),
     ("Radiators", "Radiators", 60, "heating", 0.05, 0.25),
-    ("Hot water cylinder", "Hot water cylinder", 75, "water", 0.04, 0.25),
-    ("Leak repair", "Leak repair", 50, "water", 0.08, 0.40),
+    ("Hot water cylinder", "Hot water cylinder", 75, "water", 0.26, 0.25),
+    ("Leak repair", "Leak repair", 50, "water", 0.12, 0.42),
 )
 
 FIRST = [

@@ -17,8 +17,12 @@ from punctual.demo_data import FIRST, JOBS, LAST, NOTES, STREETS, TECHNICIANS
 from punctual.models import Company, Customer, JobType, Place, Promise, Shift, Technician, User, Visit
 
 ZONE = "Europe/London"
-HISTORY_DAYS = 66
+HISTORY_DAYS = 50
 BREAK = ("12:30", "13:00")
+#: One repair in so many turns out to be a bigger one (log scale).
+TROUBLE_SHARE, TROUBLE, REPAIRS = 0.1, 0.5, (2, 5, 6)
+#: Of the jobs that take longer than planned, one in so many cannot be finished at all.
+FAILED_SHARE = 0.05
 #: The visits of the story, by reference: minutes the work really takes.
 TRUTH = {"tom-1": 135.0, "leila-1": 150.0, "mei-1": 105.0}
 
@@ -153,6 +157,7 @@ def history(s: Session, before: date, at: datetime) -> int:
         if on.weekday() < 5:
             made += 1
             shifts += _shifts(on)
+            roads = float(rng.lognormal(0.0, 0.25))
             for day in plans(on, rng):
                 free: datetime | None = None
                 for k, p in enumerate(day):
@@ -161,10 +166,14 @@ def history(s: Session, before: date, at: datetime) -> int:
                     )
                     earliest = p.start - timedelta(minutes=float(rng.integers(0, 3)))
                     if free is not None:
-                        earliest = max(earliest, free + timedelta(minutes=p.travel * float(rng.lognormal(0, 0.18)) + 2))
+                        earliest = max(
+                            earliest, free + timedelta(minutes=p.travel * roads * float(rng.lognormal(0, 0.18)) + 2)
+                        )
                     arrived = earliest + timedelta(minutes=float(rng.exponential(2.5)))
                     free = arrived + timedelta(minutes=duration(p.job, p.minutes, rng))
-                    visits.append(row | {"state": "done", "arrived_at": arrived, "finished_at": free})
+                    failed = rng.uniform() < FAILED_SHARE and (free - arrived).total_seconds() > 60.0 * p.minutes
+                    state = "cannot_finish" if failed else "done"
+                    visits.append(row | {"state": state, "arrived_at": arrived, "finished_at": free})
         on -= timedelta(days=1)
     s.execute(insert(Shift), shifts)
     s.execute(insert(Visit), visits)
@@ -174,7 +183,8 @@ def history(s: Session, before: date, at: datetime) -> int:
 def duration(job: int, planned: float, rng: np.random.Generator) -> float:
     """How long such a job really takes in the demo, in minutes."""
     _, _, _, _, mean, spread = JOBS[job - 1]
-    return float(planned * np.exp(np.clip(rng.normal(mean, spread), -1.0, 1.1)))
+    trouble = TROUBLE if job in REPAIRS and rng.uniform() < TROUBLE_SHARE else 0.0
+    return float(planned * np.exp(np.clip(rng.normal(mean, spread), -1.0, 1.1) + trouble))
 
 
 def day(s: Session, on: date, at: datetime, *, story: bool, most: int = 6) -> int:

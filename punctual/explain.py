@@ -21,17 +21,6 @@ from punctual.queries.others import others
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A kind of work whose planned time is wrong: what is planned, what half of such visits take, and what to plan."""
-
-    job_type_id: int
-    job: str
-    planned: int
-    takes: int
-    propose: int
-
-
-@dataclass(frozen=True, slots=True)
 class Explained:
     """`time`: the likely arrival asked about (the end, once there; "" where there is none); `sum`: what it is made of,
     line by line; `sentences`; `plans`: plans that are wrong; `numbers`: what all of it was made from."""
@@ -39,7 +28,7 @@ class Explained:
     time: str
     sum: tuple[tuple[str, str], ...]
     sentences: tuple[str, ...]
-    plans: tuple[Plan, ...]
+    plans: tuple[lessons.Plan, ...]
     numbers: Why | None
 
     def as_json(self) -> dict[str, Any]:
@@ -76,7 +65,7 @@ def explain(s: Session, visit: Visit, at: datetime | None, zone: str) -> Explain
         time=facts["time"],
         sum=sum_,
         sentences=_lines("sentence", state="", tech=tech, **facts),
-        plans=tuple(plans(known, kinds)),
+        plans=tuple(lessons.plans(known, kinds)),
         numbers=w,
     )
 
@@ -137,15 +126,6 @@ def _facts(
         "learned": known.visits,
     }
     return facts, w
-
-
-def plans(known: lessons.Known, kinds: set[int] | None = None) -> list[Plan]:
-    """Plans that are wrong, of these kinds of work or of all."""
-    return [
-        Plan(j.work.job_type, j.public_name, round(j.planned_today), round(j.work.taken[1]), j.propose)
-        for j in known.jobs
-        if j.propose is not None and (kinds is None or j.work.job_type in kinds)
-    ]
 
 
 def _lines(name: str, **facts: Any) -> tuple[str, ...]:

@@ -16,8 +16,7 @@ from punctual.core.day import Days, Floats, local, minutes
 from punctual.core.duration import Learned
 from punctual.core.fit import fit
 from punctual.core.looks import BUDGETS, Choice, Looks, curve, looked, looks_from, spread_over
-from punctual.core.packed import from_bytes as unpacked
-from punctual.core.packed import joined, of_days, rows, to_bytes
+from punctual.core.packed import joined, rows
 from punctual.core.plan import worked
 from punctual.core.policy import Rules
 from punctual.models import Company, LearnedDay
@@ -41,25 +40,6 @@ LATE_REPORTS = timedelta(days=14)
 VERSIONS = 60
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What one date teaches: its finished visits, and the minutes lost right before each (see history.Past)."""
-
-    days: Days
-    lost: Floats
-
-    def to_bytes(self) -> bytes:
-        """As it is kept; places are rounded."""
-        return to_bytes(unpacked(of_days(self.days)) | {"lost": self.lost})
-
-
-def lesson_from(data: bytes) -> Lesson:
-    """The inverse of Lesson.to_bytes."""
-    columns = unpacked(data)
-    lost = columns.pop("lost")
-    return Lesson(Days(**columns), lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +146,17 @@ class _Book:
     before: date
     everything: bool
     known: dict[date, history.Kept] = field(init=False)
-    fresh: dict[date, Lesson] = field(init=False)
+    fresh: dict[date, history.Past] = field(init=False)
     gone: tuple[date, ...] = field(init=False)
     looking: frozenset[date] = field(init=False)
-    _open: dict[date, Lesson] = field(init=False, default_factory=dict)
+    _open: dict[date, history.Past] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.known = history.kept(self.s, self.before)
         if any(k.format not in (0, FORMAT) for k in self.known.values()):
             self.everything = True
         changed, self.gone = self._changed()
-        self.fresh = {on: Lesson(p.days, p.lost) for on, p in history.past(self.s, changed).items()}
+        self.fresh = history.past(self.s, changed)
         self.looking = frozenset(self._to_look_at())
 
     def _changed(self) -> tuple[list[date], tuple[date, ...]]:
@@ -228,14 +208,14 @@ class _Book:
             found.append(on)
         return found[::-1]
 
-    def lessons(self, dates: Sequence[date]) -> list[Lesson]:
+    def lessons(self, dates: Sequence[date]) -> list[history.Past]:
         """What these dates teach, as it is read back."""
         closed = [on for on in dates if on not in self._open]
         for on in closed:
             if on in self.fresh:
-                self._open[on] = lesson_from(self.fresh[on].to_bytes())
+                self._open[on] = history.past_from(self.fresh[on].to_bytes())
         missing = [on for on in closed if on not in self.fresh]
-        self._open |= {on: lesson_from(data) for on, data in history.pieces(self.s, missing, "columns").items()}
+        self._open |= {on: history.past_from(data) for on, data in history.pieces(self.s, missing, "columns").items()}
         return [self._open[on] for on in dates]
 
     def days(self, dates: Sequence[date]) -> Days:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
-from punctual import clock, demo, demo_day, demo_run
+from punctual import clock, demo, demo_day, demo_run, gate
 from punctual.actions import Refused, access, transaction
 from punctual.app import create_app
 from punctual.config import Settings
@@ -22,12 +24,29 @@ from tests import build
 DAY = date(2026, 11, 24)
 
 
-@pytest.fixture
-def example(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """The demo's company as it stands at 08:40."""
-    app = create_app(Settings(instance=tmp_path / "instance", database_url=sqlite_url, demo=True))
+@pytest.fixture(scope="module")
+def prepared(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo's company as it stands at 08:40; made once, lived in by copies."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copy(sqlite_template, folder / "demo.db")
+    app = create_app(Settings(instance=folder, database_url=f"sqlite:///{folder / 'demo.db'}", demo=True))
     demo.prepare(app, DAY)
     with app.app_context():
+        db.session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        db.session.remove()
+        db.engine.dispose()
+    return folder
+
+
+@pytest.fixture
+def example(prepared: Path, tmp_path: Path) -> Iterator[Flask]:
+    """The demo's company as it stands at 08:40."""
+    instance = tmp_path / "instance"
+    shutil.copytree(prepared, instance)
+    app = create_app(Settings(instance=instance, database_url=f"sqlite:///{instance / 'demo.db'}", demo=True))
+    with app.app_context():
+        with transaction() as s:
+            gate.seal(s, app.config["SETTINGS"])  # a copy is silent until it is released
         yield app
         db.session.remove()
         db.engine.dispose()

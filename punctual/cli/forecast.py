@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 
 import click
 
-from punctual.cli.frame import application, main, told
+from punctual.cli.frame import application, main, scratch, told, unpacked
 
 
 @main.command()
@@ -56,6 +58,37 @@ def learned(as_json: bool) -> None:
     with app.app_context():
         known = queries.learned(db.session())
         click.echo(json.dumps(known.as_json()) if as_json else "\n".join(queries.table(known)))
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--live", is_flag=True, help="This company's own days instead of a file of recorded ones.")
+@click.option("--days", default=84, show_default=True, type=click.IntRange(1, 3660), help="The newest days of --live.")
+@click.option("--zone", default="America/New_York", show_default=True, help="Zone of recorded times.")
+@click.option("--in-time", default=30.0, show_default=True, help="Minutes ahead that count as in time (FILE).")
+@click.option("--budget", default=0.05, show_default=True, help="Share of on-time customers who may be warned (FILE).")
+@click.option("--json", "as_json", is_flag=True)
+@told
+def score(file: Path | None, live: bool, days: int, zone: str, in_time: float, budget: float, as_json: bool) -> None:
+    """How good the forecast is: on this company's own days, or on recorded ones."""
+    import json
+
+    from punctual import score as scoring
+    from punctual.models import db
+    from punctual.queries import learned as queries
+
+    if live == (file is not None):
+        raise click.UsageError("Give a file of recorded days, or --live for this company's own.")
+    with ExitStack() as stack:
+        app = application() if file is None else stack.enter_context(scratch())
+        bar = stack.enter_context(click.progressbar(length=1000, label="scoring", file=sys.stderr))
+        stack.enter_context(app.app_context())
+        found = scoring.live(days) if file is None else scoring.of_file(
+            app, unpacked(file), zone=zone, in_time=in_time, budget=budget,
+            progress=lambda done, of: bar.update(round(1000 * done / max(of, 1)) - bar.pos),
+        )  # fmt: skip
+        lines = scoring.words(found, queries.learned(db.session()))
+        click.echo(json.dumps(found.as_json() if found else {}) if as_json else "\n".join(lines))
 
 
 @main.command()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -47,6 +50,32 @@ def application() -> Any:
     with app.app_context():
         upgrade()
     return app
+
+
+@contextmanager
+def scratch() -> Iterator[Any]:
+    """An application of a passing company: its own database and folder, gone afterwards."""
+    import tempfile
+
+    from flask_migrate import upgrade
+
+    from punctual.app import create_app
+    from punctual.config import Settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        app = create_app(
+            Settings(instance=here, database_url=f"sqlite:///{here / 'scratch.db'}", outbox=Path("outbox"))
+        )
+        with app.app_context():
+            upgrade()
+        yield app
+
+
+def unpacked(file: Path) -> bytes:
+    """A file's bytes; of a .gz, what is packed in it."""
+    raw = file.read_bytes()
+    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
 
 
 @click.group(help="Punctual warns the next customer before they are left waiting.")

@@ -54,9 +54,9 @@ def figures(s: Session, on: date, at: datetime, rules: Rules) -> Figures:
         )
     ]
     counted = [b for b in broken if b[3] - b[2] > late]
-    warned = _warned(s, since, on)
+    told = warned(s, since, on)
     by = timedelta(minutes=rules.warn_by_min)
-    in_time = sum(i in warned and warned[i] <= start - by for i, start, _, _ in counted)
+    in_time = sum(i in told and told[i] <= start - by for i, start, _, _ in counted)
     return Figures(
         kept=kept / total if total >= ENOUGH else None,
         warned=in_time / len(counted) if len(counted) >= ENOUGH // 4 else None,
@@ -76,12 +76,12 @@ def _unwarned(s: Session, on: date, at: datetime, by: timedelta) -> int:
         if r.arrived_at is not None or r.state not in OVER
     }
     waits = {i: w for i, w in waits.items() if w[1] > timedelta()}
-    warned = _warned(s, on, on) if waits else {}
-    minutes = [w.total_seconds() / 60 for i, (start, w) in waits.items() if i not in warned or warned[i] > start - by]
+    told = warned(s, on, on) if waits else {}
+    minutes = [w.total_seconds() / 60 for i, (start, w) in waits.items() if i not in told or told[i] > start - by]
     return int(sum(minutes))
 
 
-def _warned(s: Session, since: date, until: date) -> dict[int, datetime]:
+def warned(s: Session, since: date, until: date) -> dict[int, datetime]:
     """When the first delay message of each visit of these dates was accepted by its provider."""
     rows = s.connection().execute(
         select(message_.c.visit_id, func.min(attempt_.c.ended_at))

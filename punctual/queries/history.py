@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import Day, Days, Floats, Place, Visit, Window, minutes
+from punctual.core.packed import from_bytes, of_days, to_bytes
 from punctual.models import Import, LearnedDay, Shift, Technician
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
@@ -31,6 +32,17 @@ class Past:
 
     days: Days
     lost: Floats
+
+    def to_bytes(self) -> bytes:
+        """As it is kept; places are rounded."""
+        return to_bytes(from_bytes(of_days(self.days)) | {"lost": self.lost})
+
+
+def past_from(data: bytes) -> Past:
+    """The inverse of Past.to_bytes."""
+    columns = from_bytes(data)
+    lost = columns.pop("lost")
+    return Past(Days(**columns), lost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """A kind of work whose planned time is wrong: what is planned, what half of such visits take, and what to plan."""
+
+    job_type_id: int
+    job: str
+    planned: int
+    takes: int
+    propose: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """A day that teaches nothing: marked by whom and why."""
 
@@ -102,6 +113,15 @@ def _jobs(s: Session, types: list[dict[str, Any]]) -> Iterator[Job]:
         job = names.get(work.job_type)
         if job is not None:
             yield Job(job.name, job.public_name, job.planned_min, work, better(work, job.planned_min))
+
+
+def plans(known: Known, kinds: set[int] | None = None) -> list[Plan]:
+    """Plans that are wrong, of these kinds of work or of all."""
+    return [
+        Plan(j.work.job_type, j.public_name, round(j.planned_today), round(j.work.taken[1]), j.propose)
+        for j in known.jobs
+        if j.propose is not None and (kinds is None or j.work.job_type in kinds)
+    ]
 
 
 def table(k: Known) -> Iterator[str]:
