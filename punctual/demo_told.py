@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from punctual.core.accuracy import LOOKS
 from punctual.core.day import Window, instant, outward
+from punctual.core.limit import limits
 from punctual.core.looks import looks_from
-from punctual.core.notice import FAR_CHANCE
 from punctual.models import Attempt, Customer, LearnedDay, Message, Notice, Promise, Visit
 from punctual.queries import day as queries
 from punctual.queries import history
@@ -31,6 +31,7 @@ def tell(s: Session) -> int:
             select(Visit.id, Visit.customer_id, Customer.email).join(Customer, Customer.id == Visit.customer_id)
         )
     }
+    limit = limits(60.0 * np.asarray(LOOKS), rules)
     promises: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     for day in s.scalars(select(LearnedDay).order_by(LearnedDay.date)):
@@ -38,8 +39,7 @@ def tell(s: Session) -> int:
         promises += _promises(past)
         rng = np.random.default_rng(day.date.toordinal())
         for row, chance, arrive in zip(looks.row.tolist(), looks.chance, looks.arrive, strict=True):
-            limits = np.where(np.asarray(LOOKS) >= LOOKS[0], max(rules.tell_chance, FAR_CHANCE), rules.tell_chance)
-            over = np.flatnonzero(np.nan_to_num(chance) >= limits)
+            over = np.flatnonzero(np.nan_to_num(chance) >= limit)
             if len(over):
                 told.append(_one(past, row, int(over[0]), float(chance[over[0]]), arrive[over[0]], zone, rng))
     s.execute(insert(Promise), promises)
