@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from punctual import clock, follow, learn, outbox, watch
-from punctual.actions import transaction
+from punctual.actions import rescue, transaction
 from punctual.config import Settings
 from punctual.core.day import Ints, at_wall, local
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
@@ -118,7 +118,7 @@ class Worker:
 
     def _part(self, thought: watch.Thought, part: Ints, at: datetime) -> None:
         with transaction() as s:
-            watch.act(s, thought, part, at=at)
+            rescue.alone(s, watch.act(s, thought, part, at=at), at=at)
 
     def _follow(self, at: datetime) -> None:
         for look in follow.LOOKS:

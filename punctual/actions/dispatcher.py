@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises, watch
-from punctual.actions import Refused, reach, schedule, transaction
+from punctual.actions import Refused, reach, rescue, schedule, transaction
 from punctual.actions.effect import movable
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.kinds import KINDS
-from punctual.models import Customer, JobType, Notice, Place, Promise, Report, Shift, Technician, Visit, touch_board
+from punctual.models import Customer, JobType, Notice, Place, Promise, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
 
 
@@ -64,45 +64,7 @@ def give(visit_id: int, technician_id: int, *, start: datetime | None = None, at
             raise Refused(f"{technician.first_name} is off that day.", field="technician")
         if new.date != visit.date:
             raise Refused("Giving keeps the day. To change the day, move the visit.", field="start")
-        before = Window(visit.told_start, visit.told_end) if visit.told_start and visit.told_end else None
-        _take_back(s, visit, cause, at)
-        schedule.reassign(s, visit, technician_id=technician_id, planned_start=start or visit.planned_start, at=at)
-        outbox.supersede(s, visit.id, at=at, why=f"given to {technician.first_name}")
-        touch_board(s, visit.date)
-        watch.look(s, sorted({x.id for x in (old, new) if x}), at=at, cause=cause)
-        if before is not None:
-            _better(s, visit, new.id, before, at, cause)
-
-
-def _take_back(s: Session, visit: Visit, cause: str, at: datetime) -> None:
-    """What the one before reported about getting there says nothing about the one who comes now."""
-    reports = list(s.scalars(select(Report).where(Report.visit_id == visit.id).order_by(Report.id)))
-    undone = {r.undoes_id for r in reports}
-    for r in reports:
-        if r.kind in ("on_my_way", "late") and r.id not in undone:
-            s.add(
-                Report(
-                    key=f"{cause}:{r.id}",
-                    visit_id=visit.id,
-                    technician_id=r.technician_id,
-                    kind="undo",
-                    undoes_id=r.id,
-                    at=at,
-                    received_at=at,
-                    source="board",
-                )
-            )
-    visit.state, visit.on_my_way_at, visit.late_min, visit.late_at = "planned", None, 0.0, None
-
-
-def _better(s: Session, visit: Visit, shift_id: int, told: Window, at: datetime, cause: str) -> None:
-    """Nobody starts before a told range opens without saying so: a range that moved forward is told once."""
-    forecast = queries.forecasts(s, [shift_id]).get(visit.id)
-    if forecast is None:
-        return
-    now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)
-    if told.start - now.start >= timedelta(minutes=queries.rules(s).update_min):
-        _tell(s, visit, shift_id, "late_update", now, at, cause)
+        rescue.hand(s, visit, technician, old, new, start=start or visit.planned_start, at=at, cause=cause)
 
 
 def move(
@@ -256,31 +218,7 @@ def tell_now(visit_id: int, *, at: datetime, by: By) -> None:
             raise Refused("Messages about this visit are held back. Release them first.")
         now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)
         told = bool(visit.told_at) and visit.told_kind in ("late_first", "late_update")
-        _tell(s, visit, shift.id, "late_update" if told else "late_first", now, at, by.cause("tell"))
-
-
-def _tell(s: Session, visit: Visit, shift_id: int, kind: str, told: Window, at: datetime, cause: str) -> None:
-    numbers = s.scalars(
-        select(Notice.id).where(
-            Notice.visit_id == visit.id,
-            Notice.kind == kind,
-            Notice.decision == "tell",
-            Notice.key.like(f"{visit.id}:{visit.promise_version}:{kind}:%"),
-        )
-    )
-    outbox.put(
-        s,
-        key=f"{visit.id}:{visit.promise_version}:{kind}:{1 + len(list(numbers))}",
-        kind=kind,
-        at=at,
-        reason="by_hand",
-        cause=cause,
-        facts={"told_from": told.start.isoformat(), "told_to": told.end.isoformat()},
-        visit=visit,
-        shift_id=shift_id,
-        told=told,
-    )
-    touch_board(s, visit.date)
+        rescue.tell(s, visit, shift.id, "late_update" if told else "late_first", now, at, by.cause("tell"))
 
 
 def called(visit_id: int, *, at: datetime, by: By) -> None:

@@ -18,6 +18,7 @@ from punctual.core.policy import Rules
 from punctual.core.slot import with_visit, without
 from punctual.models import Customer, Shift, Technician, Visit
 from punctual.queries import day as queries
+from punctual.queries import slots
 from punctual.queries.others import others
 from punctual.queries.standing import LOOKS, Look, stands
 from punctual.queries.taught import current
@@ -82,6 +83,16 @@ def candidates(s: Session, visit_id: int, at: datetime) -> list[Effect]:
     return sorted(
         _effects(s, visit, able, visit.planned_start, at), key=lambda e: (e.broken, e.risky, _late(e), e.name)
     )
+
+
+def rescue(s: Session, visit_id: int, at: datetime) -> Effect | None:
+    """Who could take a visit inside its promised window so that every promise holds, and what that does; None: nobody."""
+    visit = movable(s, visit_id)
+    for slot in slots.within(s, visit_id, at=at):
+        found = effect(s, visit.id, technician_id=slot.technician, start=slot.start, at=at)
+        if found is not None and found.holds:
+            return found
+    return None
 
 
 def _late(e: Effect) -> timedelta:

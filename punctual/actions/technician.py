@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
-from punctual.actions import Refused, ended, transaction
+from punctual.actions import Refused, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
@@ -305,7 +305,7 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
         touch_board(s, row.date)
         return Taken(report_id, False, None, [])
     told = watch.look(s, [row.shift_id], at=at, cause=f"report:{report_id}")
-    return Taken(report_id, False, row.shift_id, _told(s, told))
+    return Taken(report_id, False, row.shift_id, _told(s, rescue.alone(s, told, at=at)))
 
 
 def _heard(s: Session, shift_id: int, at: datetime) -> None:

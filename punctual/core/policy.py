@@ -50,6 +50,9 @@ class Rules:
     grid_min: int = _rule(15, "Local grid, in minutes, on which offered times start.")
     hold_s: float = _rule(600.0, "Real seconds offered times are held.")
     offer_risk: float = _rule(0.2, "Largest chance of breaking any promise that an offered time may leave.")
+    rescue_alone: int = _rule(
+        0, "1: a late visit goes to another technician without asking, where every promise then holds."
+    )
     window_min: float = _rule(30.0, "Length in minutes of the arrival window of an offered time.")
     calendar_moves: int = _rule(
         1, "A time proposed from a proven calendar is taken where it fits (1), or a dispatcher decides (0)."

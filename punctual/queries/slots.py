@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core import forecast as core
+from punctual.core import rescue
 from punctual.core import slot as core_slot
 from punctual.core.day import OVER, Window, at_wall, instant, local, minutes
 from punctual.core.day import Place as Point
@@ -156,6 +157,22 @@ def at_time(s: Session, visit_id: int, start: datetime, *, at: datetime) -> Slot
     return None
 
 
+def within(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
+    """Who else could come inside the promised window on its day, every promise kept: one start a technician, the
+    least drive first."""
+    search = _search(s, visit_id, at)
+    v = search.visit
+    window = Window(v.window_start, v.window_end)
+    search = replace(search, grid=rescue.inside(window, minutes(at)), rules=replace(search.rules, window_min=0.0))
+    if not len(search.grid.at):
+        return []
+    found = _kept_apart(s, search, np.concatenate(_packed(s, search, [v.date])))
+    some = rescue.ways(found, search.grid, v.technician_id)
+    put = [(int(found.shift[i]), replace(_slot(search, found, i), window=window)) for i in some]
+    sure = _judged(s, search, put) if put else []
+    return [replace(slot, sure=x) for (_, slot), x in zip(put, sure, strict=True) if not np.isnan(x)]
+
+
 def _search(s: Session, visit_id: int, at: datetime) -> _Search:
     s.flush()
     visit = s.connection().execute(_WHAT, {"visit": visit_id}).one()
@@ -283,11 +300,16 @@ def _slot(search: _Search, found: Found, i: int) -> Slot:
 
 
 def _sure(s: Session, search: _Search, found: Found, some: Sequence[int]) -> list[float]:
-    """How sure each of some times is, by the full forecast of its day with and without it; NaN: it must not be offered."""
-    v = search.visit
-    loaded = {d.id: core_slot.without(d, v.id) for d in days.load(s, sorted({int(found.shift[i]) for i in some}))}
-    put = [core_slot.with_visit(loaded[int(found.shift[i])], _moved(search, _slot(search, found, i))) for i in some]
-    columns = days.packed(s, [*loaded.values(), *put])
+    """How sure each of some times is; NaN: it must not be offered."""
+    return _judged(s, search, [(int(found.shift[i]), _slot(search, found, i)) for i in some])
+
+
+def _judged(s: Session, search: _Search, put: Sequence[tuple[int, Slot]]) -> list[float]:
+    """The full forecast of each slot's day with and without the visit: the chance that its window is kept; NaN where
+    its own chance of breaking, or somebody else's, would come above the company's limit."""
+    loaded = {d.id: core_slot.without(d, search.visit.id) for d in days.load(s, sorted({shift for shift, _ in put}))}
+    after = [core_slot.with_visit(loaded[shift], _moved(search, slot)) for shift, slot in put]
+    columns = days.packed(s, [*loaded.values(), *after])
     made = core.forecast(
         columns, search.learned, minutes(search.at), threshold=search.rules.threshold_min,
         others=others(s, search.at, search.learned),
@@ -295,12 +317,12 @@ def _sure(s: Session, search: _Search, found: Found, some: Sequence[int]) -> lis
     before = {d: core_slot.chances(columns, made, n) for n, d in enumerate(loaded)}
     return [
         core_slot.keeps(
-            before[int(found.shift[i])],
+            before[shift],
             core_slot.chances(columns, made, len(loaded) + n),
-            v.id,
+            search.visit.id,
             search.rules.offer_risk,
         )
-        for n, i in enumerate(some)
+        for n, (shift, _) in enumerate(put)
     ]
 
 

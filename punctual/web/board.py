@@ -14,7 +14,7 @@ from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
 from punctual import clock, links
-from punctual.actions.effect import Effect, candidates
+from punctual.actions.effect import Effect, candidates, rescue
 from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board as queries
@@ -217,16 +217,16 @@ def queue_html(board: Board, v: View, polled: bool) -> str:
 
 
 def _proposed(board: Board, shown: Sequence[tasks.Task]) -> dict[int, Effect]:
-    """Who could take the most urgent late visits; on a long board that is asked for visit by visit, when one is opened."""
-    if len(board.lines) > ROOMY:
-        return {}
-    late = [t for t in shown if wants_somebody(t)][:PROPOSED]
-    found = {t.visit_id: candidates(db.session(), t.visit_id, g.at) for t in late}
-    return {
-        visit_id: offers[0]
-        for visit_id, offers in found.items()
-        if offers and offers[0].changes[0].after_look != "late"
-    }
+    """Who could take the most urgent late visits: every promise kept where that can be; on a board that is not long,
+    else whoever does the least harm."""
+    found: dict[int, Effect] = {}
+    for visit_id in [t.visit_id for t in shown if wants_somebody(t)][:PROPOSED]:
+        best = rescue(db.session(), visit_id, g.at)
+        if best is None and len(board.lines) <= ROOMY:
+            best = next(iter(candidates(db.session(), visit_id, g.at)), None)
+        if best is not None and best.changes[0].after_look != "late":
+            found[visit_id] = best
+    return found
 
 
 def page(v: View, **more: Any) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
-from punctual.actions.effect import Effect
+from punctual.actions.effect import Change, Effect
 from punctual.facts import noun
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
@@ -90,14 +91,7 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
     if t.look and t.stop:
         yield from _visit(t, zone)
     if best is not None:
-        holds = (
-            "Every promise holds."
-            if best.holds
-            else f"{best.broken} would be late."
-            if best.broken
-            else f"{best.risky} at risk."
-        )
-        yield f"{best.first_name} could be there at {clock(best.changes[0].after, zone)}. {holds}"
+        yield _proposal(t, best, zone)
     for promise in t.owed:
         yield f"Promised {noun(promise.kind, 'en')} by {clock(promise.due_at, zone)}. {promise.owner} owns it."
     for ask in t.asks:
@@ -110,6 +104,23 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
         yield f"{KINDS.get(trouble.kind, trouble.kind)} by {trouble.channel} at {clock(trouble.at, zone)}: {state}."
     if t.lost_address:
         yield f"The address “{t.lost_address}” was not found."
+
+
+def _proposal(t: Task, best: Effect, zone: str) -> str:
+    """What giving the visit to somebody else does to everybody, in a sentence or two."""
+    if not best.holds:
+        others = f"{best.broken} would be late." if best.broken else f"{best.risky} at risk."
+        return f"{best.first_name} could be there at {clock(best.changes[0].after, zone)}. {others}"
+    moved = [f"{c.customer.split()[0]} {_minutes(c)}" for c in best.changes[1:] if c.before is not None]
+    effect = ", ".join(moved) if moved else "nobody else moves"
+    when = clock(best.changes[0].window.start, zone)
+    return f"Give {when} {t.who.split()[0]} to {best.first_name}: every promise holds. Effect: {effect}."
+
+
+def _minutes(c: Change) -> str:
+    assert c.before is not None
+    n = round((c.after - c.before).total_seconds() / 60)
+    return f"{n:+} min"
 
 
 def _visit(t: Task, zone: str) -> Iterable[str]:
@@ -152,7 +163,13 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
         for ask in t.asks:
             yield Act("They answered", post=f"/board/tasks/{ask.id}/resolve", key="c")
         return
-    if t.look and t.stop:
+    if t.look and t.stop and best is not None and best.holds:
+        asked = urlencode({"technician": best.technician_id, "start": best.start.isoformat()})
+        yield Act(
+            f"Give to {best.first_name}", post=f"/board/visits/{t.visit_id}/give?{asked}", key="g", look="primary"
+        )
+        yield Act("Effect", href=f"/board/visits/{t.visit_id}/effect?{asked}")
+    elif t.look and t.stop:
         yield Act(
             f"Give to {best.first_name}" if best else "Give or move",
             href=f"/board/visits/{t.visit_id}",

@@ -56,6 +56,9 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
     open_ = d.visit.state not in (*OVER, "arrived")
     pressing = open_ and (standing.look in ("late", "risk") or d.visit.technician_id is None or _off(d))
     offers = effects.candidates(s, d.visit.id, at) if open_ and (others or pressing) else []
+    saves = effects.rescue(s, d.visit.id, at) if pressing else None
+    best = saves or next(iter(offers), None)
+    offers = [e for e in offers if best is None or e.technician_id != best.technician_id]
     return {
         "d": d,
         "visit": d.visit,
@@ -68,9 +71,9 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
         "why": explain(s, d.visit, d.forecast.at if d.forecast else None, here),
         "silence": _silence(d, here),
         "log": [_said(e, here, today) for e in d.log],
-        "best": offers[0] if offers else None,
-        "offers": offers[1:] if others else offers[1 : 1 + OFFERED],
-        "more": max(0, len(offers) - 1 - OFFERED) if not others else 0,
+        "best": best,
+        "offers": offers if others else offers[:OFFERED],
+        "more": max(0, len(offers) - OFFERED) if not others else 0,
         "pressing": pressing,
         "slots": _slots(s, d.visit, at, today, here) if times and open_ else None,
         "technicians": choices.technicians(s, d.visit.date),

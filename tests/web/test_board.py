@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -120,7 +121,12 @@ def test_who_is_late_is_the_first_task_with_what_was_told_and_who_could_come(boa
     queue = board.text(f"/board/queue{DAY}")
     assert "Grace Whitfield Late, told" in queue
     assert "Told 09:21: 11:20 – 12:00. No answer. Must leave at 12:00." in queue
-    assert "Ana could be there at" in queue and "Every promise holds." in queue and "Give to Ana" in queue
+    assert "Give 10:00 Grace to Ana: every promise holds. Effect: Helen -" in queue, "who comes earlier is named"
+    button = re.search(r'action="(/board/visits/\d+/give\?[^"]+)"', board.get(f"/board/queue{DAY}").text)
+    assert button
+    assert board.post(unescape(button[1])).status_code == 303
+    db.session.rollback()
+    assert db.session.get_one(Visit, board.visit("Grace")).technician_id == board.built.technicians["Ana"].id
 
 
 def test_a_promise_that_has_passed_within_the_threshold_is_said_to_be_past(lite: Flask) -> None:

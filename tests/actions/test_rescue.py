@@ -1,0 +1,99 @@
+"""Before a customer is asked to move, somebody else comes: proposed to the dispatcher, or done alone by rule."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+
+from punctual.actions import effect, technician, transaction
+from punctual.actions.technician import Taken
+from punctual.models import Message, Visit, db
+from tests import build
+from tests.build import Built, wall
+
+#: Lewis leaves Ana room for Grace between 9:30 and 11:00, or none.
+BUSY = build.MORNING.replace("11:00-11:30 Lewis boiler 60", "10:00-10:30 Lewis boiler 60")
+
+
+def morning(text: str = build.MORNING, **rules: Any) -> Built:
+    with transaction() as s:
+        return build.day(s, text, rules=rules)
+
+
+def overrun(built: Built, at: str = "09:20") -> Taken:
+    """Tom came to Priya at nine and says two hours more."""
+    taken = None
+    for kind, when, long in (("arrived", "09:00", 0), ("late", at, 120)):
+        taken = technician.report(
+            built.visits["Priya"].id, kind, technician_id=built.technicians["Tom"].id, key=f"{kind}-key-00",
+            tapped_at=wall(when), at=wall(when), minutes=long,
+        )  # type: ignore[arg-type]  # fmt: skip
+    assert taken is not None
+    return taken
+
+
+def grace(built: Built) -> Visit:
+    db.session.rollback()
+    return db.session.get_one(Visit, built.visits["Grace"].id)
+
+
+def queued(built: Built) -> list[str]:
+    found = select(Message.kind).where(Message.visit_id == grace(built).id, Message.state == "queued")
+    return list(db.session.scalars(found))
+
+
+def proposed(built: Built, at: datetime) -> effect.Effect | None:
+    db.session.rollback()
+    return effect.rescue(db.session(), built.visits["Grace"].id, at)
+
+
+def test_somebody_with_room_is_proposed_and_every_promise_holds(app: Flask) -> None:
+    built = morning()
+    overrun(built)
+    best = proposed(built, wall("09:20"))
+    assert best is not None and best.technician_id == built.technicians["Ana"].id
+    assert best.holds
+    assert wall("10:00") <= best.changes[0].after <= wall("10:30")
+
+
+def test_nobody_is_proposed_whose_own_promises_would_break(app: Flask) -> None:
+    built = morning(BUSY)
+    overrun(built)
+    assert proposed(built, wall("09:20")) is None
+
+
+def test_nobody_without_the_skill_or_off_that_day_is_proposed(app: Flask) -> None:
+    built = morning(build.MORNING.replace("Ana 08:00-17:00 skills boiler", "Ana 08:00-17:00 skills heating"))
+    overrun(built)
+    assert proposed(built, wall("09:20")) is None
+
+
+def test_the_customers_own_limit_is_one_of_the_promises(app: Flask) -> None:
+    built = morning(build.MORNING.replace("leave 12:00", "leave 10:50"))
+    overrun(built)
+    assert proposed(built, wall("09:20")) is None
+
+
+def test_where_the_company_allows_it_the_visit_is_given_away_before_anybody_is_told(app: Flask) -> None:
+    built = morning(rescue_alone=1)
+    taken = overrun(built)
+    assert grace(built).technician_id == built.technicians["Ana"].id
+    assert queued(built) == []
+    assert [x for x in taken.told if x["visit_id"] == grace(built).id] == []
+
+
+def test_where_it_does_not_the_customer_is_told_and_the_dispatcher_decides(app: Flask) -> None:
+    built = morning()
+    overrun(built)
+    assert grace(built).technician_id == built.technicians["Tom"].id
+    assert queued(built) == ["deadline_done"]
+
+
+def test_alone_nothing_is_given_to_somebody_who_would_break_a_promise(app: Flask) -> None:
+    built = morning(BUSY, rescue_alone=1)
+    overrun(built)
+    assert grace(built).technician_id == built.technicians["Tom"].id
+    assert queued(built) == ["deadline_done"]
