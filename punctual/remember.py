@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 import numpy as np
-from sqlalchemy import Insert, Table, select
+from sqlalchemy import Insert, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -74,10 +74,11 @@ def plain(seen: Seen, made: Forecast, sifted: Sifted, rows: Ints, rules: Rules, 
 def reasons(s: Session, seen: Seen, rows: kept.Rows, silent: Sequence[dict[str, Any]]) -> set[int]:
     """Write the reasons for silence that differ from the last one written - another reason, another promise, or a
     chance that moved visibly - and remember them in `rows`. Returns the days they belong to."""
-    row_of = {int(v): r for r, v in enumerate(seen.days.visit_id)} if silent else {}
+    order = np.argsort(seen.days.visit_id)
+    at = np.searchsorted(seen.days.visit_id[order], [reason["visit_id"] for reason in silent])
     changed = []
-    for reason in silent:
-        row = rows[row_of[reason["visit_id"]]]
+    for r, reason in zip(order[at].tolist(), silent, strict=True):
+        row = rows[r]
         version, code = int(reason["key"].split(":")[1]), CODES.get(reason["reason"], 0)
         chance = round(10.0 * reason["facts"]["chance"])
         same = code and row["version"] == version and row["reason"] == code and abs(row["chance"] - chance) < STEP
@@ -116,6 +117,25 @@ def forecasts(
         {"shift_id": i, "at": at, "packed": p, "marks": m or None} for i, p, m in zip(ids, packed, lasting, strict=True)
     ]
     _save(s, forecast_, _FORECAST, made)
+
+
+def renewed(s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Ints, at: datetime) -> None:
+    """Write the packed forecasts of days about which nothing was decided, unless another look has written since."""
+    if len(which):
+        packed = kept.pack(head, rows, seen.days.offset, which)
+        ids = seen.days.day_id[which].tolist()
+        made = [
+            {"shift": i, "was": seen.packed[d], "when": at, "new": p}
+            for i, d, p in zip(ids, which.tolist(), packed, strict=True)
+        ]
+        s.connection().execute(_RENEW, made)
+
+
+_RENEW = (
+    update(forecast_)
+    .where(forecast_.c.shift_id == bindparam("shift"), forecast_.c.packed == bindparam("was"))
+    .values(at=bindparam("when"), packed=bindparam("new"))
+)
 
 
 @lru_cache(maxsize=8)

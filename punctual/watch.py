@@ -16,7 +16,7 @@ from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.notice import Decided, Known, Quiet, decide
 from punctual.core.policy import AUTOMATIC, Rules
-from punctual.core.sift import CODES, ENDED, STEP, Sifted, sift
+from punctual.core.sift import ENDED, REASONS, STEP, Sifted, sift
 from punctual.models import Notice, touch_board
 from punctual.queries import columns, told
 from punctual.queries import day as queries
@@ -30,7 +30,7 @@ UNSEEN_MIN = 5.0
 #: A storm pauses what has longer than this until its window opens: a person has time to decide.
 CRITICAL = timedelta(minutes=60)
 #: Reasons for silence whose numbers columns give; the others are written after a decision of their own.
-PLAIN = [CODES[x] for x in ("fine", "inside_threshold", "below_limit", "over")]
+PLAIN = np.array([name in ("fine", "inside_threshold", "below_limit", "over") for name in REASONS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Thought:
     """What was made of some days, before anything is written.
 
     `rows` and `head`: the forecast as it is kept. `quiet`: one a day. `alone` [rows]: visits to be decided one by one;
-    `plain` [rows]: those whose reason for silence is new. `moved` [days]: something shown has moved; `busy` [days]:
-    there is something to decide or to write.
+    `plain` [rows]: those whose reason for silence is new. By day: `moved`, something shown has moved; `deciding`, a
+    visit is alone or plain; `busy`, there is something to write.
     """
 
     seen: Seen
@@ -53,6 +53,7 @@ class Thought:
     alone: Bools
     plain: Bools
     moved: Bools
+    deciding: Bools
     busy: Bools
 
 
@@ -86,27 +87,42 @@ def think(s: Session, shift_ids: Collection[int], *, at: datetime, learned: Lear
     old = kept_.rows
     differs = ~kept_.here | (old["version"] != seen.version) | (old["reason"] != sifted.reason)
     differs |= np.abs(old["chance"] - sifted.chance) >= STEP
-    plain = differs & np.isin(sifted.reason, PLAIN)
+    plain = differs & PLAIN[sifted.reason]
     alone = (sifted.reason == 0) | (differs & ~plain)
     for name in ("version", "reason", "chance"):
         rows[name] = old[name]
     moved = _any(kept.moved(kept_, rows), days) | ~kept_.known
-    busy = moved | kept.waits(kept_, head) | _any(alone | plain, days)
-    return Thought(seen, rules, zone, made, rows, head, _quiet(seen, nudged), sifted, alone, plain, moved, busy)
+    deciding = _any(alone | plain, days) | ~kept_.known
+    busy = moved | deciding | kept.waits(kept_, head)
+    quiet = _quiet(seen, nudged)
+    return Thought(seen, rules, zone, made, rows, head, quiet, sifted, alone, plain, moved, deciding, busy)
 
 
 def parts(thought: Thought, size: int) -> Iterator[Ints]:
-    """The days of a thought with something to decide or write, `size` at a time."""
-    busy = np.flatnonzero(thought.busy)
-    return (busy[i : i + size] for i in range(0, len(busy), size))
+    """The days of a thought with something to write: all that only show another forecast, then `size` at a time those
+    with something to decide."""
+    shown = np.flatnonzero(thought.busy & ~thought.deciding)
+    if len(shown):
+        yield shown
+    deciding = np.flatnonzero(thought.deciding)
+    yield from (deciding[i : i + size] for i in range(0, len(deciding), size))
 
 
 def act(s: Session, thought: Thought, which: Ints, *, at: datetime) -> list[Notice]:
-    """Decide and write what was thought about some days; those that have changed meanwhile are looked at anew."""
-    ids = thought.seen.days.day_id[which].tolist()
+    """Decide and write what was thought about some days; those that have changed meanwhile are looked at anew.
+
+    A forecast alone needs no second reading: it is written unless somebody has written another one since, as
+    everybody does who looks at a day because of something new.
+    """
+    shown, deciding = which[~thought.deciding[which]], which[thought.deciding[which]]
+    remember.renewed(s, thought.seen, thought.head, thought.rows, shown, at)
+    _touch(s, thought, shown[thought.moved[shown]])
+    if not len(deciding):
+        return []
+    ids = thought.seen.days.day_id[deciding].tolist()
     queries.lock(s, ids)
-    same = unchanged(thought.seen, which, columns.see(s, ids))
-    found = _settle(s, thought, which[same], at, "")
+    same = unchanged(thought.seen, deciding, columns.see(s, ids))
+    found = _settle(s, thought, deciding[same], at, "")
     changed = [i for i, as_before in zip(ids, same.tolist(), strict=True) if not as_before]
     return found + (look(s, changed, at=at) if changed else [])
 
@@ -116,7 +132,9 @@ def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str)
     if not len(which):
         return []
     seen, rules = thought.seen, thought.rules
-    mine = np.isin(np.repeat(np.arange(len(seen.days)), np.diff(seen.days.offset)), which)
+    among = np.zeros(len(seen.days), dtype=np.bool_)
+    among[which] = True
+    mine = np.repeat(among, np.diff(seen.days.offset))
     alone = np.flatnonzero(thought.alone & mine).tolist()
     known = told.known(s, seen, alone, thought.zone)
     decided = decide(seen.days, thought.made, known, thought.quiet, rules, at=at, cause=cause, rows=alone)
@@ -128,9 +146,14 @@ def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str)
     marks = remember.marks(seen, alone, decided.marks)
     remember.forecasts(s, seen, thought.head, thought.rows, which[thought.busy[which]], marks, at)
     changed |= {n.shift_id for n in put if n.shift_id is not None}
-    shown = [d for d in which.tolist() if cause or thought.moved[d] or int(seen.days.day_id[d]) in changed]
-    touch_board(s, *{seen.dates[d] for d in shown})
+    new = np.array([i in changed for i in seen.days.day_id[which].tolist()], dtype=np.bool_)
+    _touch(s, thought, which if cause else which[thought.moved[which] | new])
     return put + storm
+
+
+def _touch(s: Session, thought: Thought, which: Ints) -> None:
+    """The boards of these days show something new."""
+    touch_board(s, *{thought.seen.dates[d] for d in which.tolist()})
 
 
 def _paused(

@@ -68,11 +68,14 @@ def test_columns_hold_what_values_hold(built: build.Built) -> None:
         for ends, minutes in (((priya, helen), 21.5), ((helen, grace), 9.0)):
             s.add(Travel(from_place=ends[0], to_place=ends[1], minutes=minutes, source="router", at=wall("07:00")))
     seen, values = columns.see(db.session(), ids(built)), days.columns(db.session(), ids(built))
+    ahead = np.isnan(values.arrived)
     for f in fields(values):
         a, b = getattr(seen.days, f.name), getattr(values, f.name)
+        if f.name == "travel":  # of ways that are made already nothing is asked
+            b = np.where(ahead, b, np.nan)
         assert a.dtype == b.dtype, f.name
         assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), f.name
-    assert np.nansum(seen.days.travel) == 30.5
+    assert np.nansum(seen.days.travel) == 30.5, "from the last visit that was made, and on from there"
     assert seen.stands.reachable.tolist() == [True, True, True, True, False]
     assert seen.dates == [build.DATE] * 3
 

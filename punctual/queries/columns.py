@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Float, String, and_, bindparam, case, cast, func, or_, select, text
+from sqlalchemy import Boolean, Executable, Float, String, and_, bindparam, case, cast, func, or_, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
@@ -61,7 +61,26 @@ def _flag(condition: Any) -> Any:
     return case((condition, 1.0), else_=0.0)
 
 
-_IDS = shift_.c.id.in_(bindparam("ids", expanding=True))
+class _Among(FunctionElement[bool]):
+    """A column's value is one of a JSON list: one parameter, however many there are."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Among, "sqlite")
+def _among_on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    column, values = (compiler.process(x, **kw) for x in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(_Among, "postgresql")
+def _among_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
+    column, values = (compiler.process(x, **kw) for x in element.clauses)
+    return f"{column} IN (SELECT CAST(value AS integer) FROM json_array_elements_text(CAST({values} AS json)))"
+
+
+_IDS = _Among(shift_.c.id, bindparam("ids", type_=String))
 _MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
 #: name -> expression; every one a number. Names that end in _at are instants.
 _SHIFT = {
@@ -170,7 +189,7 @@ _WAYS = {
 class Seen:
     """Some shifts as they stand, and what was kept of their last look.
 
-    `version` [rows] is the promise's. By day: `dates`, `marks` as the last look left them (JSON), and when a
+    `version` [rows] is the promise's. By day: `dates`, `packed` and `marks` (JSON) as the last look left them, and when a
     dispatcher `answered` for the technician (minutes, NaN: nobody did).
     """
 
@@ -179,22 +198,22 @@ class Seen:
     kept: Kept
     version: Ints
     dates: list[date]
+    packed: list[bytes | None]
     marks: list[str | None]
     answered: Floats
 
 
 def see(s: Session, shift_ids: Collection[int]) -> Seen:
     """Some shifts with everything the watch decides from, in order of id; four statements."""
-    connection = s.connection()
-    ids = {"ids": sorted(set(shift_ids))}
-    found = [tuple(r) for r in connection.execute(_SHIFTS, ids)]
-    shift = _table(_SHIFT, found)
-    visit = _table(_VISIT, connection.execute(_VISITS, ids))
+    ids = {"ids": json.dumps(sorted(set(shift_ids)))}
+    found = _rows(s, _SHIFTS, ids)
+    shift = _table(_SHIFT, [r[: len(_SHIFT)] for r in found])
+    visit = _table(_VISIT, _rows(s, _VISITS, ids))
     visit = visit[_ordered(shift, visit)]
     days = _days(shift, visit)
     days.travel[:] = _travel(s, days, shift["home"])
     told = _news(s, ids, days, visit["version"])
-    marks = [r[-1] for r in found]
+    packed, marks = [r[-2] for r in found], [r[-1] for r in found]
     stands = Stands(
         state=visit["state"].astype(np.int64),
         reachable=visit["reachable"] > 0,
@@ -210,19 +229,24 @@ def see(s: Session, shift_ids: Collection[int]) -> Seen:
     return Seen(
         days=days,
         stands=stands,
-        kept=beside(days, [r[-2] for r in found]),
+        kept=beside(days, packed),
         version=visit["version"].astype(np.int64),
         dates=[date.fromisoformat(r[-3]) for r in found],
+        packed=packed,
         marks=marks,
         answered=told.answered,
     )
 
 
-def _table(names: dict[str, Any], rows: Any) -> NDArray[np.void]:
+def _rows(s: Session, statement: Executable, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The driver's own tuples: nothing is built for a row, and every statement here asks for plain values."""
+    with s.connection().execute(statement, values) as result:
+        return list(result.cursor.fetchall())
+
+
+def _table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
     """Number columns of a result, by name; instants become minutes."""
-    dtype = np.dtype([(name, "f8") for name in names])
-    size = len(names)
-    made = np.fromiter((tuple(r[:size]) for r in rows), dtype=dtype)
+    made = np.fromiter(rows, dtype=np.dtype([(name, "f8") for name in names]), count=len(rows))
     for name in names:
         if name.endswith("_at"):
             made[name] = np.rint(made[name]) / 60000.0
@@ -286,7 +310,7 @@ def _days(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
 
 
 def _travel(s: Session, days: Days, home: Floats) -> Floats:
-    """Minutes into each row where the travel table has the way from the last known place; NaN elsewhere."""
+    """Minutes into each row still ahead, where the travel table has the way from the last known place; NaN elsewhere."""
     out = np.full(days.rows, np.nan)
     if not days.rows:
         return out
@@ -297,22 +321,19 @@ def _travel(s: Session, days: Days, home: Floats) -> Floats:
     inside = before >= days.offset[day_of]
     homes = np.where(np.isnan(days.home_lat), 0, home).astype(np.int64)
     start = np.where(inside, days.place_id[np.maximum(before, 0)], homes[day_of])
-    wanted = (start > 0) & (days.place_id > 0)
-    if not wanted.any():
-        return out
-    connection = s.connection()
-    ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
-    found = {(a, b): m for a, b, m in connection.execute(_WAYS[connection.dialect.name], {"ways": ways})}
-    if found:
-        pairs = zip(start.tolist(), days.place_id.tolist(), strict=True)
-        out[:] = [found.get(way, np.nan) for way in pairs]
+    wanted = np.flatnonzero((start > 0) & (days.place_id > 0) & np.isnan(days.arrived) & np.isnan(days.finished))
+    if len(wanted):
+        pairs = np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist()
+        ways = json.dumps(pairs, separators=(",", ":"))
+        found = {(a, b): m for a, b, m in _rows(s, _WAYS[s.get_bind().dialect.name], {"ways": ways})}
+        out[wanted] = [found.get((a, b), np.nan) for a, b in pairs]
     return out
 
 
 def _news(s: Session, ids: dict[str, Any], days: Days, version: Floats) -> _Told:
     """What was said of each row's present promise, and when each day was answered for."""
     told = _Told(days)
-    news = [tuple(r) for r in s.connection().execute(_NEWS, ids)]
+    news = _rows(s, _NEWS, ids)
     if not news:
         return told
     row_of = dict(zip(days.visit_id.tolist(), range(days.rows), strict=True))
