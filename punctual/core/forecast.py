@@ -145,14 +145,17 @@ def _part(
     day = np.repeat(chains.day, counts)
     late = np.repeat(told.carried(days, chains, over), counts)
     around = told.prepared(days, learned, row, day, np.full(len(row), made.at), late, others)
-    for k, step in enumerate(carry(days, chains, learned, over, travel)):
-        _measure(days, chains, learned, around, begins[step.which] + k, step, made)
+    steps = list(carry(days, chains, learned, over, travel))
+    if steps:
+        which = np.concatenate([begins[step.which] + k for k, step in enumerate(steps)])
+        together = (np.concatenate([getattr(step, f) for step in steps]) for f in Step.__dataclass_fields__)
+        _measure(days, chains, learned, around, which, Step(*together), made)
 
 
 def _measure(
     days: Days, chains: Chains, learned: Learned, around: told.Told, which: Ints, step: Step, made: Forecast
 ) -> None:
-    """Quantiles and chances of the visits at one position."""
+    """Quantiles and chances of the visits of some days, all positions at once: for one day, calls cost more than work."""
     at, row = made.at, step.row
     plain = step.arrive[:, PICK]
     finish = step.finish[:, PICK].astype(np.float64)

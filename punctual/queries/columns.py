@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Boolean, Executable, Float, String, and_, bindparam, case, cast, func, or_, select, text
+from sqlalchemy import Executable, Float, Integer, String, and_, bindparam, case, cast, func, or_, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
@@ -61,26 +61,24 @@ def _flag(condition: Any) -> Any:
     return case((condition, 1.0), else_=0.0)
 
 
-class _Among(FunctionElement[bool]):
-    """A column's value is one of a JSON list: one parameter, however many there are."""
+class _Values(FunctionElement[str]):
+    """The values of a JSON list as rows: one parameter however many there are, and the table that drives a query."""
 
-    type = Boolean()
     inherit_cache = True
 
 
-@compiles(_Among, "sqlite")
-def _among_on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    column, values = (compiler.process(x, **kw) for x in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
+@compiles(_Values, "sqlite")
+def _values_on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kw)})"
 
 
-@compiles(_Among, "postgresql")
-def _among_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
-    column, values = (compiler.process(x, **kw) for x in element.clauses)
-    return f"{column} IN (SELECT CAST(value AS integer) FROM json_array_elements_text(CAST({values} AS json)))"
+@compiles(_Values, "postgresql")
+def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
 
 
-_IDS = _Among(shift_.c.id, bindparam("ids", type_=String))
+_ASKED = _Values(bindparam("ids", type_=String)).table_valued("value", name="asked")
+_WANTED = _ASKED.join(shift_, shift_.c.id == cast(_ASKED.c.value, Integer))
 _MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
 #: name -> expression; every one a number. Names that end in _at are instants.
 _SHIFT = {
@@ -134,21 +132,20 @@ _NOTICE = list(_TOLD).index("notice")
 _SHIFTS = (
     select(*_SHIFT.values(), cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
     .select_from(
-        shift_.join(technician_, technician_.c.id == shift_.c.technician_id)
+        _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
         .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
         .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
     )
-    .where(_IDS)
     .order_by(shift_.c.id)
 )
 _VISITS = (
     select(*_VISIT.values())
     .select_from(
-        shift_.join(visit_, _MINE)
+        _WANTED.join(visit_, _MINE)
         .join(customer_, customer_.c.id == visit_.c.customer_id)
         .outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
-    .where(_IDS, visit_.c.state != "cancelled")
+    .where(visit_.c.state != "cancelled")
 )
 _NEWS = (
     select(
@@ -156,12 +153,11 @@ _NEWS = (
         notice_.c.resolved_by, message_.c.state,
     )
     .select_from(
-        shift_.join(visit_, _MINE)
+        _WANTED.join(visit_, _MINE)
         .join(notice_, notice_.c.visit_id == visit_.c.id)
         .outerjoin(message_, message_.c.notice_id == notice_.c.id)
     )
     .where(
-        _IDS,
         notice_.c.decision != "silent",
         or_(
             and_(
@@ -175,12 +171,12 @@ _NEWS = (
 )  # fmt: skip
 _WAYS = {
     "sqlite": text(
-        "SELECT t.from_place, t.to_place, t.minutes FROM json_each(:ways) AS w CROSS JOIN travel AS t"
+        "SELECT w.key, t.minutes FROM json_each(:ways) AS w CROSS JOIN travel AS t"
         " ON t.from_place = json_extract(w.value, '$[0]') AND t.to_place = json_extract(w.value, '$[1]')"
     ),
     "postgresql": text(
-        "SELECT t.from_place, t.to_place, t.minutes FROM json_array_elements(CAST(:ways AS json)) AS w"
-        " JOIN travel AS t ON t.from_place = CAST(w->>0 AS integer) AND t.to_place = CAST(w->>1 AS integer)"
+        "SELECT w.key - 1, t.minutes FROM json_array_elements(CAST(:ways AS json)) WITH ORDINALITY AS w (value, key)"
+        " JOIN travel AS t ON t.from_place = CAST(w.value->>0 AS integer) AND t.to_place = CAST(w.value->>1 AS integer)"
     ),
 }
 
@@ -323,10 +319,10 @@ def _travel(s: Session, days: Days, home: Floats) -> Floats:
     start = np.where(inside, days.place_id[np.maximum(before, 0)], homes[day_of])
     wanted = np.flatnonzero((start > 0) & (days.place_id > 0) & np.isnan(days.arrived) & np.isnan(days.finished))
     if len(wanted):
-        pairs = np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist()
-        ways = json.dumps(pairs, separators=(",", ":"))
-        found = {(a, b): m for a, b, m in _rows(s, _WAYS[s.get_bind().dialect.name], {"ways": ways})}
-        out[wanted] = [found.get((a, b), np.nan) for a, b in pairs]
+        ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
+        found = _rows(s, _WAYS[s.get_bind().dialect.name], {"ways": ways})
+        which = np.fromiter((i for i, _ in found), dtype=np.int64, count=len(found))
+        out[wanted[which]] = np.fromiter((m for _, m in found), dtype=np.float64, count=len(found))
     return out
 
 
