@@ -18,8 +18,12 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 STAMP = VENV / "punctual.stamp"
 OLDEST = (3, 11)
 NODE = HERE / ".test" / "node"
-AXE = "axe-core@4.14.1"
-ICAL_JS = "ical.js@2.2.1"
+#: What the tests need of npm: name, version, and a file that is there when it is.
+NPM = {
+    "axe-core": ("4.14.1", "axe-core/axe.min.js"),
+    "ical.js": ("2.2.1", "ical.js/package.json"),
+    "@stoplight/prism-cli": ("5.14.2", ".bin/prism"),
+}
 
 USAGE = """usage: python3 bootstrap.py            set up only
        python3 bootstrap.py demo       set up, start, open the printed links   [--port --host --speed --fresh]
@@ -124,7 +128,7 @@ def set_up(extra: str = "") -> bool:
 
 
 def test_needs() -> bool:
-    """Chromium, PostgreSQL, libical, Node with npm, axe-core and ical.js; got by apt where that is allowed."""
+    """Chromium, PostgreSQL, libical, Node with npm, axe-core, ical.js and Prism; got by apt where that is allowed."""
     missing = []
     if shutil.which("chromium") is None:
         missing += ["chromium", "fonts-liberation"]
@@ -138,14 +142,11 @@ def test_needs() -> bool:
         missing.append("git")
     if missing and not apt(missing):
         return False
-    wanted = {
-        AXE: NODE / "node_modules" / "axe-core" / "axe.min.js",
-        ICAL_JS: NODE / "node_modules" / "ical.js" / "package.json",
-    }
-    if not all(file.exists() for file in wanted.values()):
+    if not all((NODE / "node_modules" / file).exists() for _, file in NPM.values()):
         NODE.mkdir(parents=True, exist_ok=True)
+        wanted = [f"{name}@{version}" for name, (version, _) in NPM.items()]
         if not run("npm", "install", "--silent", "--no-save", "--prefix", str(NODE), *wanted, quiet=True):
-            say(f"npm could not install {' and '.join(wanted)}; the lines above say why.")
+            say(f"npm could not install {', '.join(wanted)}; the lines above say why.")
             return False
     return True
 

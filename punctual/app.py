@@ -10,10 +10,10 @@ from flask_migrate import Migrate
 
 from punctual import clock, config, fault
 from punctual.models import db, tune
-from punctual.web import access, api, board, customer, errors, feed, filters, intake, signin, start, technician
+from punctual.web import access, api, board, customer, errors, feed, filters, inbound, intake, signin, start, technician
 
 HERE = Path(__file__).resolve().parent
-DOORS = (start, signin, technician, customer, feed, board, intake, api)
+DOORS = (start, signin, technician, customer, feed, board, intake, api, inbound)
 TEMPLATES = next(p for p in (HERE / "templates", HERE.parent / "templates") if (p / "base.html").is_file())
 MIGRATIONS = HERE / "migrations"
 
@@ -37,6 +37,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     db.init_app(app)
     with app.app_context():
         tune(db.engine)
+        db.engine.update_execution_options(texts=bool(settings.sms), numbers=settings.key("link"))
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     Babel(app, locale_selector=filters.language)
     access.init_app(app)

@@ -81,3 +81,12 @@ def speed() -> float:
 def real_seconds(span: timedelta) -> float:
     """How many real seconds a span of this clock lasts."""
     return span.total_seconds() / speed()
+
+
+def machine(at: datetime) -> datetime:
+    """What the machine's own clock shows at that instant of this clock: what others, a provider, call it."""
+    return (
+        at
+        if _clock is None
+        else datetime.fromtimestamp(_clock.anchor + (at - _clock.start).total_seconds() / _clock.speed, UTC)
+    )

@@ -48,6 +48,19 @@ class Settings:
     mail_server: str = _setting(
         "", "Name our mail server writes into Authentication-Results; empty: no mail is proven."
     )
+    sms: str = _setting("", "How texts leave: twilio, webhook or file; empty means no texts are sent.")
+    sms_from: str = _setting("", "Number or name texts are sent from, for example +441174960118.")
+    sms_countries: str = _setting("", "Countries texts go to, for example GB,IE; empty means the company's own.")
+    twilio_account: str = _setting("", "Account SID at Twilio.")
+    twilio_token: str = _setting("", "Auth token at Twilio; it also signs their calls to us.")
+    twilio_service: str = _setting("", "Messaging service SID at Twilio, used instead of sms_from.")
+    twilio_url: str = _setting("https://api.twilio.com", "Address of Twilio's API.")
+    webhook_url: str = _setting("", "Where the webhook transport posts a text.")
+    webhook_secret: str = _setting("", "Secret (whsec_...) that signs the webhook, both ways.")
+    webhook_template: str = _setting(
+        '{"to": "{to}", "from": "{from}", "text": "{text}", "id": "{attempt}"}',
+        "JSON the webhook posts; {to} {from} {text} {attempt} {callback} {valid_s} are replaced.",
+    )
     geocoder_url: str = _setting("", "Nominatim server that finds addresses; empty means none is asked.")
     geocoder_agent: str = _setting("punctual", "Name given to the geocoder, with a way to reach you.")
     router_url: str = _setting("", "Router for travel times (Valhalla or OSRM); empty means geodesic estimates.")

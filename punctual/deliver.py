@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import clock, letters, outbox
+from punctual import clock, fallback, letters, outbox, texting
 from punctual.config import Settings
-from punctual.core.kinds import KINDS
+from punctual.core.kinds import KINDS, VALID_S, time_critical
 from punctual.core.policy import Verdict
 from punctual.models import Attempt, Company, Customer, Message, Visit, touch_board
 from punctual.queries import sending
@@ -23,6 +23,8 @@ from punctual.transports import Envelope, Receipt, TransportError
 BACKOFF_S = (5.0, 30.0, 120.0, 300.0)
 #: Resends of one message whose fate is unknown; then it is shown instead.
 RESENDS = 3
+#: Longest and shortest a provider may keep a text.
+LONGEST_S, SHORTEST_S = 14400, 20
 NO_ANSWER = "sent, but no answer came; not sent again"
 
 
@@ -58,13 +60,16 @@ def prepare(
     open_ = s.scalar(select(Attempt).where(Attempt.message_id == message.id, Attempt.state == "intent"))
     if open_ is not None:
         message.state = "sending"
-        return _ready(s, message, open_, doubt=True)
+        return _ready(s, message, open_, settings, doubt=True)
     no = sending.verdict(s, message, at)
     if not no.ok:
         _stay(s, message, no, at)
         return None
+    if message.channel == "sms" and (why := texting.blocked(s, message, settings, at)):
+        give_up(s, message, why, at)
+        return None
     try:
-        letter = letters.write(s, message, settings, at)
+        letter = (texting if message.channel == "sms" else letters).write(s, message, settings, at)
     except ValueError as error:
         give_up(s, message, str(error), at)
         return None
@@ -82,28 +87,36 @@ def prepare(
         told_end=letter.told.end if letter.told else None,
         body=letter.body,
         text=letter.text,
+        segments=letter.segments,
         at=at,
     )
     s.add(attempt)
     s.flush()
-    return _ready(s, message, attempt)
+    return _ready(s, message, attempt, settings)
 
 
-def _ready(s: Session, message: Message, attempt: Attempt, *, doubt: bool = False) -> Ready:
+def _ready(s: Session, message: Message, attempt: Attempt, settings: Settings, *, doubt: bool = False) -> Ready:
     """The same envelope for every try of one attempt: a resend is the very same thing."""
     assert message.lease_until is not None
     envelope = Envelope(
         recipient=attempt.recipient,
-        sender=s.get_one(Company, 1).mail_from,
+        sender=settings.sms_from if message.channel == "sms" else s.get_one(Company, 1).mail_from,
         body=attempt.body,
         key=attempt.mail_id.strip("<>"),
         kind=message.kind,
         at=attempt.at,
         attempt=attempt.id,
+        valid_s=_valid_s(message, attempt) if message.channel == "sms" else 0,
         mine=_mine(message.lease_until),
     )
     taken = _taken(s, attempt) if doubt else frozenset()
     return Ready(message.id, attempt.id, message.channel, attempt.transport, envelope, doubt, taken)
+
+
+def _valid_s(message: Message, attempt: Attempt) -> int:
+    """How long the provider may keep a text: while it is useful, a time-critical one five minutes."""
+    most = VALID_S if time_critical(message.kind) else LONGEST_S
+    return max(SHORTEST_S, min(most, int(clock.real_seconds(message.useful_until - attempt.at))))
 
 
 def _mine(until: datetime) -> Callable[[], bool]:
@@ -128,7 +141,7 @@ def resend(s: Session, ready: Ready, *, at: datetime) -> bool:
         message.tries += 1
         return True
     if now.until is not None and now.until <= message.useful_until:
-        _state(s, message, "sending", now.reason, at)
+        mark(s, message, "sending", now.reason, at)
         message.lease_until, message.lease_by = now.until, ""
     else:
         _uncertain(s, message, attempt, attempt.error or NO_ANSWER, at)
@@ -140,32 +153,45 @@ def never_left(s: Session, ready: Ready, *, at: datetime) -> None:
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
     attempt.state, attempt.ended_at = "refused", at
     attempt.error = attempt.error or "The provider does not have it."
-    _state(s, message, "queued", "the provider did not have it", at)
+    mark(s, message, "queued", "the provider did not have it", at)
     message.due_at = at
 
 
 def _uncertain(s: Session, message: Message, attempt: Attempt, why: str, at: datetime) -> None:
     attempt.state, attempt.ended_at = "uncertain", at
-    _state(s, message, "uncertain", why, at)
+    mark(s, message, "uncertain", why, at)
 
 
 def _stay(s: Session, message: Message, no: Verdict, at: datetime) -> None:
     """Hold it until it may go, or drop it; a warning that cannot go any more needs a person who calls."""
     if no.until is not None and no.until <= message.useful_until:
-        _state(s, message, "held", no.reason, at)
+        mark(s, message, "held", no.reason, at)
         message.due_at = no.until
         return
-    _state(s, message, "dropped", no.reason, at)
+    mark(s, message, "dropped", no.reason, at)
     warns = KINDS[message.kind].class_ == "delay"
     if message.visit_id is not None and warns and no.reason in ("cap", "night", "too_soon", "too_late"):
         _call(s, message, no.reason, at)
 
 
 def give_up(s: Session, message: Message, why: str, at: datetime) -> None:
-    """It cannot be sent, now or later: shown, and a person calls the customer."""
-    _state(s, message, "failed", why, at)
-    if message.customer_id is not None:
+    """It cannot be sent, now or later: shown, and goes by e-mail instead or a person calls the customer."""
+    if fallback.instead(s, message, at=at):
+        mark(s, message, "dropped", f"{fallback.INSTEAD}: {why}", at)
+        return
+    mark(s, message, "failed", why, at)
+    if message.customer_id is not None and message.kind not in outbox.NO_CALL:
         _call(s, message, "failed", at)
+
+
+def lost(s: Session, message: Message, why: str, at: datetime) -> None:
+    """It was accepted and will not arrive: shown, and goes by e-mail instead or a person calls the customer."""
+    if fallback.instead(s, message, at=at):
+        mark(s, message, "undelivered", f"{fallback.INSTEAD}: {why}", at)
+        return
+    mark(s, message, "undelivered", why, at)
+    if message.customer_id is not None and message.visit_id is not None and message.kind not in outbox.NO_CALL:
+        _call(s, message, "undelivered", at)
 
 
 def _call(s: Session, message: Message, reason: str, at: datetime) -> None:
@@ -183,7 +209,7 @@ def _call(s: Session, message: Message, reason: str, at: datetime) -> None:
     )
 
 
-def _state(s: Session, message: Message, state: str, reason: str, at: datetime) -> None:
+def mark(s: Session, message: Message, state: str, reason: str, at: datetime) -> None:
     message.state, message.state_reason, message.state_at = state, reason[:200], at
     message.lease_until = None
     if message.visit_id is not None:
@@ -198,12 +224,17 @@ def accepted(s: Session, ready: Ready, receipt: Receipt, *, at: datetime) -> Non
     An answer that comes when the message was given up as uncertain is still the truth; one about an attempt that was
     replaced is kept with the attempt alone.
     """
-    attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
+    accept(s, s.get_one(Attempt, ready.attempt_id), receipt, at=at)
+
+
+def accept(s: Session, attempt: Attempt, receipt: Receipt, *, at: datetime) -> None:
+    """The same for an attempt, by whatever proof."""
+    message = s.get_one(Message, attempt.message_id)
     replaced = attempt.state == "refused"
     attempt.state, attempt.provider_id, attempt.ended_at = "accepted", receipt.provider_id, at
     if replaced or message.state not in ("sending", "uncertain"):
         return
-    _state(s, message, "sent", "", at)
+    mark(s, message, "sent", "", at)
     if message.customer_id is None or message.visit_id is None:
         return
     visit = s.get_one(Visit, message.visit_id)
@@ -219,6 +250,8 @@ def refused(s: Session, ready: Ready, error: TransportError, *, at: datetime) ->
     """Keep what went wrong: try again later, give up with a task for the dispatcher, or ask what became of it."""
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
     attempt.error = error.sentence
+    if error.alarm and message.channel == "sms":
+        fallback.stop_the_line(s, error.sentence, error.code, at=at)
     if error.uncertain:
         _doubt(s, message, error.sentence, at)
         return
@@ -226,10 +259,12 @@ def refused(s: Session, ready: Ready, error: TransportError, *, at: datetime) ->
     if message.state != "sending":
         return
     if not error.permanent:
-        _state(s, message, "queued", error.sentence, at)
+        mark(s, message, "queued", error.sentence, at)
         message.due_at = min(clock.after(wait_s(message.tries)), message.useful_until + timedelta(seconds=1))
         return
-    if error.address and message.customer_id is not None:
+    if error.address and message.channel == "sms":
+        fallback.freeze(s, attempt.recipient, error.sentence, at=at)
+    elif error.address and message.customer_id is not None:
         s.get_one(Customer, message.customer_id).email_bad = error.sentence[:200]
     give_up(s, message, error.sentence, at)
 
@@ -246,7 +281,7 @@ def unanswered(s: Session, ready: Ready, error: TransportError, *, at: datetime)
 
 def _doubt(s: Session, message: Message, why: str, at: datetime) -> None:
     """The intent stays open; the message is claimed again when this wait, kept as its lease, is over."""
-    _state(s, message, "sending", why, at)
+    mark(s, message, "sending", why, at)
     message.lease_until, message.lease_by = clock.after(wait_s(message.tries)), ""
 
 

@@ -43,12 +43,30 @@ def examine(test_mail: str = "") -> list[Finding]:
     found += _folder(settings)
     length = len(settings.origin) + len("/c/") + 22
     found.append(Finding(length <= LINK_MAX, f"customer links have {length} characters", "choose a shorter origin"))
+    found += _texts(settings)
     app = create_app(settings)
     with app.app_context():
         found += _database()
         if test_mail:
             found.append(_mail(settings, test_mail))
     return found
+
+
+def _texts(settings: Settings) -> Iterator[Finding]:
+    """Whether texts can leave as they are set up."""
+    if settings.sms and settings.sms not in TRANSPORTS:
+        yield Finding(False, f"texts leave by {settings.sms}", f"set sms to one of {', '.join(TRANSPORTS)}")
+    needed = {
+        "twilio": ("twilio_account", "twilio_token"),
+        "webhook": ("webhook_url", "webhook_secret"),
+    }.get(settings.sms, ())
+    for name in needed:
+        yield Finding(bool(getattr(settings, name)), f"the setting {name}", f"set {name} in config.toml")
+    if settings.sms in ("twilio", "webhook"):
+        named = bool(settings.sms_from or settings.twilio_service)
+        yield Finding(named, "texts have a sender", "set sms_from, the number texts are sent from")
+        public = settings.origin.startswith("https://")
+        yield Finding(public, "the provider can call us back", "set origin to the public https address")
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:

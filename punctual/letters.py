@@ -45,6 +45,7 @@ class Letter:
     mail_id: str
     sequence: int | None
     told: Window | None
+    segments: int = 0
 
 
 def customer_link(s: Session, settings: Settings, visit: Visit, at: datetime) -> str:
@@ -65,6 +66,11 @@ def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Wind
         notice = s.get_one(Notice, message.notice_id)
         return Window(notice.told_start, notice.told_end) if notice.told_start and notice.told_end else window
     return outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
+
+
+def tells(kind: str) -> bool:
+    """Whether a message of that kind tells a range that is then compared with what happens."""
+    return kind in FORECAST or KINDS[kind].moves_window
 
 
 def write(s: Session, message: Message, settings: Settings, at: datetime) -> Letter:
@@ -88,7 +94,7 @@ def _to_customer(
     kind, customer = KINDS[message.kind], visit.customer
     told = told_range(s, visit, message, at)
     link = customer_link(s, settings, visit, at)
-    facts = _facts(s, message, visit, company, told, link, at) | more.of(s, message, visit, at)
+    facts = customer_facts(s, message, visit, company, told, link, at)
     if message.kind in ("deadline_done", "deadline_arrive", "not_free"):
         found = slots.offers(s, visit.id, at=at)[:OFFERS]
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
@@ -99,11 +105,11 @@ def _to_customer(
     words = messages.compose(message.kind, facts, customer.language)
     return _letter(
         s, message, words, company, customer.email or "", customer.name, settings, at, calendar,
-        told if message.kind in FORECAST or kind.moves_window else None,
+        told if tells(message.kind) else None,
     )  # fmt: skip
 
 
-def _facts(
+def customer_facts(
     s: Session, message: Message, visit: Visit, company: Company, told: Window, link: str, at: datetime
 ) -> dict[str, Any]:
     """Every placeholder a customer's message may use, in the visit's zone and the customer's language."""
@@ -140,10 +146,8 @@ def _facts(
         "zone": messages.zone_words(zone, told.start, language),
         "job": visit.job_type.public_name,
         "link": link,
-        "offer_list": [],
     }
-    wish = datetime.fromisoformat(own["start"]) if own.get("start") else visit.window_start
-    facts["wish"] = f"{messages.day_long(local(wish, zone).date(), language)}, {clock(wish)}"
+    facts |= _own_facts(own, visit)
     kind = KINDS[message.kind]
     if message.kind == "correction":
         with force_locale(messages.locale_of(language)):
@@ -158,12 +162,35 @@ def _facts(
     )
     if kind.class_ == "delay" or message.kind == "keep_impossible":
         facts["times_link"] = f"{link}/times"
-    return facts
+    return facts | more.of(s, message, visit, at)
+
+
+def _own_facts(own: dict[str, Any], visit: Visit) -> dict[str, Any]:
+    """What the message brought along: words of a person, times that are held, a time the customer proposed."""
+    zone, language = visit.zone, visit.customer.language
+    wish = datetime.fromisoformat(own["start"]) if own.get("start") else visit.window_start
+    until = datetime.fromisoformat(own["hold_until"]) if own.get("hold_until") else None
+    return {
+        "words": own.get("words", ""),
+        "offer_list": own.get("offers", []),
+        "stays": own.get("stays", True),
+        "hold_until": messages.until_words(until, zone, language) if until else "",
+        "wish": f"{messages.day_long(local(wish, zone).date(), language)}, {messages.clock_time(wish, zone, language)}",
+    }
 
 
 def _to_technician(
     s: Session, message: Message, technician: Technician, company: Company, settings: Settings, at: datetime
 ) -> Letter:
+    facts = technician_facts(s, message, technician, company, settings)
+    words = messages.compose(message.kind, facts, "en")
+    return _letter(s, message, words, company, technician.email or "", technician.name, settings, at, None, None)
+
+
+def technician_facts(
+    s: Session, message: Message, technician: Technician, company: Company, settings: Settings
+) -> dict[str, Any]:
+    """Every placeholder a technician's message may use."""
     own = message.facts or {}
     visit = s.get(Visit, message.visit_id) if message.visit_id else None
     facts: dict[str, Any] = {
@@ -171,6 +198,7 @@ def _to_technician(
         "company_full": company.name,
         "tech": technician.first_name,
         "link": own.get("link") or f"{settings.origin}/t/",
+        "words": own.get("words", ""),
         "staff": True,
     }
     if visit is not None:
@@ -190,8 +218,7 @@ def _to_technician(
             "last_report": messages.clock_time(max(steps), visit.zone) if steps else "the start of your day",
             "next_from": messages.clock_time((after or visit).window_start, visit.zone),
         }
-    words = messages.compose(message.kind, facts, "en")
-    return _letter(s, message, words, company, technician.email or "", technician.name, settings, at, None, None)
+    return facts
 
 
 def mail_id(message: Message, key: bytes, domain: str) -> str:

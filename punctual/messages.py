@@ -15,9 +15,12 @@ from flask import render_template
 from flask_babel import force_locale, gettext
 
 from punctual.core.day import Window, local
+from punctual.core.segments import MOST, fold, size
 
 #: Longest values in a text (words.md): longer is cut at a word for a company, dropped for a name.
 COMPANY_CAP, NAME_CAP = 20, 12
+#: Texts that never carry the line on STOP and HELP (words.md 0.4): they are about it, or for staff.
+NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol"})
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "ccc, dd.MM."}
 _LONG = {
@@ -92,6 +95,13 @@ def due_words(due: datetime, at: datetime, zone: str, language: str = "en") -> s
         return str(gettext("%(time)s on %(day)s", time=time, day=day_short(here.date(), language)))
 
 
+def until_words(at: datetime, zone: str, language: str = "en") -> str:
+    """ "10:15": the end of a hold, with its article or "Uhr" where the language wants one."""
+    time = clock_time(at, zone, language)
+    article = "la" if time.startswith("1:") else "las"
+    return {"es": f"{article} {time}", "de": f"{time} Uhr"}.get(locale_of(language).split("_")[0], time)
+
+
 def range_words(window: Window, zone: str, language: str = "en") -> str:
     """ "Wednesday 25 November 2026, between 9:00 and 10:00": a time that is offered."""
     on = day_long(local(window.start, zone).date(), language)
@@ -142,6 +152,37 @@ def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
     )
 
 
+def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = False) -> str:
+    """The text message of a kind, folded for GSM-7; `first`: the line on STOP and HELP is appended.
+
+    A name that is too long for a text is left out, and so is one that would cost a third segment.
+    """
+    name = str(facts.get("name", ""))
+    line = "\n" + _stop_line(language) if first and kind not in NO_STOP_LINE else ""
+    made = [
+        fold(_sms(kind, {**facts, "name": given}, language)) + line
+        for given in dict.fromkeys((name if len(name) <= NAME_CAP else "", ""))
+    ]
+    return next((t for t in made if size(t).segments <= MOST), made[-1])
+
+
+def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:
+    def t(sentence: str) -> str:
+        said = str(gettext(sentence))
+        if not facts["name"]:
+            said = said.replace("{name}, ", "").replace(", {name}", "").replace(" {name}", "")
+        return fill(said, facts)
+
+    with force_locale(locale_of(language)):
+        made = render_template(f"messages/{kind}/sms.txt", t=t, language=language, kind=kind, **facts)
+    return made.strip()
+
+
+def _stop_line(language: str) -> str:
+    with force_locale(locale_of(language)):
+        return str(gettext("Reply STOP to opt out, HELP for help."))
+
+
 #: Example values for previews and for the tests over all templates.
 EXAMPLE: dict[str, Any] = {
     "company": "Bellweather Heating",
@@ -167,6 +208,9 @@ EXAMPLE: dict[str, Any] = {
     "concern_text": "The time. My letter says Monday.",
     "answer_text": "It is Tuesday; we have corrected the letter.",
     "owner_above": "Maria",
+    "hold_until": "10:15",
+    "stays": True,
+    "words": "Tom has the key. He rings when he is at the door.",
     "zone": "London time, GMT",
     "job": "Boiler service",
     "link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3",

@@ -52,16 +52,17 @@ def put(
     due_at: datetime | None = None,
     useful_until: datetime | None = None,
     promise_id: int | None = None,
+    channel: str = "",
 ) -> Notice | None:
-    """Write a notice and one message for each channel its person can be reached on, in the caller's transaction.
+    """Write a notice and one message for each channel it goes by, in the caller's transaction.
 
-    The same key again writes nothing and returns None: nobody is told the same thing twice. A customer who cannot be
+    `channel` is the one to answer on, if it can be used. The same key again writes nothing and returns None: nobody is told the same thing twice. A customer who cannot be
     reached becomes a "call" task instead (nothing for NO_CALL). A newer delay message replaces what of that class is
     still unsent.
     """
     who = person if person is not None else (visit.customer if visit is not None and to == "customer" else None)
-    reachable = _address(who) if who is not None else ""
-    unreachable = decision == "tell" and not reachable
+    ways = channels(s, who, kind, channel) if who is not None and decision == "tell" else ()
+    unreachable = decision == "tell" and not ways
     if unreachable and kind in NO_CALL:
         return None
     notice = _notice(
@@ -85,23 +86,44 @@ def put(
         return None
     if visit is not None:
         touch_board(s, visit.date)
-    if notice.decision == "task":
-        return notice
-    if visit is not None and KINDS[kind].class_ == "delay":
-        supersede(
-            s, visit.id, at=at, why=f"replaced by {kind}", kinds=[k.name for k in KINDS.values() if k.class_ == "delay"]
-        )
-    _message(s, notice, kind, who, at, due_at or at, useful_until, facts or {})
+    if notice.decision == "tell":
+        _replace(s, visit, kind, at)
+    for way in ways:
+        assert who is not None
+        message(s, notice, kind, who, way, at=at, due=due_at or at, useful_until=useful_until, facts=facts or {})
     return notice
 
 
-def _address(who: Person) -> str:
-    if isinstance(who, Customer):
-        return "" if who.email_bad else who.email or ""
-    return who.email or ""
+def _replace(s: Session, visit: Visit | None, kind: str, at: datetime) -> None:
+    """A newer delay message takes the place of those that have not left."""
+    if visit is not None and KINDS[kind].class_ == "delay":
+        delays = [k.name for k in KINDS.values() if k.class_ == "delay"]
+        supersede(s, visit.id, at=at, why=f"replaced by {kind}", kinds=delays)
 
 
-def _insert(s: Session, table: Any, values: dict[str, Any]) -> int | None:
+def channels(s: Session, who: Person, kind: str, wanted: str = "") -> tuple[str, ...]:
+    """By which channels a message of that kind goes to this person; none: they cannot be reached.
+
+    A text where texts are sent and the person has a phone, else an e-mail; what moves a calendar entry also by e-mail.
+    """
+    can = reach(s, who)
+    if wanted in can or (kind == "optout" and wanted == "sms"):
+        return (wanted,)
+    if KINDS[kind].calendar and (KINDS[kind].moves_window or KINDS[kind].calendar == "CANCEL"):
+        return can  # a text carries no calendar entry
+    return can[:1]
+
+
+def reach(s: Session, who: Person) -> tuple[str, ...]:
+    """The channels on which a person can be reached, the preferred one first."""
+    texts = s.connection().get_execution_options().get("texts", False)
+    phone = "" if isinstance(who, User) else who.phone or ""
+    bad = isinstance(who, Customer) and bool(who.phone_bad)
+    email = "" if isinstance(who, Customer) and who.email_bad else who.email or ""
+    return (("sms",) if texts and phone and not bad else ()) + (("email",) if email else ())
+
+
+def insert(s: Session, table: Any, values: dict[str, Any]) -> int | None:
     """Insert unless the key is there: the new row's id, or None; one statement on both databases."""
     connection = s.connection()
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -111,33 +133,35 @@ def _insert(s: Session, table: Any, values: dict[str, Any]) -> int | None:
 
 
 def _notice(s: Session, **values: Any) -> Notice | None:
-    made = _insert(s, Notice.__table__, values)
+    made = insert(s, Notice.__table__, values)
     return None if made is None else s.get_one(Notice, made)
 
 
-def _message(
+def message(
     s: Session,
     notice: Notice,
     kind: str,
-    who: Person | None,
+    who: Person,
+    channel: str,
+    *,
     at: datetime,
     due: datetime,
     useful_until: datetime | None,
     facts: dict[str, Any],
 ) -> None:
+    """The notice for one person on one channel, once."""
     minutes = KINDS[kind].useful_min
     ends = useful_until or (due + timedelta(minutes=minutes) if minutes is not None else _promised(facts, due))
     role = type(who).__name__.lower()
-    assert who is not None
-    _insert(
+    insert(
         s,
         Message.__table__,
         {
-            "key": f"{notice.key}|{role}{who.id}|email",
+            "key": f"{notice.key}|{role}{who.id}|{channel}",
             "notice_id": notice.id,
             "visit_id": notice.visit_id,
             f"{role}_id": who.id,
-            "channel": "email",
+            "channel": channel,
             "kind": kind,
             "state": "queued",
             "state_reason": "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,7 @@ from functools import partial
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from punctual import clock, deliver, fault, gate, outbox
+from punctual import clock, deliver, fallback, fault, gate, outbox
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.deliver import Ready
@@ -68,6 +68,8 @@ class Sender:
         if self.stopping or not open_:
             return 0, 0
         with self.app.app_context():
+            if "sms" in self.ways and "sms" not in open_:
+                self._safely(self._divert, at)
             try:
                 with transaction() as s:
                     shut = gate.opened(s, self.settings)
@@ -149,6 +151,10 @@ class Sender:
                 deliver.never_left(s, ready, at=at)
         return found
 
+    def _divert(self, at: datetime) -> None:
+        with transaction() as s:
+            fallback.divert(s, at=at)
+
     def _give_back(self, ids: list[int], at: datetime) -> None:
         closed = [way.closed_until for way in self.ways.values() if way.closed_until is not None]
         with transaction() as s:
@@ -158,7 +164,7 @@ class Sender:
         with transaction() as s:
             deliver.park(s, message_id, self.name, at)
 
-    def _safely(self, chore: partial[None], at: datetime) -> None:
+    def _safely(self, chore: Callable[[datetime], None], at: datetime) -> None:
         try:
             chore(at)
         except Exception:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from punctual import clock, follow, learn, outbox, watch
-from punctual.actions import rescue, transaction
+from punctual.actions import inbound, rescue, transaction
 from punctual.config import Settings
 from punctual.core.day import Ints, at_wall, local
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
@@ -76,6 +76,7 @@ class Worker:
         """The chores: heartbeat, and once a minute of this clock the days, reminders, holds and what is learned."""
         with self.app.app_context():
             self._safely(self._beat, at)
+            self._safely(self._settle, at)
             for chore in self.chores:
                 self._safely(chore, at)
             minute = at.replace(second=0, microsecond=0)
@@ -103,6 +104,10 @@ class Worker:
         self.beat_at = at
         with transaction() as s:
             s.merge(Heartbeat(name=HEARTBEAT, at=at, note=self.name))
+
+    def _settle(self, at: datetime) -> None:
+        """Texts that came in since the last look."""
+        inbound.settle(self.settings, at)
 
     def _watch(self, at: datetime) -> None:
         """Read and forecast without holding anybody up; then write what is new, a slice at a time."""

@@ -22,10 +22,10 @@ PACKAGE = ROOT / "punctual"
 RANKS: dict[str, int] = {
     "explain": 5, "charts": 3,
     "core": 0, "transports": 0, "clock": 0, "config": 0, "fault": 0,
-    "models": 1, "itip": 1, "mailbox": 1, "geocode": 1, "routing": 1,
-    "queries": 2, "links": 2, "intake": 2,
+    "models": 1, "itip": 1, "incoming": 1, "mailbox": 1, "geocode": 1, "routing": 1,
+    "queries": 2, "links": 2, "suppression": 2, "intake": 2,
     "messages": 3,
-    "outbox": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "deliver": 4,
+    "outbox": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "texting": 4, "fallback": 4, "deliver": 4, "outcome": 4,
     "watch": 5, "follow": 5, "learn": 5, "remember": 5,
     "actions": 6,
     "web": 7, "worker": 7, "sender": 7, "replay": 7, "score": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "demo_told": 7, "processes": 7,
@@ -33,7 +33,8 @@ RANKS: dict[str, int] = {
     "doctor": 9, "backup": 9, "demo_run": 9, "cli": 10,
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
-SAME_RANK = {("worker", "sender"), ("promises", "outbox"), ("letters", "facts"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
+SAME_RANK = {("texting", "letters"), ("fallback", "outbox"), ("deliver", "texting"), ("deliver", "fallback"), ("outcome", "deliver"),
+             ("outcome", "fallback"), ("transports", "clock"), ("worker", "sender"), ("promises", "outbox"), ("letters", "facts"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
              ("demo", "worker"), ("replay", "worker"), ("preview", "worker"), ("preview", "sender"), ("demo", "demo_day"), ("demo", "demo_told"), ("config", "core"), ("watch", "remember"), ("intake", "links"),
              ("queries", "links"), ("doctor", "app"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
 WRITERS_IN_WEB = ("outbox", "watch", "transports")

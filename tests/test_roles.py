@@ -18,7 +18,7 @@ from punctual.web import access
 from tests import build
 
 #: What a path's placeholders become: ids that exist nowhere.
-FILL = {"visit_id": 99, "token": "x" * 22, "step": "done", "face": "board", "date": "2026-11-24"}
+FILL = {"visit_id": 99, "token": "x" * 22, "step": "done", "face": "board", "date": "2026-11-24", "provider": "twilio"}
 #: Statuses that let nobody in and tell nothing.
 SHUT = (303, 400, 401, 403, 404, 405)
 

@@ -49,6 +49,20 @@ def _calendar_mails(folder: Path) -> None:
             click.echo(str(file))
 
 
+@main.command("receive-mail")
+@told
+def receive_mail() -> None:
+    """Take one mail in from standard input: a bounce, or an answer; for a mail server's pipe."""
+    import sys
+
+    from punctual import clock
+    from punctual.actions import inbound
+
+    app = application()
+    with app.app_context():
+        click.echo(inbound.mail(sys.stdin.buffer.read(), at=clock.now()))
+
+
 @main.group(invoke_without_command=True)
 @click.option("--state", default="", help="Only messages in this state.")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1, 1000))

@@ -56,6 +56,11 @@ _ALL = (
     Kind("invitation", "answer", 24 * 60, calendar="REQUEST", again=True),
     Kind("declined", "answer", 24 * 60),
     Kind("not_free", "answer", 24 * 60, calendar="DECLINECOUNTER"),
+    Kind("offers_link", "answer", 10),
+    Kind("not_understood", "answer", 24 * 60),
+    Kind("optout", "answer", 24 * 60),
+    Kind("help", "answer", 24 * 60),
+    Kind("reply", "answer", 24 * 60),
     Kind("tech_nudge", "staff", 30),
     Kind("esc_promise", "staff", 24 * 60, after=True),
     Kind("esc_concern", "staff", 24 * 60, after=True),
@@ -63,3 +68,11 @@ _ALL = (
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
+
+#: Real seconds after which the provider must not deliver a time-critical text any more (policy 1).
+VALID_S = 300
+
+
+def time_critical(kind: str) -> bool:
+    """Whether a text of that kind is worth nothing some minutes later: the others may wait for a phone that is off."""
+    return KINDS[kind].class_ == "delay" or kind in ("on_my_way", "correction", "offers_link", "tech_nudge")

@@ -26,13 +26,18 @@ STOP = frozenset(
         "ARRET",
     }
 )
-START = frozenset({"START", "UNSTOP"})
-HELP = frozenset({"HELP", "INFO"})
-KEEP = frozenset({"1", "KEEP"})
+#: The same in other languages a company may speak; the provider does not know these, we do.
+STOP_IN = {
+    "es": frozenset({"ALTO", "PARAR", "PARE", "BAJA", "DETENER", "NO MAS"}),
+    "de": frozenset({"STOPP", "HALT", "ENDE", "ABMELDEN", "ABBESTELLEN", "AUFHOREN"}),
+}
+START = frozenset({"START", "UNSTOP", "INICIAR", "ALTA"})
+HELP = frozenset({"HELP", "INFO", "AYUDA", "HILFE"})
+KEEP = frozenset({"1", "KEEP", "MANTENER", "BEHALTEN"})
 #: YES and its like answer a question of ours that is not older than a day; they never lift an opt-out (policy 1).
-YES = frozenset({"YES", "Y", "OK", "OKAY", "YES PLEASE"})
-NEW_TIME = frozenset({"2", "NEW TIME", "ANOTHER TIME"})
-CALL = frozenset({"3", "CALL", "CALL ME"})
+YES = frozenset({"YES", "Y", "OK", "OKAY", "YES PLEASE", "SI", "VALE", "JA", "JA BITTE"})
+NEW_TIME = frozenset({"2", "NEW TIME", "ANOTHER TIME", "OTRA HORA", "NEUE ZEIT", "ANDERE ZEIT"})
+CALL = frozenset({"3", "CALL", "CALL ME", "LLAMADA", "LLAMENME", "ANRUF", "BITTE ANRUFEN"})
 
 #: Clear wishes in free text; whoever writes one of these wants no more texts (policy 1).
 WISHES = re.compile(
@@ -41,7 +46,13 @@ WISHES = re.compile(
     r"|\bDO(?:N'?T| NOT) (?:TEXT|MESSAGE|CONTACT|WRITE)\b"
     r"|\b(?:TAKE|REMOVE) ME (?:OFF|FROM)\b|\bREMOVE MY NUMBER\b|\bUNSUBSCRIBE ME\b"
     r"|\b(?:WRONG|NOT MY|INCORRECT) (?:PHONE )?NUMBER\b|\bWRONG PERSON\b"
+    r"|\b(?:NO (?:ME )?(?:ENVI|MAND|ESCRIB)\w+ MAS|NO QUIERO (?:RECIBIR )?MAS|DEJ\w+ DE (?:ENVIAR|MANDAR|ESCRIBIR))"
+    r"|\b(?:NUMERO EQUIVOCADO|SE (?:HA|HAN) EQUIVOCADO DE NUMERO)\b"
+    r"|\bKEINE? (?:SMS|NACHRICHT\w*|TEXTE) MEHR\b|\bNICHT MEHR (?:SCHREIBEN|SENDEN|TEXTEN)\b"
+    r"|\bFALSCHE (?:NUMMER|PERSON)\b|\bHOREN SIE AUF\b"
 )
+#: May mean the visit, not the texts: a person looks.
+CANCELS = re.compile(r"\b(?:CANCEL\w*|ANUL\w+|STORNIER\w*|ABSAG\w*|CALL (?:IT )?OFF)\b")
 _LATE = re.compile(r"(?:RUNNING )?LATE[ :+]*(\d{1,3})(?: ?(?:M|MIN|MINS|MINUTES))?")
 _WIDTHLESS = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
 #: Longer texts are read by a person.
@@ -69,7 +80,7 @@ def bare(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text[:LONGEST].translate(_WIDTHLESS)).upper()
     plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("’", "'")
     words = " ".join("".join(" " if c in "-_/." else c for c in plain).split())
-    return words.strip(" !?,;:'\"()[]*#<>")
+    return words.strip(" !?¡¿,;:'\"()[]*#<>")
 
 
 def read(text: str, extra_stop: frozenset[str] = frozenset(), *, asked: bool = False) -> Read:
@@ -92,6 +103,16 @@ def read(text: str, extra_stop: frozenset[str] = frozenset(), *, asked: bool = F
     if words in CALL:
         return Read("call")
     return Read("unknown", to_person=True)
+
+
+def stop_words(*languages: str) -> frozenset[str]:
+    """The words for STOP of these languages, beside those that always count."""
+    return frozenset().union(*(STOP_IN.get(x.replace("_", "-").split("-")[0], frozenset()) for x in languages))
+
+
+def may_cancel(text: str) -> bool:
+    """Whether the writer may want to cancel the visit."""
+    return CANCELS.search(bare(text)) is not None
 
 
 def technician(text: str) -> Tapped:

@@ -16,7 +16,7 @@ from punctual.models.schedule import (
     Visit,
     touch_board,
 )
-from punctual.models.told import Answer, Attempt, Forecast, Message, Notice, Promise, Report
+from punctual.models.told import Answer, Attempt, Forecast, Message, Notice, Promise, Received, Report
 
 __all__ = [
     "Answer",
@@ -44,6 +44,7 @@ __all__ = [
     "Notice",
     "Place",
     "Promise",
+    "Received",
     "Report",
     "Shift",
     "Signin",

@@ -140,7 +140,8 @@ class Message(Model):
 class Attempt(Model):
     """What was really sent: the intent is committed before the network, the outcome after it.
 
-    state: intent, accepted, refused, uncertain. `body` is the very bytes handed to the transport.
+    state: intent, accepted, refused, uncertain. `body` is the very bytes handed to the transport. For a text: how many
+    `segments` it has, and how far it got (`progress`: queued, sending, sent, delivered, undelivered, failed).
     """
 
     __tablename__ = "attempt"
@@ -149,7 +150,7 @@ class Attempt(Model):
     message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
     number: Mapped[int] = mapped_column(default=1)
     transport: Mapped[str] = mapped_column(String(20))
-    recipient: Mapped[str] = mapped_column(String(254))
+    recipient: Mapped[str] = mapped_column(String(254), index=True)
     subject: Mapped[str] = mapped_column(String(300), default="")
     mail_id: Mapped[str] = mapped_column(String(200), default="")
     sequence: Mapped[int | None]
@@ -159,6 +160,8 @@ class Attempt(Model):
     text: Mapped[str] = mapped_column(Text, default="")
     state: Mapped[str] = mapped_column(String(10), default="intent")
     provider_id: Mapped[str] = mapped_column(String(120), default="", index=True)
+    segments: Mapped[int] = mapped_column(default=0)
+    progress: Mapped[str] = mapped_column(String(12), default="")
     error: Mapped[str] = mapped_column(Text, default="")
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -175,3 +178,26 @@ class Answer(Model):
     by: Mapped[str] = mapped_column(String(20), default="page")
     text: Mapped[str] = mapped_column(Text, default="")
     data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+class Received(Model):
+    """A text or a mail that came in. `key` makes the same one count once; `meaning` is "" until it has been acted on.
+
+    Whom it is from and which visit it is about are found when it is acted on; `outcome` says what came of it.
+    """
+
+    __tablename__ = "received"
+    __table_args__ = (Index("ix_received_new", "settled_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(120), unique=True)
+    channel: Mapped[str] = mapped_column(String(10))
+    sender: Mapped[str] = mapped_column(String(254), index=True)
+    subject: Mapped[str] = mapped_column(String(300), default="")
+    text: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    meaning: Mapped[str] = mapped_column(String(16), default="")
+    visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
+    technician_id: Mapped[int | None] = mapped_column(ForeignKey("technician.id"))
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str] = mapped_column(String(300), default="")

@@ -206,6 +206,7 @@ def _troubles(s: Session, at: datetime, stops: dict[int, tuple[Stop, Line]], tod
         .where(
             message_.c.state.in_(("failed", "uncertain", "undelivered")),
             message_.c.customer_id.is_not(None),
+            ~message_.c.state_reason.startswith("by e-mail instead"),
             message_.c.state_at >= at - RECENT,
             notice_.c.resolved_at.is_(None),
             visit_.c.state.not_in(OVER),

@@ -45,7 +45,8 @@ class TransportError(Exception):
     """It was not accepted.
 
     permanent: it never will be; address: because of the recipient; uncertain: it may have been, nobody can say;
-    outage: the way out is closed for every message, and this one was not handed over at all.
+    outage: the way out is closed for every message, and this one was not handed over at all; alarm: a person has to
+    mend it before anything goes there again. `code` is the provider's, "" for none.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class TransportError(Exception):
         address: bool = False,
         uncertain: bool = False,
         outage: bool = False,
+        alarm: bool = False,
+        code: str = "",
     ) -> None:
         super().__init__(sentence)
         self.sentence, self.permanent, self.address = sentence, permanent, address
-        self.uncertain, self.outage = uncertain, outage
+        self.uncertain, self.outage, self.alarm, self.code = uncertain, outage, alarm, code
 
 
 class Overtaken(Exception):

@@ -1,4 +1,4 @@
-"""A folder as the way out: one .eml a message, named by time, kind and recipient. The default, and what tests read."""
+"""A folder as the way out: one .eml a mail, one .txt a text, named by time, kind and recipient. The default, and what tests read."""
 
 from __future__ import annotations
 
@@ -49,4 +49,5 @@ class FileTransport:
 
 def _name(envelope: Envelope) -> str:
     to = re.sub(r"[^\w.@-]", "_", envelope.recipient)[:60]
-    return f"{envelope.at:%Y%m%dT%H%M%S}-{envelope.kind}-{to}-{envelope.key[:8]}.eml"
+    kind = "txt" if envelope.recipient.startswith("+") else "eml"
+    return f"{envelope.at:%Y%m%dT%H%M%S}-{envelope.kind}-{to}-{envelope.key[:8]}.{kind}"

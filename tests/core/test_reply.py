@@ -66,8 +66,49 @@ def test_a_company_adds_stop_words_of_its_language() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "no me envíen más mensajes",
+        "Dejen de escribirme",
+        "Número equivocado",
+        "Bitte keine SMS mehr",
+        "falsche Nummer!",
+        "Hören Sie auf",
+    ],
+)
+def test_a_clear_wish_in_spanish_or_german_stops(text: str) -> None:
+    assert reply.read(text).meaning == "stop"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"), [("¡Alto!", "es"), ("baja", "es_MX"), ("Stopp.", "de"), ("Ende", "de-AT")]
+)
+def test_each_language_has_its_words_and_they_are_nothing_in_another(text: str, language: str) -> None:
+    assert reply.read(text, reply.stop_words("en", language)).meaning == "stop"
+    assert reply.read(text, reply.stop_words("en")).meaning == "unknown"
+
+
+@pytest.mark.parametrize(
+    "text", ["please cancel my visit", "Quiero anular", "Termin absagen bitte", "CANCEL", "stornieren"]
+)
+def test_whoever_may_want_to_cancel_the_visit_is_noticed(text: str) -> None:
+    assert reply.may_cancel(text)
+
+
+@pytest.mark.parametrize("text", ["I can wait", "the annual service", "ja", "2"])
+def test_others_are_not(text: str) -> None:
+    """Negative control."""
+    assert not reply.may_cancel(text)
+
+
+@pytest.mark.parametrize(
     ("text", "meaning"),
     [
+        ("ayuda", "help"),
+        ("Hilfe!", "help"),
+        ("behalten", "keep"),
+        ("otra hora", "new_time"),
+        ("Anruf", "call"),
         ("1", "keep"),
         ("keep", "keep"),
         ("2.", "new_time"),

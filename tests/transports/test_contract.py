@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from punctual import clock
 from punctual.config import Settings
 from punctual.transports import TRANSPORTS, CannotTell, Envelope, Overtaken, Receipt, Transport, TransportError
+from tests import provider
+from tests.postgres import free_port
 from tests.transports import server
 
 AT = datetime(2026, 11, 24, 8, 50, tzinfo=UTC)
@@ -34,16 +38,24 @@ class Way:
 @pytest.fixture(params=sorted(TRANSPORTS))
 def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
     """Every transport there is; a new one without its receiving end here fails."""
-    if request.param == "file":
-        folder = tmp_path / "outbox"
-        transport = TRANSPORTS["file"](Settings(instance=tmp_path))
-        yield Way(
-            transport,
-            lambda: [(f.name.split("-")[2], f.read_bytes()) for f in sorted(folder.glob("*.eml"))],
-            lambda: folder.touch(),
-        )
-        return
-    assert request.param == "smtp", f"the transport {request.param} has no receiving end in these tests"
+    clock.configure(f"{AT.isoformat()} x1")
+    with ENDS[request.param](tmp_path) as made:
+        yield made
+        made.transport.close()
+
+
+@contextmanager
+def to_folder(tmp_path: Path) -> Iterator[Way]:
+    folder = tmp_path / "outbox"
+    yield Way(
+        TRANSPORTS["file"](Settings(instance=tmp_path)),
+        lambda: [(f.name.split("-")[2], f.read_bytes()) for f in sorted(folder.glob("*.eml"))],
+        lambda: folder.touch(),
+    )
+
+
+@contextmanager
+def to_mail_server(tmp_path: Path) -> Iterator[Way]:
     with server.running() as there:
         transport = smtp(there.port)
         yield Way(
@@ -51,7 +63,32 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
             lambda: [(",".join(m.rcpt_tos), m.content or b"") for m in there.kept],  # type: ignore[misc]
             lambda: setattr(transport, "settings", Settings(smtp_host="127.0.0.1", smtp_port=1, smtp_tls="none")),
         )
-        transport.close()
+
+
+@contextmanager
+def to_twilio(tmp_path: Path) -> Iterator[Way]:
+    with provider.running(tmp_path) as there:
+        given = {"twilio_account": "AC" + "a" * 32, "twilio_token": "t", "origin": "https://visits.example.com"}
+        transport = TRANSPORTS["twilio"](Settings(twilio_url=there.url, **given))  # type: ignore[arg-type]
+        yield Way(
+            transport,
+            lambda: [(m["To"], m["Body"].encode()) for m in there.accepted()],
+            lambda: setattr(transport, "settings", Settings(twilio_url=f"http://127.0.0.1:{free_port()}")),
+        )
+
+
+@contextmanager
+def to_webhook(tmp_path: Path) -> Iterator[Way]:
+    with provider.running(tmp_path) as there:
+        transport = TRANSPORTS["webhook"](Settings(webhook_url=f"{there.url}/hook", webhook_secret="whsec_AAAA"))
+        yield Way(
+            transport,
+            lambda: [(m["to"], m["text"].encode()) for m in there.accepted()],
+            lambda: setattr(transport, "settings", Settings(webhook_url=f"http://127.0.0.1:{free_port()}")),
+        )
+
+
+ENDS = {"file": to_folder, "smtp": to_mail_server, "twilio": to_twilio, "webhook": to_webhook}
 
 
 def smtp(port: int, **values: object) -> Transport:
