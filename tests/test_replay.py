@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from click.testing import CliRunner
 
 from punctual.cli import main
 from punctual.replay import Result, selected, words
+from tests.test_score import recorded
+
+__all__ = ["recorded"]
 
 DATA = Path(__file__).parent / "data"
 DAY = DATA / "overrun_day.csv"
@@ -40,5 +45,19 @@ def test_fewer_days_and_resources_can_be_chosen() -> None:
 
 
 def test_the_words_name_both_alternatives() -> None:
-    made = words(Result(10, 2, 0.5, 0.0, 0.2, 40, 100, 60, 0.1, 50, 0.4, 7), 15)
+    one = Result(10, 2, 0.5, 0.0, 0.2, 40, 100, 60, 0.1, 50, 0.4, 7, 0, date(2026, 1, 1), 15)
+    made = words([one, replace(one, in_time=30, unwarned=70)])
     assert "doing nothing: 100 (60% fewer)" in made and "carrying the delay forward" in made
+    assert "counting 30 min ahead as in time: 50.0% of the late warned, 70 minutes unwarned" in made
+
+
+def test_the_page_is_one_file_that_needs_nothing_beside_it(recorded: Path, tmp_path: Path) -> None:
+    file = tmp_path / "summary.html"
+    done = CliRunner().invoke(
+        main, ["replay", str(recorded), "--zone", "Europe/London", "--days", "3", "--html", str(file)]
+    )
+    assert done.exit_code == 0, done.output
+    made = file.read_text()
+    assert "What Punctual would have done" in made and "60 visits on 3 days" in made
+    assert made.count("<svg") >= 5 and "src=" not in made and "href=" not in made and "<script" not in made
+    assert "counting 30 min ahead" in made, "what is printed stands in it too"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from punctual.cli.frame import application, main, told
+from punctual.cli.frame import application, main, scratch, told
 
 if TYPE_CHECKING:
     from punctual.intake.ics import Converted
@@ -69,28 +69,28 @@ def _confirmed(found: Converted, name: str, *, yes: bool) -> bytes:
 @click.option("--days", default=0, help="Only the first days.")
 @click.option("--resources", default=0, help="Only the first resources.")
 @click.option("--json", "as_json", is_flag=True)
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary with its plots there.")
 @told
 def replay(
-    file: Path, history: Path | None, in_time: float, budget: float, zone: str, days: int, resources: int, as_json: bool
-) -> None:
+    file: Path, history: Path | None, in_time: float, budget: float, zone: str, days: int, resources: int,
+    as_json: bool, html: Path | None,
+) -> None:  # fmt: skip
     """Run recorded days through the product and say what would have happened."""
     import json
-    import tempfile
-
-    from flask_migrate import upgrade as migrate
 
     from punctual import replay as replaying
-    from punctual.app import create_app
-    from punctual.config import Settings
+    from punctual import replay_page
 
     recorded = replaying.selected(file.read_bytes(), days, resources)
-    with tempfile.TemporaryDirectory() as folder:
-        app = create_app(Settings(**replaying.scratch(Path(folder))))  # type: ignore[arg-type]
-        with app.app_context():
-            migrate()
+    with scratch() as app:
         with click.progressbar(length=1000, label="replaying", file=sys.stderr) as bar:
-            result = replaying.run(
+            results = replaying.run(
                 app, recorded, history.read_bytes() if history else None, zone=zone, in_time=in_time, budget=budget,
                 progress=lambda done, of: bar.update(round(1000 * done / max(of, 1)) - bar.pos),
             )  # fmt: skip
-    click.echo(json.dumps(result.as_json()) if as_json else replaying.words(result, in_time))
+        lines, first = replaying.words(results), results[0]
+        if html is not None:
+            made = replay_page.page(app, in_time=in_time, lines=lines, recorded_from=first.first, before=first.learned)
+            html.write_text(made, encoding="utf-8")
+            click.echo(f"Wrote {html}.", err=True)
+    click.echo(json.dumps(first.as_json() | {"also": [r.as_json() for r in results[1:]]}) if as_json else lines)

@@ -85,24 +85,25 @@ class _Seen:
     dates: int
 
 
-def summary(s: Session, since: date, until: date, *, would: bool = False) -> Summary:
-    """Sum up the learned days from `since` to `until`.
+def summary(s: Session, since: date, until: date, *, in_time: float | None = None, would: bool = False) -> Summary:
+    """Sum up the learned days from `since` to `until`. `in_time`: minutes before a window opens that count as in time;
+    None: the company's rule.
 
     `would`: warned are not those who were told, but those who would have been, by the looks back at each day; only
     visits that were looked at count.
     """
     rules = queries.rules(s)
-    ahead = rules.warn_by_min
+    ahead = rules.warn_by_min if in_time is None else in_time
     seen = _seen(s, since, until)
     days = seen.days
     lateness = days.arrived - days.window_end
     if would:
-        told, in_time = (highest(seen.chance, x) >= rules.tell_chance for x in (0.0, ahead))
+        told, timely = (highest(seen.chance, x) >= rules.tell_chance for x in (0.0, ahead))
         counted = ~np.isnan(seen.chance).all(axis=1)
     else:
-        told, in_time = _told(days, figures.warned(s, since, until), ahead)
+        told, timely = _told(days, figures.warned(s, since, until), ahead)
         counted = np.ones(days.rows, dtype=np.bool_)
-    ours = measure.warned(lateness[counted], told[counted], in_time[counted], rules.threshold_min)
+    ours = measure.warned(lateness[counted], told[counted], timely[counted], rules.threshold_min)
     late = lateness > rules.threshold_min
     promises, kept = _promises(s, since, until)
     return Summary(
