@@ -56,12 +56,16 @@ def _connected(settings: Settings) -> imaplib.IMAP4:
         )
     else:
         box = imaplib.IMAP4(settings.imap_host, settings.imap_port, timeout=TIMEOUT_S)
-    if settings.imap_tls == "starttls":
-        box.starttls(context)
-    box.login(settings.imap_user, settings.imap_password)
-    answer, data = box.select(f'"{settings.imap_folder}"')
-    if answer != "OK":
-        raise imaplib.IMAP4.error(f"there is no folder {settings.imap_folder} ({data!r})")
+    try:
+        if settings.imap_tls == "starttls":
+            box.starttls(context)
+        box.login(settings.imap_user, settings.imap_password)
+        answer, data = box.select(f'"{settings.imap_folder}"')
+        if answer != "OK":
+            raise imaplib.IMAP4.error(f"there is no folder {settings.imap_folder} ({data!r})")
+    except (OSError, imaplib.IMAP4.error):
+        box.shutdown()
+        raise
     return box
 
 

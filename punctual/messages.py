@@ -21,6 +21,8 @@ from punctual.core.segments import MOST, fold, size
 COMPANY_CAP, NAME_CAP = 20, 12
 #: Texts that never carry the line on STOP and HELP (words.md 0.4): they are about it, or for staff.
 NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol"})
+#: A heading begins with a capital also where the greeting's comma lets the sentence begin without (German).
+_HEADING = re.compile(r"(<h1>)(\w)")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "ccc, dd.MM."}
 _LONG = {
@@ -78,12 +80,21 @@ def day_long(on: date, language: str = "en") -> str:
 def zone_words(zone: str, at: datetime, language: str = "en") -> str:
     """ "London time, GMT": the zone of the visit in words, with the abbreviation in force at that instant."""
     name = locale_of(language)
-    short = get_timezone_name(local(at, zone), width="short", locale=name)
+    short = _offset(get_timezone_name(local(at, zone), width="short", locale=name))
     if "/" not in zone or zone.startswith("Etc/"):
         return short
     city = get_timezone_location(zone, locale=name, return_city=True)
     with force_locale(name):
         return str(gettext("%(city)s time, %(short)s", city=city, short=short))
+
+
+def _offset(short: str) -> str:
+    """ "UTC+1" for what a language has no abbreviation for (Babel then gives "+0100")."""
+    found = re.fullmatch(r"([+-])(\d\d)(\d\d)", short)
+    if found is None:
+        return short
+    minutes = "" if found[3] == "00" else f":{found[3]}"
+    return "UTC" if (found[2], minutes) == ("00", "") else f"UTC{found[1]}{int(found[2])}{minutes}"
 
 
 def due_words(due: datetime, at: datetime, zone: str, language: str = "en") -> str:
@@ -147,7 +158,7 @@ def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
     return Composed(
         subject=" ".join(made["subject.txt"].split()),
         text=made["body.txt"].strip() + "\n",
-        html=made["body.html"],
+        html=_HEADING.sub(lambda m: m[1] + m[2].upper(), made["body.html"]),
         sms=made["sms.txt"].strip(),
     )
 

@@ -20,6 +20,8 @@ from punctual.core.kinds import KINDS
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "punctual" / "translations"
 LANGUAGES = ("es", "de")
+#: Pictures of the manager's page, which is English.
+STAFF = ("charts.py", "board_summary.py")
 #: Verbs whose refusals customers read: every sentence there is theirs.
 VERBS = ("customer", "offer", "concern")
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "t": None, "gettext": None, "ngettext": (1, 2)}
@@ -29,7 +31,7 @@ Id = str | tuple[str, ...]
 def wanted() -> set[Id]:
     """Every sentence a customer may read: of their pages, their messages, their calendar, and of refusals."""
     found: set[Id] = set()
-    for file in sorted((ROOT / "punctual").rglob("*.py")):
+    for file in sorted(f for f in (ROOT / "punctual").rglob("*.py") if f.name not in STAFF):
         found |= {m for _, m, _, _ in extract_from_file("python", file, KEYWORDS)}  # type: ignore[misc]
     for file in _templates():
         found |= {m for _, m, _, _ in extract_from_file("jinja2.ext:babel_extract", file, KEYWORDS)}  # type: ignore[misc]

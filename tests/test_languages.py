@@ -149,7 +149,7 @@ AT = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
         ("en", "Wed 18 Nov", "Wednesday 18 November 2026", "Berlin time, CET", "18:00 today"),
         ("es", "mié 18 nov", "miércoles, 18 de noviembre de 2026", "hora de Berlín, CET", "hoy a las 18:00"),
         ("de", "Mi, 18.11.", "Mittwoch, 18. November 2026", "Zeit in Berlin, MEZ", "heute, 18:00 Uhr"),
-        ("en-US", "Wed, Nov 18", "Wednesday, November 18, 2026", "Berlin time, +0100", "6:00 PM today"),
+        ("en-US", "Wed, Nov 18", "Wednesday, November 18, 2026", "Berlin time, UTC+1", "6:00 PM today"),
     ],
 )
 def test_days_zones_and_ends_of_promises_are_written_as_there(

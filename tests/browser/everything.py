@@ -1,0 +1,201 @@
+"""Every page and mail as a picture, three languages, phone and desk, light and dark: python -m tests.browser.everything screenshots"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_babel import force_locale
+from flask_migrate import upgrade
+from playwright.sync_api import Browser, sync_playwright
+from werkzeug.serving import make_server
+
+from punctual import config, links, messages, watch
+from punctual.actions import access, technician, transaction
+from punctual.app import create_app
+from punctual.core.day import local
+from punctual.core.kinds import KINDS
+from punctual.models import Visit
+from tests import build
+from tests.build import Built, wall
+
+LANGUAGES = ("en", "es", "de")
+SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
+SCHEMES = ("light", "dark")
+CLOCK = "2026-11-24T09:40:00+00:00 x1"
+
+
+@dataclass
+class Served:
+    """A company that is served, its rows, and the address of Grace's page."""
+
+    app: Flask
+    url: str
+    built: Built
+    grace: str
+
+    def change(self, **values: Any) -> None:
+        """Grace's visit, as it would be."""
+        with transaction() as s:
+            visit = s.get_one(Visit, self.built.visits["Grace"].id)
+            for name, value in values.items():
+                setattr(visit, name, value)
+            watch.look(s, [x.id for x in self.built.shifts.values()], at=wall("09:40"))
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """The built day at 09:40, in a database of its own."""
+    settings = config.Settings(instance=folder, clock=CLOCK, origin="http://127.0.0.1")
+    app = create_app(settings)
+    with app.app_context():
+        upgrade()
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with transaction() as s:
+            built = build.day(s)
+            build.day(s, "Ana 08:00-17:00 skills boiler\n", on=build.DATE + timedelta(days=1))
+            build.dispatcher(s)
+            token = links.make(s, settings.key("link"), "customer", built.visits["Grace"].id, at=wall("08:00"))
+        yield Served(app, f"http://127.0.0.1:{server.server_port}", built, token)
+        server.shutdown()
+
+
+def late(here: Served) -> None:
+    """Tom's job runs over; Grace was told 10:45 to 11:20."""
+    for kind, at, minutes in (("arrived", "09:00", 0), ("late", "09:20", 45)):
+        technician.report(
+            here.built.visits["Priya"].id, kind, technician_id=here.built.technicians["Tom"].id,  # type: ignore[arg-type]
+            key=f"shot-{kind}-{at}", tapped_at=wall(at), at=wall(at), minutes=minutes,
+        )  # fmt: skip
+    told = {"told_start": wall("10:45"), "told_end": wall("11:20"), "told_at": wall("09:21"), "told_kind": "late_first"}
+    here.change(**told, deadline=None)
+
+
+#: The customer's page in its states, one after the other, and what brings each about.
+STATES: tuple[tuple[str, Callable[[Served], None]], ...] = (
+    ("on-time", lambda here: here.change(deadline=wall("12:00"))),
+    ("late", late),
+    ("very-late", lambda here: here.change(deadline=wall("11:00"))),
+    ("on-my-way", lambda here: here.change(deadline=None, state="on_my_way", on_my_way_at=wall("09:30"))),
+    ("arrived", lambda here: here.change(state="arrived", arrived_at=wall("09:38"))),
+    ("done", lambda here: here.change(state="done", finished_at=wall("09:39"))),
+    ("nobody-home", lambda here: here.change(state="nobody_home")),
+    ("cannot-finish", lambda here: here.change(state="cannot_finish")),
+    ("cancelled-us", lambda here: here.change(state="cancelled", cancelled_by="us", cancelled_at=wall("09:00"))),
+    ("cancelled-you", lambda here: here.change(cancelled_by="customer")),
+)
+
+
+class Camera:
+    """Takes one picture of each look of a page."""
+
+    def __init__(self, browser: Browser, folder: Path) -> None:
+        self.folder = folder
+        self.pages = {
+            f"{size}-{scheme}": browser.new_context(viewport=viewport, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+            for size, viewport in SIZES.items()
+            for scheme in SCHEMES
+        }
+
+    def each(self, act: Callable[[Any], None]) -> None:
+        """Do something in every browser: sign in."""
+        for page in self.pages.values():
+            act(page)
+
+    def shoot(self, name: str, *, url: str = "", content: str = "") -> None:
+        for look, page in self.pages.items():
+            page.goto(url or "about:blank")
+            if content:
+                page.set_content(content)
+            page.screenshot(path=str(self.folder / f"{name}-{look}.png"), full_page=True)
+
+
+def customers(here: Served, camera: Camera) -> None:
+    """Every state of the customer's page, and the pages behind it."""
+    page = f"{here.url}/c/{here.grace}"
+    for state, bring in STATES:
+        bring(here)
+        for language in LANGUAGES:
+            with transaction() as s:
+                s.get_one(Visit, here.built.visits["Grace"].id).customer.language = language
+            camera.shoot(f"customer-{state}-{language}", url=page)
+            if state == "late":
+                camera.shoot(f"customer-times-{language}", url=f"{page}/times")
+                camera.shoot(f"customer-cancel-{language}", url=f"{page}/cancel")
+    camera.shoot("customer-gone", url=f"{here.url}/c/wrong")
+
+
+def mails(here: Served, camera: Camera) -> None:
+    """Every kind of mail, as its HTML part."""
+    for kind in KINDS:
+        for language in LANGUAGES if KINDS[kind].class_ != "staff" else ("en",):
+            with here.app.test_request_context():
+                made = messages.compose(kind, facts(language), language)
+            camera.shoot(f"mail-{kind}-{language}", content=made.html)
+
+
+def facts(language: str) -> dict[str, Any]:
+    """Example values with days, ends and zones of a language."""
+    at, on = wall("10:40"), local(wall("10:40"), "Europe/London").date()
+    with force_locale(messages.locale_of(language)):
+        return messages.EXAMPLE | {
+            "day": messages.day_short(on, language),
+            "day_long": messages.day_long(on, language),
+            "old_day": messages.day_short(on - timedelta(days=1), language),
+            "due": messages.due_words(wall("17:00"), at, "Europe/London", language),
+            "zone": messages.zone_words("Europe/London", at, language),
+        }
+
+
+def staff(here: Served, camera: Camera) -> None:
+    """The board, the technician's phone and the doors to both."""
+    key, tom = here.app.config["SETTINGS"].key("link"), here.built.technicians["Tom"].id
+    at, visit = wall("09:40"), here.built.visits["Helen"].id
+
+    def phone(page: Any) -> None:
+        page.goto(f"{here.url}/t/enrol/{access.enrol_link(tom, key=key, at=at)}")
+        page.get_by_role("button").first.click()
+
+    def desk(page: Any) -> None:
+        page.goto(f"{here.url}/board/enter/{access.signin_link(1, key=key, at=at)}")
+        page.get_by_role("button").first.click()
+
+    camera.shoot("sign-in", url=f"{here.url}/board/")
+    camera.each(phone)
+    camera.shoot("technician-day", url=f"{here.url}/t/")
+    camera.each(desk)
+    for name, path in (
+        ("day", ""), ("visit", f"visits/{visit}"), ("people", "people"), ("technician", f"technicians/{tom}"),
+        ("messages", "messages"), ("import", "import"), ("search", "search?q=Grace"), ("new", "new"),
+    ):  # fmt: skip
+        camera.shoot(f"board-{name}", url=f"{here.url}/board/{path}")
+
+
+def main(folder: Path) -> None:
+    """All of it, into that folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as here, sync_playwright() as p:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        camera = Camera(browser, folder)
+        staff(here, camera)
+        mails(here, camera)
+        customers(here, camera)
+        browser.close()
+    print(f"{len(list(folder.glob('*.png')))} pictures in {folder}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
