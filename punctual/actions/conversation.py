@@ -22,8 +22,8 @@ SHOWN = 200
 ONCE = timedelta(hours=24)
 
 
-def person_wrote(s: Session, row: Received, *, at: datetime) -> None:
-    """Somebody must read this: a task with a due time, and one message that says so."""
+def person_wrote(s: Session, row: Received, *, at: datetime, answers: bool = True) -> None:
+    """Somebody must read this: a task with a due time, and one message that says so (`answers`; never to a program)."""
     visit = s.get(Visit, row.visit_id) if row.visit_id else _visit_of_address(s, row, at)
     due = offer.call_due(s, at)
     cancels = reply.may_cancel(row.text)
@@ -44,7 +44,7 @@ def person_wrote(s: Session, row: Received, *, at: datetime) -> None:
         to="dispatcher",
         due_at=due,
     )
-    if visit is not None and not _said_lately(s, visit, at):
+    if visit is not None and answers and not _said_lately(s, visit, at):
         outbox.put(
             s,
             key=f"{visit.id}:{visit.promise_version}:not_understood:{row.id}",

@@ -10,10 +10,12 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import incoming, outbox, outcome, suppression
-from punctual.actions import Refused, conversation, texts, transaction
+from punctual import incoming, mailbox, outbox, outcome, suppression
+from punctual.actions import Refused, conversation, invitation, texts, transaction
 from punctual.config import Settings
 from punctual.core import reply
+from punctual.itip import reply as calendars
+from punctual.itip.text import Broken
 from punctual.models import Attempt, Company, Customer, Message, Received
 from punctual.transports import TRANSPORTS, Call, Ear, NotGenuine, Progress, Text, Unreadable
 
@@ -63,17 +65,26 @@ def progress(
             outcome.progressed(s, attempt, got, at=at)
 
 
-def mail(raw: bytes, *, at: datetime) -> str:
-    """Take a mail in, once; returns what it was: again, bounce, automatic or person."""
+def mail(raw: bytes, *, server: str = "", at: datetime) -> str:
+    """Take a mail in, once; returns what it was: again, bounce, calendar, automatic or person.
+
+    `server` is the name our own mail server writes into Authentication-Results: by it a sender is proven.
+    """
     got = incoming.read(raw)
+    answer = None if got.bounces else _calendar(got, server, at)
     with transaction() as s:
         row = _keep(s, key=f"mail:{got.id}", channel="email", sender=got.sender, text=got.words, at=at)
         if row is None:
             return "again"
         row.subject, row.settled_at = got.subject, at
         message = _about(s, got.refers)
-        row.visit_id = message.visit_id if message else None
-        if got.bounces:
+        row.visit_id = (answer.visit_id if answer else None) or (message.visit_id if message else None)
+        if answer is not None:
+            row.meaning, row.outcome = "calendar", answer.sentence[:300]
+            if answer.person_reads:
+                row.text = f"{answer.sentence} {row.text}".strip()[:LONGEST]
+                conversation.person_wrote(s, row, at=at, answers=not got.automatic)
+        elif got.bounces:
             row.meaning, row.outcome = "bounce", _bounced(s, message, got, at)
         elif got.automatic:
             row.meaning, row.outcome = "automatic", f"not answered: {got.automatic}"
@@ -81,6 +92,17 @@ def mail(raw: bytes, *, at: datetime) -> str:
             row.meaning = "person"
             conversation.person_wrote(s, row, at=at)
         return row.meaning
+
+
+def _calendar(got: incoming.Mail, server: str, at: datetime) -> invitation.Taken | None:
+    """What the calendar part of a mail did; None without one. It is acted on first: the same part again does nothing."""
+    try:
+        found = calendars.find(got.message)
+    except Broken as error:
+        return invitation.Taken("broken", words=str(error))
+    if found is None:
+        return None
+    return invitation.take(found, sender=got.sender, proven=mailbox.proven(got.message, server), at=at)
 
 
 def settle(settings: Settings, at: datetime) -> int:

@@ -36,21 +36,30 @@ WORDS = {
     "other_person": "Somebody else answered this invitation",
     "never_sent": "Answered a version that was never sent",
     "refused": "Their calendar tried to change the visit itself",
+    "unknown": "It answers an invitation we do not know",
+    "duplicate": "The same answer again",
+    "older": "An older answer than the one we have",
 }
 #: Outcomes after which a person reads the mail: nothing was done with it.
-FOR_A_PERSON = frozenset({"unknown", "other_person", "never_sent", "refused", "over"})
+FOR_A_PERSON = frozenset({"unknown", "other_person", "never_sent", "refused", "over", "broken"})
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one calendar object: a word of WORDS, or unknown, duplicate, older; and its visit."""
+    """What became of one calendar object: a word of WORDS, or "broken" with its sentence in `words`; and its visit."""
 
     word: str
     visit_id: int | None = None
+    words: str = ""
 
     @property
     def person_reads(self) -> bool:
         return self.word in FOR_A_PERSON
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for the record and for who reads the mail."""
+        return self.words or f"{WORDS[self.word]}."
 
 
 def take(found: Incoming, *, sender: str, proven: bool, at: datetime) -> Taken:

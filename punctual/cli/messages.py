@@ -52,15 +52,26 @@ def _calendar_mails(folder: Path) -> None:
 @main.command("receive-mail")
 @told
 def receive_mail() -> None:
-    """Take one mail in from standard input: a bounce, or an answer; for a mail server's pipe."""
+    """Take one mail in from standard input: a bounce, or an answer; for a mail server's pipe.
+
+    Ends with 75 while the database does not answer, so that the mail server tries again and no mail is lost.
+    """
     import sys
+
+    from sqlalchemy.exc import SQLAlchemyError
 
     from punctual import clock
     from punctual.actions import inbound
 
-    app = application()
-    with app.app_context():
-        click.echo(inbound.mail(sys.stdin.buffer.read(), at=clock.now()))
+    raw = sys.stdin.buffer.read()
+    try:
+        app = application()
+        with app.app_context():
+            word = inbound.mail(raw, server=app.config["SETTINGS"].mail_server, at=clock.now())
+    except SQLAlchemyError as error:
+        click.echo(f"The database does not answer: {error}. Try again later.", err=True)
+        raise SystemExit(75) from error
+    click.echo(word)
 
 
 @main.group(invoke_without_command=True)

@@ -26,7 +26,7 @@ def worker() -> None:
     """Watch the days and send what is due."""
     import logging
 
-    from punctual.actions import places
+    from punctual.actions import places, post
     from punctual.demo import Ticker
     from punctual.worker import Worker
 
@@ -35,6 +35,7 @@ def worker() -> None:
     logging.basicConfig(level=settings.log.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     chores = [places.geocoding(settings)] if settings.geocoder_url else []
     chores += [places.travelling(settings)] if settings.router_url else []
+    chores += [post.reading(settings)] if settings.imap_host else []
     Worker(app, (Ticker(app).tick,) if settings.demo else (), aside=tuple(chores)).run()
 
 
