@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from punctual.core.day import at_wall, local
 from punctual.core.travel import estimate
 from punctual.demo_data import FIRST, JOBS, LAST, NOTES, STREETS, TECHNICIANS
-from punctual.models import Company, Customer, JobType, Place, Promise, Shift, Technician, User, Visit
+from punctual.models import Company, Customer, GoodRule, JobType, Place, Promise, Shift, Technician, User, Visit
 
 ZONE = "Europe/London"
 HISTORY_DAYS = 50
@@ -72,6 +72,15 @@ def company(s: Session, at: datetime) -> None:
         )
     )
     s.add(User(email="dana@bellweather.example", name="Dana Price", created_at=at))
+    s.add(User(email="maria@bellweather.example", name="Maria Okafor", role="manager", created_at=at))
+    s.add_all(
+        [
+            GoodRule(kind="late", late_min=15, warned=False, discount_pct=10),
+            GoodRule(kind="late", late_min=45, warned=None, credit=2000),
+            GoodRule(kind="missed", late_min=0, warned=None, credit=4000),
+            GoodRule(kind="other", late_min=0, warned=None, ask=True),
+        ]
+    )
     rng = np.random.default_rng(7)
     for i, (street, code, lat, lon) in enumerate(STREETS):
         number = int(rng.integers(3, 190))

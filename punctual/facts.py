@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from babel.numbers import format_currency, get_currency_precision
 from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from punctual import messages
 from punctual.config import Settings
-from punctual.models import Company, Concern, Message, Notice, Promise, User, Visit
+from punctual.core.day import local
+from punctual.core.promise import LATE, MISSED, OTHER
+from punctual.models import Company, Concern, Good, Message, Notice, Promise, User, Visit
 from punctual.queries import promises as queries
 
 
@@ -42,6 +45,11 @@ def of(s: Session, message: Message, visit: Visit, at: datetime) -> dict[str, An
     if own.get("concern"):
         concern = s.get_one(Concern, own["concern"])
         found |= of_concern(s, concern, language)
+    if message.kind == "makegood":
+        found |= of_good(s.get_one(Good, own["good"]), s.get_one(Company, 1), visit, promise)
+    for name in ("time", "arrived"):
+        if own.get(name):
+            found[name] = messages.clock_time(datetime.fromisoformat(own[name]), visit.zone, language)
     for name in ("old_due", "done_at"):
         if own.get(name):
             found[name] = messages.due_words(datetime.fromisoformat(own[name]), at, visit.zone, language)
@@ -74,6 +82,45 @@ def of_concern(s: Session, concern: Concern, language: str) -> dict[str, Any]:
         "answer_text": concern.answer,
         "owner_above": above.first_name if above else s.get_one(Company, 1).name,
     } | ({"owner": concern.answered_by.split()[0]} if concern.answered_by else {})
+
+
+def of_good(good: Good, company: Company, visit: Visit, promise: Promise | None) -> dict[str, Any]:
+    """What is given, where it will be seen, and the apology: the company's own in its language, the usual otherwise."""
+    language = visit.customer.language
+    due = promise.due_at if promise else visit.window_end
+    with force_locale(messages.locale_of(language)):
+        usual = {
+            LATE: _("On {day_long} we promised to arrive by {told_to} and arrived at {arrived}. We are sorry."),
+            MISSED: _("On {day_long} we promised to come and did not. We are sorry."),
+            OTHER: _("We promised you {promise} by {told_to} on {day_long} and did not keep it. We are sorry."),
+        }[good.kind]
+        kind = _("a credit") if good.credit else _("a discount") if good.discount_pct else _("our apology")
+        where = _("on your invoice")
+    own = good.apology if language.split("-")[0] == company.language.split("-")[0] else ""
+    on = local(due, visit.zone).date()
+    return {
+        "apology": own or str(usual),
+        "makegood": given(good, language),
+        "makegood_kind": str(kind),
+        "makegood_where": str(where),
+        "day": messages.day_short(on, language),
+        "day_long": messages.day_long(on, language),
+    }
+
+
+def given(good: Good, language: str) -> str:
+    """What is given, in words: a credit in the company's currency, a discount, both - or an apology alone."""
+    name = messages.locale_of(language)
+    with force_locale(name):
+        parts = []
+        if good.credit:
+            amount = format_currency(
+                good.credit / 10 ** get_currency_precision(good.currency), good.currency, locale=name
+            )
+            parts.append(str(_("a credit of %(amount)s", amount=amount)))
+        if good.discount_pct:
+            parts.append(str(_("a discount of %(percent)s percent on this visit", percent=good.discount_pct)))
+        return " + ".join(parts) if parts else str(_("our apology"))
 
 
 def _promise(s: Session, message: Message) -> Promise | None:

@@ -11,30 +11,12 @@ from flask import Flask
 from flask_babel import force_locale, gettext, ngettext
 
 from punctual import messages
+from punctual.core.words import FORBIDDEN as VOICE
 from tests import catalogs
-from tests.test_messages import CAPS, FORBIDDEN, GSM, LINK, STOP_LINE, TO_CUSTOMERS, WITHOUT_LINK, preview, visible
+from tests.test_messages import CAPS, GSM, LINK, STOP_LINE, TO_CUSTOMERS, WITHOUT_LINK, preview, visible
 from tests.web.visitor import visitor
 
-FORBIDDEN_ES = re.compile(
-    r"lamentablemente|desafortunad|desgraciadamente|molestias|debido a|a causa de|por culpa|circunstancias|ajen[oa]s? a"
-    r"|tr[aá]fico|atasco|problema t[eé]cnico|error del sistema|nuestro sistema|(cliente|trabajo|cita|visita) anterior se"
-    r"|otro cliente|compañer[oa]|aprendiz|en pr[aá]cticas|deber[ií]a (llegar|estar)|lo antes posible|cuanto antes"
-    r"|en breve|pronto|en cualquier momento|garantiza|seguro que|exactamente|paciencia|estimado cliente|mucha demanda"
-    r"|no se present|usted (olvid|no estaba|fall)|nuestra pol[ií]tica|tenga en cuenta|no responda"
-    r"|responda (s[ií]|cancelar|cancel)\b|\bETA\b|\bticket\b|haga clic aqu",
-    re.IGNORECASE,
-)
-FORBIDDEN_DE = re.compile(
-    r"leider|bedauerlicherweise|unannehmlichkeit|aufgrund|wegen (des|der|eines|einer)|umst[aä]nde|h[oö]here gewalt"
-    r"|verkehr|\bstau\b|technische[rsn]? (problem|st[oö]rung|fehler)|systemfehler|unser system"
-    r"|vorherige[rn]? (kunde|termin|auftrag)|ein anderer kunde|kolleg|azubi|auszubildend|neue[rn]? mitarbeiter"
-    r"|sollte .{0,20}(da sein|ankommen)|so bald wie m[oö]glich|schnellstm[oö]glich|baldm[oö]glichst|\bbald\b|in k[uü]rze"
-    r"|gleich da|jeden moment|garantier|auf jeden fall|p[uü]nktlich um|geduld|sehr geehrte(r)? kund|hohe[sn]? aufkommen"
-    r"|sie haben (vers[aä]umt|vergessen|verpasst)|nicht angetroffen|unsere richtlinie|bitte beachten|nicht antworten"
-    r"|antworten sie (ja|stornieren|cancel)|\bETA\b|\bticket\b|hier klicken",
-    re.IGNORECASE,
-)
-BAD = {"en": FORBIDDEN, "es": FORBIDDEN_ES, "de": FORBIDDEN_DE}
+BAD = VOICE
 SORRY = {"es": r"\blo sentimos\b|\bsentimos\b", "de": r"\btut uns leid\b"}
 #: What differs from the English caps: times have 24 hours, days and ends of promises their own form.
 TIMES = {"from": "10:50", "to": "11:20", "told_from": "10:00", "told_to": "10:30", "deadline": "12:00"}

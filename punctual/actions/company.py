@@ -74,11 +74,17 @@ def found(
             _user(s, address(dispatcher, "dispatcher"), dispatcher_name, kept, at)
 
 
-def add_user(email: str, name: str, *, password: str = "", at: datetime) -> int:
-    """A dispatcher; without a password they sign in by link. Returns the id; the same e-mail again changes the password."""
+def add_user(email: str, name: str, *, password: str = "", role: str = "", at: datetime) -> int:
+    """A dispatcher, or a manager who decides what a dispatcher cannot; without a password they sign in by link.
+
+    Returns the id; the same e-mail again changes the password and the role that is given.
+    """
     kept = access.password_hash(password) if password else ""
     with transaction() as s:
-        return _user(s, address(email), name, kept, at)
+        made = _user(s, address(email), name, kept, at)
+        if role:
+            s.get_one(User, made).role = role
+        return made
 
 
 def _user(s: Session, mail: str, name: str, kept: str, at: datetime) -> int:

@@ -153,14 +153,30 @@ def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, 
         shift = queries.shift_of(s, technician_id, on)
         if shift is None:
             raise Refused(schedule.TAKEN)
+        window = Window(start, start + timedelta(minutes=rules.window_min))
+        if visits.repeatable(s, visit_id):
+            return _again(s, visit_id, technician_id, window, at, by, shift)
         visit = _open(s, visit_id, at, shift)
         if visit.planned_start == start and visit.technician_id == technician_id:
             return _had(last_answer(s, visit, "time"))
         _not_started(s, visit)
-        window = Window(start, start + timedelta(minutes=rules.window_min))
         schedule.move(s, visit, technician_id=technician_id, planned_start=start, window=window, at=at, by="customer")
         saved = answered(s, visit, "time", at, by=by, start=start.isoformat())
         _close_calls(s, visit, at)
+    return saved
+
+
+def _again(s: Session, visit_id: int, technician_id: int, window: Window, at: datetime, by: str, shift: Shift) -> Saved:
+    """Another visit, once, for work that is not done or that nobody could begin."""
+    visit = _locked(s, visit_id, shift)
+    last = last_answer(s, visit, "again")
+    if last is not None:
+        return _had(last)
+    made = schedule.repeat(
+        s, visit, technician_id=technician_id, start=window.start, window=window, at=at, by="customer"
+    )
+    saved = answered(s, visit, "again", at, by=by, start=window.start.isoformat(), next=made.id)
+    _close_calls(s, visit, at)
     return saved
 
 

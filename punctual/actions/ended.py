@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from punctual import outbox, promises
+from punctual import clock, outbox, promises
 from punctual.core import promise as core
 from punctual.core.day import Visit
-from punctual.models import Promise
+from punctual.models import Company, Promise
+from punctual.models import Visit as VisitRow
+from punctual.queries import day as days
 
 #: Who ended a promise that a report keeps.
 REPORT = "report"
@@ -42,3 +44,25 @@ def _window(s: Session, visit_id: int, now: Visit, at: datetime) -> None:
     if state != found.state:
         found.state, found.ended_at = state, None if state == "open" else at
         found.ended_by = "" if state == "open" else REPORT
+
+
+def ask_customer(s: Session, visit_id: int, report_id: int, now: Visit, at: datetime) -> None:
+    """Nobody was reached at the door: the customer hears it at once and can say that they were there.
+
+    It waits as long as "on my way" for an undo.
+    """
+    rules, zone = days.rules(s), s.get_one(Company, 1).zone
+    due = core.office_due(at, zone, rules.answer_min, promises.works(s))
+    visit = s.get_one(VisitRow, visit_id)
+    outbox.put(
+        s,
+        key=f"{visit_id}:{visit.promise_version}:nobody_home:{report_id}",
+        kind="nobody_home",
+        at=at,
+        reason="nobody_home",
+        cause=f"report:{report_id}",
+        facts={"due": due.isoformat(), "time": (now.arrived_at or now.finished_at or at).isoformat()},
+        visit=visit,
+        due_at=at + timedelta(seconds=rules.undo_s * clock.speed()),
+        useful_until=at + timedelta(hours=24),
+    )

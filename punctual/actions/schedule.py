@@ -20,6 +20,7 @@ from punctual.core.day import OVER, Window, at_wall, local
 from punctual.models import (
     Company,
     Customer,
+    Job,
     JobType,
     Place,
     Promise,
@@ -267,6 +268,41 @@ def _claim(
         if "ex_slot_claim_overlap" not in str(error):
             raise
         raise Refused(TAKEN) from error
+
+
+def repeat(
+    s: Session, visit: Visit, *, technician_id: int, start: datetime, window: Window, at: datetime, by: str
+) -> Visit:
+    """Another visit for work that is not done: the same place and kind of work, in one job with the first.
+
+    The free time has one owner, as with a move (else 409); the customer gets the booking.
+    """
+    if visit.job_id is None:
+        job = Job(customer_id=visit.customer_id, name=visit.job_type.public_name, created_at=at)
+        s.add(job)
+        s.flush()
+        visit.job_id = job.id
+    made = add(
+        s,
+        customer=visit.customer,
+        job_type=visit.job_type,
+        technician_id=None,
+        place=visit.place,
+        planned_start=start,
+        planned_min=visit.planned_min,
+        window=window,
+        notes=visit.notes,
+        at=at,
+        by=by,
+        origin="repeat",
+    )
+    made.job_id = visit.job_id
+    shift = ensure_shift(s, technician_id, made.date)
+    queries.lock(s, [shift.id])
+    _claim(s, made, technician_id, start, window, at, forced=False)
+    made.technician_id = technician_id
+    _look(s, {shift.id}, at, f"{by}:repeat:{made.id}")
+    return made
 
 
 def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) -> None:

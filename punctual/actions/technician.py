@@ -274,6 +274,8 @@ def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
 
 def _take_back(s: Session, row: Any, back: Report, at: datetime) -> None:
     """Remove what the report queued; where the customer was told already, one correction goes the same way."""
+    if back.kind == "nobody_home":
+        outbox.supersede(s, row.id, at=at, why="undone", kinds=("nobody_home",))
     if back.kind != "on_my_way" or outbox.supersede(s, row.id, at=at, why="undone", kinds=("on_my_way",)):
         return
     cause = f"report:{back.id}"
@@ -299,6 +301,8 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):
         ended.promises_of(s, row.id, now, at)
+    if kind == "nobody_home":
+        ended.ask_customer(s, row.id, report_id, now, at)
     if row.nudged_at is not None:
         _heard(s, row.shift_id, at)
     if row.shift_id is None:

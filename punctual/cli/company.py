@@ -90,8 +90,11 @@ def upgrade() -> None:
 @click.argument("email")
 @click.option("--name", default="")
 @click.option("--password", default="", help="Set a password; without one a sign-in link is printed.")
+@click.option(
+    "--role", type=click.Choice(["dispatcher", "manager"]), help="A manager answers concerns and gets what waits."
+)
 @told
-def user(email: str, name: str, password: str) -> None:
+def user(email: str, name: str, password: str, role: str | None) -> None:
     """Add a dispatcher, or print a sign-in link for one."""
     from punctual import clock
     from punctual.actions import access
@@ -100,7 +103,7 @@ def user(email: str, name: str, password: str) -> None:
     app = application()
     settings = app.config["SETTINGS"]
     with app.app_context():
-        user_id = verbs.add_user(email, name, password=password, at=clock.now())
+        user_id = verbs.add_user(email, name, password=password, role=role or "", at=clock.now())
         made = access.signin_link(user_id, key=settings.key("link"), at=clock.now())
     click.echo(f"{settings.origin}/board/enter/{made}")
 

@@ -46,6 +46,9 @@ class Rules:
     answer_min: float = _rule(
         120.0, "Office minutes within which a customer who says that something is wrong is answered."
     )
+    signoff_min: float = _rule(30.0, "Minutes after Done at which the customer is asked whether the work is done.")
+    low_rating: int = _rule(2, "A rating of so many of 5 or fewer is answered by somebody with authority.")
+    final_min: float = _rule(30.0, "Minutes after a promise was broken before it is final and made good.")
     offer_days: int = _rule(14, "Days ahead in which other times are offered.")
     grid_min: int = _rule(15, "Local grid, in minutes, on which offered times start.")
     hold_s: float = _rule(600.0, "Real seconds offered times are held.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
@@ -89,3 +90,26 @@ def office_due(at: datetime, zone: str, minutes: float, works: Callable[[date], 
 def minutes_over(due: datetime, came: datetime) -> float:
     """Minutes somebody came after what was promised; 0 when in time."""
     return max(0.0, (came - due).total_seconds() / 60)
+
+
+#: What a rule of making good is about: an arrival that was late, a visit nobody came to, any other promise.
+LATE, MISSED, OTHER = "late", "missed", "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the company gives when `kind` is broken by `late_min` minutes or more; `warned` None: warned or not."""
+
+    id: int
+    kind: str
+    late_min: int
+    warned: bool | None = None
+
+
+def worth(rules: Iterable[Rule], kind: str, late_min: float, warned: bool) -> Rule | None:
+    """The rule that applies: the one with the highest lateness that was reached, the one that asks for the warning first.
+
+    None where nothing applies.
+    """
+    fits = [r for r in rules if r.kind == kind and r.late_min <= late_min and r.warned in (None, warned)]
+    return max(fits, key=lambda r: (r.late_min, r.warned is not None, r.id), default=None)

@@ -1,4 +1,4 @@
-"""What a customer says is wrong, when they looked at their page, and where what was told and what is planned differ."""
+"""What a customer says is wrong, when they looked, where told and planned differ, and what was made good."""
 
 from __future__ import annotations
 
@@ -59,3 +59,41 @@ class Difference(Model):
     action: Mapped[str] = mapped_column(String(12))
     found_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class GoodRule(Model):
+    """A rule of the company: what it gives for which broken promise. `credit` is in the currency's smallest unit.
+
+    kind: late, missed, other; `warned` None: warned or not. `ask`: the dispatcher decides. `apology`: a sentence in the
+    company's own language instead of the usual one.
+    """
+
+    __tablename__ = "good_rule"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    late_min: Mapped[int] = mapped_column(default=0)
+    warned: Mapped[bool | None]
+    discount_pct: Mapped[int] = mapped_column(default=0)
+    credit: Mapped[int] = mapped_column(default=0)
+    ask: Mapped[bool] = mapped_column(default=False)
+    apology: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Good(Model):
+    """What was given for a broken promise, once: the ledger for billing. state: granted, asked, refused."""
+
+    __tablename__ = "good"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    promise_id: Mapped[int] = mapped_column(ForeignKey("promise.id"), unique=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    late_min: Mapped[int]
+    warned: Mapped[bool]
+    discount_pct: Mapped[int] = mapped_column(default=0)
+    credit: Mapped[int] = mapped_column(default=0)
+    currency: Mapped[str] = mapped_column(String(3))
+    apology: Mapped[str] = mapped_column(String(200), default="")
+    state: Mapped[str] = mapped_column(String(8))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str] = mapped_column(String(120), default="")

@@ -51,6 +51,14 @@ def first_name(promise: Promise) -> str:
     return promise.owner.split()[0] if promise.owner_id else promise.owner
 
 
+def open_call(s: Session, visit_id: int) -> Promise | None:
+    """The call that is owed about a visit."""
+    found: Promise | None = s.scalar(
+        select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
+    )
+    return found
+
+
 def users(s: Session) -> list[User]:
     """Everybody who can own a promise."""
     return list(s.scalars(select(User).where(User.active.is_(True)).order_by(User.name)))

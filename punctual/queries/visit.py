@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from punctual.core.day import OVER, Window, outward
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
-from punctual.models import Answer, Attempt, Company, Concern, Message, Notice, Promise, Visit
+from punctual.models import Answer, Attempt, Company, Concern, Good, Message, Notice, Promise, Visit
 from punctual.queries import day as days
 from punctual.queries import promises
 
@@ -44,7 +44,7 @@ class Stop:
 @dataclass(frozen=True, slots=True)
 class Story:
     """Everything the customer's page shows. `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived,
-    done, nobody_home, cannot_finish, cancelled_us, cancelled_you or expired."""
+    missed, done, nobody_home, cannot_finish, cancelled_us, cancelled_you or expired."""
 
     visit: Visit
     company: Company
@@ -58,6 +58,7 @@ class Story:
     promises: tuple[Promise, ...]
     answers: tuple[Answer, ...]
     concerns: tuple[Concern, ...]
+    goods: tuple[Good, ...]
     can_keep: bool
     checked_at: datetime
 
@@ -70,6 +71,21 @@ class Story:
         """How many are still to be finished before this one."""
         return sum(x.state != "done" for x in self.stops)
 
+    @property
+    def word(self) -> str:
+        """The customer's last word on whether it is done: done, not_done or nothing yet."""
+        return next((a.kind for a in self.answers if a.kind in ("done", "not_done")), "")
+
+    @property
+    def reopened(self) -> bool:
+        """The work was said not to be done."""
+        return self.word == "not_done"
+
+    @property
+    def stars(self) -> int:
+        """How they said it was, from 1 to 5; 0 before they did."""
+        return next((int(a.data.get("stars", 0)) for a in self.answers if a.kind == "rating"), 0)
+
     def after(self, promise: Promise) -> Promise | None:
         """The promise that took this one's place."""
         return next((p for p in self.promises if p.replaces_id == promise.id), None)
@@ -79,6 +95,20 @@ class Story:
         """The call back we owe, if any."""
         mine = (p for p in self.promises if p.visit_id == self.visit.id)
         return next((p for p in mine if p.kind == "call" and p.state == "open"), None)
+
+
+def repeatable(s: Session, visit_id: int) -> bool:
+    """Whether another visit can be booked for this one: nobody was reached, it could not be finished, or it is not done."""
+    visit = s.get_one(Visit, visit_id)
+    if visit.state in ("nobody_home", "cannot_finish"):
+        return True
+    word = (
+        select(Answer.kind)
+        .where(Answer.visit_id == visit_id, Answer.kind.in_(("done", "not_done")))
+        .order_by(Answer.id.desc())
+        .limit(1)
+    )
+    return visit.state == "done" and s.scalar(word) == "not_done"
 
 
 def story(s: Session, visit_id: int, *, at: datetime) -> Story:
@@ -94,6 +124,8 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
     doomed = _doomed(visit, made, rules.deadline_chance)
     quiet = _quiet(s, visit)
     state = _state(visit, made, at, rules.tell_chance, doomed=doomed, quiet=quiet)
+    if state in ("on_time", "at_risk", "late", "very_late", "no_time", "expired") and _missed(s, visit):
+        state = "missed"
     return Story(
         visit=visit,
         company=company,
@@ -106,6 +138,7 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         said=_said(s, visit.id),
         promises=tuple(promises.of_customer(s, visit, at - HISTORY)),
         answers=tuple(s.scalars(select(Answer).where(Answer.visit_id == visit.id).order_by(Answer.id.desc()))),
+        goods=tuple(s.scalars(select(Good).where(Good.visit_id == visit.id, Good.state == "granted"))),
         concerns=tuple(promises.concerns_of(s, visit.id)),
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
         checked_at=made.at if made is not None else at,
@@ -125,6 +158,12 @@ def _stops(s: Session, shift_id: int, visit_id: int) -> tuple[Stop, ...]:
         else:
             found.append(Stop("on_my_way" if v.state == "on_my_way" else "ahead", v.on_my_way_at))
     return tuple(found)
+
+
+def _missed(s: Session, visit: Visit) -> bool:
+    """The promise of this version is broken, and nobody came."""
+    mine = Promise.visit_id == visit.id, Promise.kind == "window", Promise.version == visit.promise_version
+    return s.scalar(select(Promise.state).where(*mine)) == "broken"
 
 
 def _doomed(visit: Visit, made: VisitForecast | None, chance: float) -> bool:

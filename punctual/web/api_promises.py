@@ -17,6 +17,7 @@ from punctual.core.day import at_wall
 from punctual.core.promise import OFFICE
 from punctual.models import Concern, Promise, db
 from punctual.queries import board
+from punctual.queries import good as goods
 from punctual.queries import promises as queries
 from punctual.web.api_in import LINE, TEXT, Id, In, Instant
 from punctual.web.api_out import Out
@@ -115,6 +116,30 @@ class AnswerIn(In):
     answer: Annotated[str, Field(min_length=1, max_length=1000, pattern=TEXT)]
 
 
+class GoodOut(Out):
+    """What was given for a broken promise; `credit` is in the currency's smallest unit."""
+
+    id: int
+    promise_id: int
+    visit_id: int
+    kind: str
+    late_min: int
+    warned: bool
+    discount_pct: int
+    credit: int
+    currency: str
+    state: str
+    at: datetime
+    decided_at: datetime | None
+    decided_by: str
+
+
+class GoodsOut(Out):
+    """The ledger, oldest first; ask again with `after` the last id."""
+
+    entries: list[GoodOut]
+
+
 class JobOut(Out):
     """A job that was made."""
 
@@ -133,6 +158,7 @@ def register(api: Api) -> None:
     api.operation("post", "/concerns/{concern_id}/answer", answer=ConcernOut, body=AnswerIn, problems=(409,))(
         answer_concern
     )
+    api.operation("get", "/making-good", answer=GoodsOut, query=("after",))(list_goods)
     api.operation("post", "/jobs", answer=JobOut, body=JobIn, status=201, problems=(404, 409))(make_job)
 
 
@@ -199,3 +225,13 @@ def answer_concern(concern_id: int, body: AnswerIn) -> ConcernOut:
     concerns.answer(concern_id, body.answer, at=g.at, by=_by())
     db.session.rollback()
     return ConcernOut.of(db.session.get_one(Concern, concern_id))
+
+
+def list_goods() -> GoodsOut:
+    """What was made good, for billing."""
+    after = request.args.get("after", "0")
+    if not (after.isascii() and after.isdecimal() and len(after) < 10):
+        raise Refused("Give the id of the last entry you have.", status=422, field="after")
+    found = goods.ledger(db.session(), int(after))
+    same = GoodOut.model_fields
+    return GoodsOut(entries=[GoodOut(**{name: getattr(e.good, name) for name in same}) for e in found])

@@ -39,6 +39,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "date": {"in": "path", "required": True, "schema": {"type": "string", "format": "date"}},
     "on": {"name": "date", "in": "query", "required": True, "schema": {"type": "string", "format": "date"}},
     "concern_id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999}},
+    "after": {"in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999}},
     "promise_id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999}},
     "state": {"in": "query", "schema": {"type": "string", "enum": ["open", "kept", "moved", "broken", "cancelled"]}},
     "ref": {"in": "query", "schema": {"type": "string", "minLength": 1, "maxLength": 80}},

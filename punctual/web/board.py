@@ -21,7 +21,15 @@ from punctual.queries import board as queries
 from punctual.queries import figures as head
 from punctual.queries import tasks, truth
 from punctual.queries.board import Board, Line, Stamp
-from punctual.web import board_concerns, board_people, board_promises, board_summary, board_visit, board_words
+from punctual.web import (
+    board_concerns,
+    board_good,
+    board_people,
+    board_promises,
+    board_summary,
+    board_visit,
+    board_words,
+)
 from punctual.web.access import allow, cookie, quick
 from punctual.web.board_grid import Axis, axis
 from punctual.web.board_queue import LIMIT, items, wants_somebody
@@ -32,6 +40,7 @@ door.register_blueprint(board_people.door)
 door.register_blueprint(board_promises.door)
 door.register_blueprint(board_concerns.door)
 door.register_blueprint(board_summary.door)
+door.register_blueprint(board_good.door)
 
 #: More technicians than this are shown one line each, without words in the bars.
 ROOMY = 15

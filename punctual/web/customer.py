@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Base
 
 from punctual import facts, invites, itip, links
-from punctual.actions import Refused, concern, offer
+from punctual.actions import Refused, concern, offer, signoff
 from punctual.actions import customer as verbs
 from punctual.core.day import Window, local
 from punctual.models import Answer, Company, Technician, Visit, db
@@ -47,6 +48,7 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         kinds_said=filters.kinds_said(),
         about=lambda what: facts.about(what, story.visit.customer.language),
         first_name=promises.first_name,
+        given=lambda good: facts.given(good, story.visit.customer.language),
         noun=lambda kind: facts.noun(kind, story.visit.customer.language),
         promise_told=promises.told_of(db.session(), story.promises),
         at=g.at,
@@ -74,10 +76,14 @@ def _saved(answer: Answer, story: visits.Story) -> str:
     said = {
         "keep": _("Thank you. We keep your visit."),
         "time": _("Your new time is confirmed."),
+        "again": _("Your next visit is booked. The confirmation has its own page."),
         "deadline": _("Noted: no fixed time."),
         "call": _("We will call you."),
         "wish": _("We will call you."),
         "cancel": _("Your visit is cancelled."),
+        "done": _("Thank you. The work is done."),
+        "not_done": _("We are sorry. We have reopened it."),
+        "rating": _("Thank you."),
         "note": _("Received. Your technician sees it before setting off."),
     }
     if answer.kind == "deadline" and answer.text:
@@ -259,6 +265,49 @@ def note(token: str) -> Response | Base:
     """Something the technician should know."""
     try:
         return _done(token, verbs.note(_visit_id(token), request.form.get("note", ""), at=g.at))
+    except Refused as no:
+        return _page(token, status=no.status, error=filters.refusal(no))
+
+
+@door.post("/<token>/done")
+@allow("customer")
+def work_done(token: str) -> Response | Base:
+    """The work is done, says the customer."""
+    return _said_after(token, signoff.done)
+
+
+@door.post("/<token>/not-done")
+@allow("customer")
+def work_not_done(token: str) -> Response | Base:
+    """The work is not done: it is reopened."""
+    return _said_after(token, signoff.not_done)
+
+
+@door.post("/<token>/rating")
+@allow("customer")
+def rate(token: str) -> Response | Base:
+    """How it was, in one tap."""
+    given = request.form.get("stars", "")
+    return _said_after(token, signoff.rate, int(given) if given in ("1", "2", "3", "4", "5") else 0)
+
+
+@door.post("/<token>/was-there")
+@allow("customer")
+def was_there(token: str) -> Response | Base:
+    """They were there, though nobody was reached."""
+    return _said_after(token, signoff.was_there)
+
+
+@door.post("/<token>/nobody-here")
+@allow("customer")
+def nobody_here(token: str) -> Response | Base:
+    """Nobody is here, though the technician is said to have arrived."""
+    return _said_after(token, signoff.nobody_here)
+
+
+def _said_after(token: str, verb: Callable[..., verbs.Saved], *values: object) -> Response | Base:
+    try:
+        return _done(token, verb(_visit_id(token), *values, at=g.at))
     except Refused as no:
         return _page(token, status=no.status, error=filters.refusal(no))
 
