@@ -1,4 +1,4 @@
-"""The anchor of the tap's cost: Flask and SQLAlchemy Core committing one row, with no product in it."""
+"""The anchors: Flask and SQLAlchemy Core committing one row, saying hello, showing one row - with no product in it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,23 @@ def _connect(dbapi: sa.engine.interfaces.DBAPIConnection, record: object) -> Non
     cursor.close()
 
 
+job = sa.Table(
+    "bare_job",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("token", sa.Text, unique=True),
+    sa.Column("customer", sa.Text),
+    sa.Column("technician", sa.Text),
+    sa.Column("eta", sa.Text),
+)
 metadata.create_all(engine)
 app = Flask(__name__)
+STATUS = app.jinja_env.from_string(
+    "<!doctype html><html><head><title>Your visit</title></head><body><h1>Hello {{ j.customer }}</h1>"
+    "<p>{{ j.technician }} is on the way.</p><p>Expected between <b>{{ j.eta }}</b></p>"
+    "{% for step in steps %}<li>{{ step }}</li>{% endfor %}"
+    "<form method=post><input type=hidden name=csrf value=x><button>Another time</button></form></body></html>"
+)
 
 
 @app.post("/tap")
@@ -37,3 +52,16 @@ def do_tap() -> Response:
     with engine.begin() as connection:
         connection.execute(tap.insert(), {"technician": 1, "kind": "late", "at": time.time()})
     return jsonify(ok=True)
+
+
+@app.get("/hello")
+def hello() -> str:
+    return "ok"
+
+
+@app.get("/status/<token>")
+def status(token: str) -> str:
+    """One row and a small template."""
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(job).where(job.c.token == token)).one()
+    return STATUS.render(j=row, steps=["Booked", "Confirmed", "On the way", "Arrived", "Done"])
