@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, namedtuple
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Date, bindparam, func, literal, select
+from sqlalchemy import Date, Select, bindparam, func, literal, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
@@ -209,14 +210,15 @@ def load(s: Session, on: date, at: datetime, *, sort: str = "need") -> Board:
     c = s.connection()
     company = c.execute(select(company_.c.zone, company_.c.rules)).first()
     rules = policy.rules(company.rules or {} if company else {})
-    stops: dict[int, list[Any]] = defaultdict(list)
+    stops: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     cancelled = []
-    for row in c.execute(_STOPS.where(visit_.c.date == on)):
-        if row.state == "cancelled":
-            cancelled.append((row.id, row.customer))
+    at = at.replace(second=0, microsecond=0)  # as the page: once a minute
+    for raw in _raw(s, _STOPS.where(visit_.c.date == on)):
+        if raw[_STATE] == "cancelled":
+            cancelled.append((raw[0], raw[_CUSTOMER]))
         else:
-            stops[row.technician_id or 0].append(row)
-    lines = [line(row, stops.pop(row.id, []), rules, at) for row in c.execute(_LINES.where(shift_.c.date == on))]
+            stops[raw[_TECHNICIAN] or 0].append(raw)
+    lines = [_line(raw, tuple(stops.pop(raw[0], ())), rules, at) for raw in _raw(s, _LINES.where(shift_.c.date == on))]
     lines += _without_shift(s, stops, rules, at)
     key = _need if sort != "name" else lambda line: (line.technician_id != 0, line.name)
     return Board(
@@ -229,19 +231,51 @@ def load(s: Session, on: date, at: datetime, *, sort: str = "need") -> Board:
     )
 
 
+def _raw(s: Session, statement: Select[Any]) -> list[tuple[Any, ...]]:
+    """The driver's own tuples: a line is made of them only when one has changed."""
+    with s.connection().execute(statement) as result:
+        return list(result.cursor.fetchall())
+
+
+def _typed(make: Any, instants: frozenset[int], raw: tuple[Any, ...]) -> Any:
+    """The same by name, instants as such."""
+    return make._make(_instant(x) if i in instants and x is not None else x for i, x in enumerate(raw))
+
+
+def _instant(x: Any) -> datetime:
+    return datetime.fromisoformat(x).replace(tzinfo=UTC) if isinstance(x, str) else x.astimezone(UTC)
+
+
+@lru_cache(maxsize=8192)
+def _line(raw: tuple[Any, ...], stops: tuple[tuple[Any, ...], ...], rules: Rules, at: datetime) -> Line:
+    """A line as it was made of the same rows in the same minute."""
+    return line(_typed(_LINE, _LINE_AT, raw), [_typed(_STOP, _STOP_AT, x) for x in stops], rules, at)
+
+
+def _named(name: str, statement: Select[Any]) -> tuple[Any, frozenset[int]]:
+    """A row's type, and where its instants are."""
+    columns = list(statement.selected_columns)
+    instants = frozenset(i for i, c in enumerate(columns) if isinstance(c.type, UtcDateTime))
+    return namedtuple(name, [str(c.key) for c in columns]), instants  # noqa: PYI024
+
+
+(_STOP, _STOP_AT), (_LINE, _LINE_AT) = _named("_Stop", _STOPS), _named("_Line", _LINES)
+_STATE, _CUSTOMER, _TECHNICIAN = (_STOP._fields.index(x) for x in ("state", "customer", "technician_id"))
+
+
 def _need(line: Line) -> tuple[Any, ...]:
     first = min((s.window.end for s in line.stops if s.look == line.look), default=None)
     return line.technician_id != 0, LOOKS.index(line.look), first is None, first, line.name
 
 
-def _without_shift(s: Session, stops: dict[int, list[Any]], rules: Rules, at: datetime) -> list[Line]:
+def _without_shift(s: Session, stops: dict[int, list[tuple[Any, ...]]], rules: Rules, at: datetime) -> list[Line]:
     """Visits of nobody, or of a technician who has no shift that day: shown, never dropped."""
     names = dict(
         s.connection().execute(select(technician_.c.id, technician_.c.name).where(technician_.c.id.in_(stops))).all()
     )
     lines = []
     for technician_id, rows in stops.items():
-        found = tuple(_stop(row, None, rules, at) for row in rows)
+        found = tuple(_stop(_typed(_STOP, _STOP_AT, raw), None, rules, at) for raw in rows)
         lines.append(
             Line(
                 technician_id=technician_id,

@@ -50,6 +50,8 @@ DEAD_S = 100.0
 TOKEN = f"@{secrets.token_hex(12)}@"
 #: Pieces kept: a few dates and orders, this minute's and the last one's.
 KEPT = 16
+#: Lines kept.
+LINES = 8192
 #: So many late visits come with somebody who could take them.
 PROPOSED = 3
 
@@ -182,11 +184,25 @@ def rows_html(board: Board, v: View) -> str:
         now=hours.now(g.at, 8) if v.today else "",
         now_line=hours.now(g.at),
         now_label=board_words.clock(g.at, v.zone),
-        lines=[_line(line, board_words.line_words(line, g.at, v.zone), hours, dense, v.day) for line in board.lines],
+        lines=[_shown(line, v.zone, hours, dense, v.day) for line in board.lines],
     )
 
 
-@lru_cache(maxsize=8192)
+def _shown(line: Line, zone: str, hours: Axis, dense: bool, on: date) -> Markup:
+    """One line's HTML; a line that is the very same in the same minute is not even compared."""
+    cache: dict[int, tuple[Line, Any, Markup]] = current_app.extensions.setdefault("punctual_lines", {})
+    key = (int(g.at.timestamp() // 60), zone, hours, dense, on)
+    known = cache.get(id(line))
+    if known is not None and known[0] is line and known[1] == key:
+        return known[2]
+    made = _line(line, board_words.line_words(line, g.at, zone), hours, dense, on)
+    if len(cache) >= LINES:
+        cache.clear()
+    cache[id(line)] = (line, key, made)
+    return made
+
+
+@lru_cache(maxsize=LINES)
 def _line(line: Line, words: str, hours: Axis, dense: bool, on: date) -> Markup:
     """One line's HTML, kept until it changes."""
     row = get_template_attribute("board/row.html", "row")

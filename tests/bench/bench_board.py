@@ -30,6 +30,7 @@ from werkzeug.test import EnvironBuilder
 from punctual import clock, links
 from punctual.actions import transaction
 from punctual.models import Visit, db, touch_board
+from punctual.queries import board as queries
 from punctual.web import board
 from punctual.worker import Worker
 from tests import build
@@ -110,7 +111,9 @@ def rows(app: Flask, forget: bool) -> float:
     """CPU milliseconds of the rows, with (or without) all that was kept of the lines."""
     if forget:
         board._line.cache_clear()
-        app.extensions.get("punctual_board", {}).clear()
+        queries._line.cache_clear()
+        for kept in ("punctual_board", "punctual_lines"):
+            app.extensions.get(kept, {}).clear()
     return Caller(app, f"/board/rows{DAY}", {"Cookie": "punctual_dispatcher=secret"}).cost(1)
 
 
