@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -175,6 +175,12 @@ def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = Fa
         for given in dict.fromkeys((name if len(name) <= NAME_CAP else "", ""))
     ]
     return next((t for t in made if size(t).segments <= MOST), made[-1])
+
+
+def example(kind: str, language: str) -> Composed:
+    """A message with example values, as the preview and the board show it; the text is folded as it would leave."""
+    made = compose(kind, EXAMPLE, language)
+    return replace(made, sms=text(kind, EXAMPLE, language))
 
 
 def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:

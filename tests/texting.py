@@ -77,12 +77,12 @@ class Line:
         row = self.provider.accepted()[number]
         fields = {"MessageSid": sid or row["sid"], "MessageStatus": state, "ErrorCode": code}
         clock.configure(f"{at.isoformat()} x1")
-        answer = self.call(row["StatusCallback"].removeprefix(ORIGIN), fields)
+        answer = self.call(row["StatusCallback"].removeprefix(self.settings.origin), fields)
         db.session.rollback()
         return answer.status_code
 
     def call(self, path: str, fields: dict[str, str], token: str = "t0ken"):  # type: ignore[no-untyped-def]
-        signed = RequestValidator(token).compute_signature(ORIGIN + path, fields)
+        signed = RequestValidator(token).compute_signature(self.settings.origin + path, fields)
         return self.client.post(
             path, data=urlencode(fields), headers={"X-Twilio-Signature": signed},
             content_type="application/x-www-form-urlencoded",

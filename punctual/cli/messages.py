@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from punctual.cli.frame import application, main, told
+
+if TYPE_CHECKING:
+    from punctual.core.segments import Size
+    from punctual.messages import Composed
 
 
 @main.command()
@@ -15,21 +20,36 @@ from punctual.cli.frame import application, main, told
 @click.option(
     "--calendar", type=click.Path(file_okay=False, path_type=Path), help="Write the calendar mails into this folder."
 )
+@click.option("--html", type=click.Path(file_okay=False, path_type=Path), help="Write the HTML parts into this folder.")
 @told
-def preview(kind: str, language: str, calendar: Path | None) -> None:
-    """The words of a message kind, with example values; or the calendar mails as files."""
+def preview(kind: str, language: str, calendar: Path | None, html: Path | None) -> None:
+    """The words of a message kind (or all), with example values and segments; or the calendar mails as files."""
     from punctual import messages
     from punctual.core.kinds import KINDS
+    from punctual.core.segments import size
 
     if calendar is not None:
         _calendar_mails(calendar)
         return
-    if kind not in KINDS:
+    if kind and kind not in KINDS:
         raise click.ClickException(f"There is no kind {kind}. The kinds are: {', '.join(KINDS)}.")
+    if language not in ("en", "es", "de"):
+        raise click.ClickException(f"There are no words in {language}. The languages are en, es and de.")
     app = application()
-    with app.test_request_context():
-        made = messages.compose(kind, messages.EXAMPLE, language)
-    click.echo(f"Subject: {made.subject}\n\n{made.text}\nText: {made.sms}")
+    for one in [kind] if kind else list(KINDS):
+        with app.test_request_context():
+            made = messages.example(one, language)
+        _show(one, made, size(made.sms))
+        if html is not None:
+            html.mkdir(parents=True, exist_ok=True)
+            (html / f"{one}.{language}.html").write_text(made.html, encoding="utf-8")
+
+
+def _show(kind: str, made: Composed, air: Size) -> None:
+    """One message: its mail, its text, and how that travels."""
+    click.echo(f"== {kind}\nSubject: {made.subject}\n\n{made.text}\nText: {made.sms}")
+    units = "septets" if air.coding == "GSM-7" else "units"
+    click.echo(f"      {air.coding}, {air.units} {units}, {air.segments} segment{'s' if air.segments != 1 else ''}\n")
 
 
 def _calendar_mails(folder: Path) -> None:

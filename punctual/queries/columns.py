@@ -115,7 +115,8 @@ _VISIT = {
     "place": func.coalesce(place_.c.id, 0),
     "lat": place_.c.lat,
     "lon": place_.c.lon,
-    "reachable": _flag((func.coalesce(customer_.c.email, "") != "") & (customer_.c.email_bad == "")),
+    "mailed": _flag((func.coalesce(customer_.c.email, "") != "") & (customer_.c.email_bad == "")),
+    "texted": _flag((func.coalesce(customer_.c.phone, "") != "") & (customer_.c.phone_bad == "")),
 }
 _TOLD = {
     "visit": visit_.c.id,
@@ -209,10 +210,11 @@ def see(s: Session, shift_ids: Collection[int]) -> Seen:
     days = _days(shift, visit)
     days.travel[:] = _travel(s, days, shift["home"])
     told = _news(s, ids, days, visit["version"])
+    texts = bool(s.connection().get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
     stands = Stands(
         state=visit["state"].astype(np.int64),
-        reachable=visit["reachable"] > 0,
+        reachable=(visit["mailed"] > 0) | (texts & (visit["texted"] > 0)),
         held=told.held,
         marked=_marked(days, visit["version"], marks),
         set_out=told.set_out,

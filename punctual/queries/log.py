@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual.core.forecast import VisitForecast
-from punctual.models import Answer, Attempt, Look, Message, Notice, Promise, Report, Shift, Visit
+from punctual.models import Answer, Attempt, Look, Message, Notice, Promise, Received, Report, Shift, Visit
 from punctual.queries.day import forecasts
 
 
@@ -24,7 +24,7 @@ class Entry:
     """
 
     at: datetime
-    what: Literal["message", "task", "hold", "answer", "report", "promise"]
+    what: Literal["message", "task", "hold", "answer", "report", "promise", "received"]
     notice: Notice | None = None
     message: Message | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -32,6 +32,7 @@ class Entry:
     answer: Answer | None = None
     report: Report | None = None
     promise: Promise | None = None
+    received: Received | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def _entries(s: Session, visit: Visit, notices: list[Notice], promises: tuple[Pr
     found += [Entry(n.at, "hold", notice=n) for n in notices if n.decision == "hold"]
     found += [Entry(a.at, "answer", answer=a) for a in s.scalars(select(Answer).where(Answer.visit_id == visit.id))]
     found += [Entry(r.at, "report", report=r) for r in s.scalars(select(Report).where(Report.visit_id == visit.id))]
+    heard = s.scalars(select(Received).where(Received.visit_id == visit.id))
+    found += [Entry(r.at, "received", received=r) for r in heard if r.meaning != "bounce"]
     return found + [Entry(p.made_at, "promise", promise=p) for p in promises]
 
 

@@ -28,6 +28,10 @@ RECENT = timedelta(hours=24)
 ABOUT_LATENESS = frozenset({"no_channel", "cap", "late", "no_news"})
 
 
+#: Whom a task without a visit is about.
+LOOSE = {"storm": "Messages paused", "texts_stopped": "Texts"}
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """An open task notice: somebody is to be called or asked."""
@@ -113,7 +117,7 @@ def queue(s: Session, board: Board, at: datetime, *, today: bool) -> Queue:
     tasks += [_about_visit(row, stops.get(i), [], [], None, None) for i, row in lost.items() if i not in wanted]
     tasks += [_silent(line, of_shift.get(line.shift_id, ()), at) for line in board.lines if line.silent_since]
     tasks += [
-        Task(f"ask{a.id}", None, "Messages paused" if a.kind == "storm" else "Task", a.due_at or a.at, asks=(a,))
+        Task(f"ask{a.id}", None, LOOSE.get(a.kind) or a.facts.get("by") or "Task", a.due_at or a.at, asks=(a,))
         for a in loose
     ]
     return Queue(tuple(sorted(tasks, key=lambda t: (t.until, t.key))), _messages(s, board.date))

@@ -110,7 +110,7 @@ def _known(seen: Seen, row: int, who: Any, notices: list[list[Any]], marks: dict
         said=tuple(said),
         mark=_mark(marks.get(f"{seen.days.visit_id[row]}:{version}")),
         early=who.early_messages,
-        reachable=bool(seen.stands.reachable[row]),  # by mail, the only way out so far; else outbox.put asks for a call
+        reachable=bool(seen.stands.reachable[row]),
         held=held,
     )
 

@@ -19,11 +19,12 @@ from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board as queries
 from punctual.queries import figures as head
-from punctual.queries import tasks, truth
+from punctual.queries import heard, tasks, truth
 from punctual.queries.board import Board, Line, Stamp
 from punctual.web import (
     board_concerns,
     board_good,
+    board_heard,
     board_people,
     board_promises,
     board_summary,
@@ -41,6 +42,7 @@ door.register_blueprint(board_promises.door)
 door.register_blueprint(board_concerns.door)
 door.register_blueprint(board_summary.door)
 door.register_blueprint(board_good.door)
+door.register_blueprint(board_heard.door)
 
 #: More technicians than this are shown one line each, without words in the bars.
 ROOMY = 15
@@ -305,6 +307,10 @@ def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
         text = f"Messages are not going out since {board_words.clock(since, queries.zone(s))}."
         more = f" {n} customer{'s' if n != 1 else ''} would wait unwarned." if n else ""
         found.append({"id": "worker", "look": "late", "text": text + more})
+    if stopped := heard.stopped(s):
+        text = f"Texts are stopped since {board_words.clock(stopped.at, queries.zone(s))}. E-mails go instead."
+        more = f" {(stopped.facts or {}).get('why', '')} Mend it, then say so in the list."
+        found.append({"id": "texts", "look": "late", "text": text + more, "href": "/board/received"})
     differ = truth.visits_that_differ(s)
     if differ:
         visits = f"{differ} visits" if differ > 1 else "1 visit"

@@ -13,6 +13,8 @@ from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
 from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, span, state_words
 
+#: What ends a task that is nothing to call about.
+LOOSE = {"wrote": "Seen to", "texts_stopped": "It is mended"}
 #: So many tasks are shown; the rest are a link away.
 LIMIT = 25
 
@@ -96,7 +98,14 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
         yield f"Promised {noun(promise.kind, 'en')} by {clock(promise.due_at, zone)}. {promise.owner} owns it."
     for ask in t.asks:
         words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
-        yield f"{words} Since {clock(ask.at, zone)}."
+        said = (
+            f" “{ask.facts['words']}”"
+            if ask.facts.get("words")
+            else f" {ask.facts['why']}"
+            if ask.facts.get("why")
+            else ""
+        )
+        yield f"{words}{said} Since {clock(ask.at, zone)}."
     if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:
         yield f"{ANSWERS['call']}, {clock(t.answer[1], zone)}."
     for trouble in t.troubles:
@@ -181,7 +190,11 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
             yield Act(f"Call {t.phone}", href=f"tel:{t.phone}")
         if t.visit_id:
             yield Act("I called", post=f"/board/visits/{t.visit_id}/called", key="c")
-        for ask in () if t.visit_id else t.asks:
+        if t.visit_id and any(a.kind == "wrote" for a in t.asks):
+            yield Act("Answer", href=f"/board/visits/{t.visit_id}#write")
+        for ask in (a for a in t.asks if a.kind in LOOSE):
+            yield Act(LOOSE[ask.kind], post=f"/board/tasks/{ask.id}/resolve", key="c")
+        for ask in () if t.visit_id else (a for a in t.asks if a.kind not in LOOSE):
             yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
             yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
     for promise in t.owed[:1]:

@@ -23,6 +23,7 @@ from punctual.queries.standing import Standing, stands
 from punctual.web import board_words as words
 from punctual.web.board_owed import owed
 
+CHANNELS = {"email": "e-mail", "sms": "text"}
 #: So many technicians are offered at once; the rest behind "others".
 OFFERED = 3
 
@@ -181,6 +182,10 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
         return Said(
             f"a{e.answer.id}", at, words.ANSWERS.get(e.answer.kind, e.answer.kind) + text, f"customer, {e.answer.by}"
         )
+    if e.what == "received" and e.received is not None:
+        r = e.received
+        what = f"Wrote by {CHANNELS.get(r.channel, r.channel)}: “{r.text[:300]}”"
+        return Said(f"t{r.id}", at, what, r.outcome or "waiting")
     if e.what == "report" and e.report is not None:
         more = f" +{e.report.minutes}" if e.report.kind == "late" and e.report.minutes else ""
         note = f": “{e.report.note}”" if e.report.note else ""
@@ -204,7 +209,7 @@ def _message(e: Entry, at: str, zone: str) -> Said:
         id=f"m{m.id}",
         at=at,
         what=words.KINDS.get(m.kind, m.kind) + told,
-        how=f"{ {'email': 'e-mail', 'sms': 'text'}.get(m.channel, m.channel) }, {words.state_words(m.state, m.state_reason)}",
+        how=f"{CHANNELS.get(m.channel, m.channel)}, {words.state_words(m.state, m.state_reason)}",
         why=words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone) if n is not None else "",
         looked=_looked(e, zone),
         subject=last.subject if last else "",

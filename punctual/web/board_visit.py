@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response
 
-from punctual.actions import Refused, dispatcher, learning
+from punctual.actions import Refused, conversation, dispatcher, learning
 from punctual.actions import effect as effects
 from punctual.core.day import Window
 from punctual.models import Visit, db
@@ -163,6 +163,14 @@ def hold(visit_id: int) -> Response:
 def note(visit_id: int) -> Response:
     """Add a line to the visit's notes."""
     dispatcher.add_note(visit_id, form.text("note", 1000, needed="Write the note first."), at=g.at, by=by())
+    return back(shown(visit_id))
+
+
+@door.post(f"/visits/<{ID}:visit_id>/answer")
+@allow("dispatcher")
+def answer(visit_id: int) -> Response:
+    """Write to the customer in one's own words, the way they wrote."""
+    conversation.answer(visit_id, form.text("words", 1000, needed="Write the answer first."), at=g.at, by=by())
     return back(shown(visit_id))
 
 

@@ -13,6 +13,13 @@ from punctual.queries.board import Line, Stop
 NEAR = 5
 
 KINDS = {
+    "offers_link": "Answer: other times, kept free",
+    "not_understood": "Answer: a person reads it",
+    "optout": "Opt-out confirmed",
+    "help": "Answer: how to reach us",
+    "reply": "Our answer, by hand",
+    "wrote": "Wrote to us",
+    "texts_stopped": "Texts are stopped",
     "booked": "Booking confirmed",
     "reminder": "Reminder",
     "on_my_way": "On the way",
@@ -98,6 +105,11 @@ ASKED = {
     "asked": "Asked for a call.",
     "call_me": "Asked for a call.",
     "storm": "Many messages from one cause are paused.",
+    "wrote": "Wrote to us and waits for an answer.",
+    "may_cancel": "May want to cancel the visit: ask.",
+    "texts_stopped": "The provider of texts refuses us. E-mails go instead until it is mended.",
+    "undelivered": "A message did not arrive.",
+    "failed": "A message could not be sent.",
 }
 
 

@@ -1,0 +1,61 @@
+"""The board's pages about words: what came in and came back, and every message as it reads in every language."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, render_template, request
+from werkzeug.wrappers import Response as Answer
+
+from punctual import messages
+from punctual.core.day import local
+from punctual.core.kinds import KINDS
+from punctual.core.segments import size
+from punctual.models import db
+from punctual.queries import board, heard
+from punctual.web import board_words as words
+from punctual.web.access import allow, settings
+
+door = Blueprint("heard", __name__)
+LANGUAGES = {"en": "English", "es": "Español", "de": "Deutsch"}
+
+
+@door.get("/received")
+@allow("dispatcher")
+def received() -> str:
+    """Texts and mails that came in, addresses that do not work, and what texts cost today."""
+    s = db.session()
+    here = board.zone(s)
+    return render_template(
+        "board/received.html",
+        received=heard.received(s),
+        unreachable=heard.unreachable(s),
+        spend=heard.spend(s, g.at),
+        texts=settings().sms,
+        when=lambda at: words.when(at, here, local(g.at, here).date()),
+    )
+
+
+@door.get("/words")
+@allow("dispatcher")
+def texts() -> str:
+    """Every kind of message in a language, with example values; how each text travels."""
+    language = request.args.get("language", "en")
+    language = language if language in LANGUAGES else "en"
+    made = [(kind, messages.example(kind, language)) for kind in KINDS]
+    return render_template(
+        "board/words.html",
+        language=language,
+        languages=LANGUAGES,
+        kinds=[(kind, words.KINDS.get(kind, kind), m, size(m.sms)) for kind, m in made],
+    )
+
+
+@door.get("/words/<kind>.html")
+@allow("dispatcher")
+def mail(kind: str) -> Answer:
+    """One mail as a mail program shows it."""
+    language = request.args.get("language", "en")
+    if kind not in KINDS or language not in LANGUAGES:
+        return Answer("There is no such message.", status=404, mimetype="text/plain")
+    page = Answer(messages.example(kind, language).html, mimetype="text/html")
+    page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    return page
