@@ -256,7 +256,7 @@ def _named(name: str, statement: Select[Any]) -> tuple[Any, frozenset[int]]:
     """A row's type, and where its instants are."""
     columns = list(statement.selected_columns)
     instants = frozenset(i for i, c in enumerate(columns) if isinstance(c.type, UtcDateTime))
-    return namedtuple(name, [str(c.key) for c in columns]), instants  # noqa: PYI024
+    return namedtuple(name, [str(c.key) for c in columns]), instants
 
 
 (_STOP, _STOP_AT), (_LINE, _LINE_AT) = _named("_Stop", _STOPS), _named("_Line", _LINES)
