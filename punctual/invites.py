@@ -57,7 +57,7 @@ def part(
                 start=visit.window_start,
                 end=visit.window_end,
                 summary=summary(message.kind, facts),
-                description=_description(message.kind, facts),
+                description=description(message.kind, facts),
                 location=visit.place.address if visit.place else "",
                 url=link,
                 organizer=company.mail_from,
@@ -108,7 +108,7 @@ def summary(kind: str, facts: dict[str, Any]) -> str:
     return messages.fill(title, facts)
 
 
-def _description(kind: str, facts: dict[str, Any]) -> str:
+def description(kind: str, facts: dict[str, Any]) -> str:
     """What the entry says: what is true now, what changed and who asked, the link (calendar.md 7)."""
     arrive = _("We arrive between {from} and {to} ({zone}).")
     if KINDS[kind].class_ == "delay":

@@ -180,3 +180,22 @@ def test_the_page_and_its_refusals_speak_the_customers_language(
     body = re.sub(r"<[^>]+>", " ", page.split("<body", 1)[1])
     assert not re.search(r"\b(the|your|you|please)\b", body, re.IGNORECASE)
     assert refused in grace.post("deadline", 422, leave_by="8:00", kind="done").text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("es", "Llegamos de 10:00 a 10:30"), ("de", "Wir kommen zwischen 10:00")]
+)
+def test_the_entry_to_add_by_hand_speaks_it_too(lite: Flask, language: str, words: str) -> None:
+    grace = visitor(lite, "08:30", language=language)
+    assert words in grace.get("/visit.ics").replace("\r\n ", "")
+
+
+@pytest.mark.parametrize("language", ["en", *catalogs.LANGUAGES])
+@pytest.mark.parametrize("path", ["", "/times"])
+def test_a_page_with_all_it_needs_weighs_less_than_30_kb(lite: Flask, language: str, path: str) -> None:
+    """Before anything is packed: a slow phone has it in a second or two."""
+    grace = visitor(lite, "08:30", language=language)
+    page = grace.get(path)
+    parts = set(re.findall(r'(?:href|src)="(/static/[^"?]+)', page))
+    assert len(parts) > 2
+    assert len(page.encode()) + sum((catalogs.ROOT / f"punctual{p}").stat().st_size for p in parts) < 30_000

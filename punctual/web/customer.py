@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as Base
 from punctual import facts, invites, itip, links
 from punctual.actions import Refused, concern, offer, signoff
 from punctual.actions import customer as verbs
-from punctual.core.day import Window, local
+from punctual.core.day import Window
 from punctual.models import Answer, Company, Technician, Visit, db
 from punctual.queries import day as days
 from punctual.queries import offers, promises, slots
@@ -349,8 +349,17 @@ def calendar(token: str) -> Response:
     if visit.state == "cancelled":
         raise Refused("This visit is cancelled, so there is nothing to add to a calendar.")
     company = db.session.get_one(Company, 1)
-    window = Window(visit.window_start, visit.window_end)
+    window, zone = Window(visit.window_start, visit.window_end), visit.zone
     url = f"{settings().origin}/c/{token}"
+    filters.speak(visit.customer.language)
+    facts = {
+        "job": visit.job_type.public_name,
+        "company_full": company.name,
+        "from": filters.clock(window.start, zone),
+        "to": filters.clock(window.end, zone),
+        "zone": filters.zone_of(zone, window.start),
+        "link": url,
+    }
     entry = itip.Entry(
         uid=visit.uid,
         sequence=max(visit.sequence - 1, 0),  # what was mailed last: the next mail is above it
@@ -358,8 +367,8 @@ def calendar(token: str) -> Response:
         created=visit.created_at.replace(microsecond=0),
         start=window.start,
         end=window.end,
-        summary=invites.summary("booked", {"job": visit.job_type.public_name, "company_full": company.name}),
-        description=f"We arrive between {local(window.start, visit.zone):%-H:%M} and {local(window.end, visit.zone):%-H:%M}.\n{url}",
+        summary=invites.summary("booked", facts),
+        description=invites.description("booked", facts),
         location=visit.place.address if visit.place else "",
         url=url,
         organizer=company.mail_from,

@@ -97,10 +97,14 @@ def faults(page: Page) -> list[str]:
     return [f"{v['id']}: {json.dumps([n['target'] for n in v['nodes']])}" for v in found["violations"]]
 
 
+@pytest.mark.parametrize("language", ["en", "es", "de"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", "/times", "/cancel"])
-def test_nothing_on_the_page_bars_anybody(grace: Grace, scheme: str, path: str) -> None:
+def test_nothing_on_the_page_bars_anybody(grace: Grace, scheme: str, path: str, language: str) -> None:
+    with transaction() as s:
+        s.get_one(Visit, grace.built.visits["Grace"].id).customer.language = language
     page = grace.page(path, color_scheme=scheme)
+    expect(page.locator("html")).to_have_attribute("lang", language)
     expect(page.locator("h1")).to_have_count(1)
     assert faults(page) == []
 
