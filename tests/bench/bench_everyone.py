@@ -191,7 +191,7 @@ def measure(sides: list[Side], rounds: int) -> list[bool]:
         met += [statistics.median(ratio) <= WHOLE, memory <= MEMORY_MIB]
         work = ", ".join(f"{name} {share:.1%}" for name, share in side.ask("count").items())
         print(f"{n} technicians x {crowd.VISITS} visits; to do in the next minute: {work}")
-        print(f"  first look of all: {first[n]['wall']:.2f} s")
+        print(f"  first look of all: {first[n]['wall']:.2f} s wall, {first[n]['cpu']:.2f} s CPU")
         print(f"  whole {spread([x['wall'] for x in w])} s wall, {spread([x['cpu'] for x in w])} s CPU")
         print(f"  numpy alone {spread([x['wall'] for x in a])} s wall, {spread([x['cpu'] for x in a])} s CPU")
         print(
