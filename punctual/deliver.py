@@ -141,11 +141,29 @@ def resend(s: Session, ready: Ready, *, at: datetime) -> bool:
         message.tries += 1
         return True
     if now.until is not None and now.until <= message.useful_until:
-        mark(s, message, "sending", now.reason, at)
-        message.lease_until, message.lease_by = now.until, ""
+        _doubt(s, message, now.reason, at)
     else:
         _uncertain(s, message, attempt, attempt.error or NO_ANSWER, at)
     return False
+
+
+def holds(s: Session, ready: Ready, at: datetime) -> bool:
+    """Whether a message that is about to leave is still true, to the same address: asked again when that takes long."""
+    attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
+    who = s.get_one(Customer, message.customer_id) if message.customer_id and message.channel == "email" else None
+    return sending.verdict(s, message, at).ok and (who is None or who.email == attempt.recipient)
+
+
+def withdrawn(s: Session, ready: Ready, *, by: str, at: datetime) -> None:
+    """Nothing was handed over: what is still this worker's is decided again at once, the rest is left to others."""
+    message = s.scalars(select(Message).where(Message.id == ready.message_id).with_for_update()).one()
+    if message.state != "sending" or message.lease_by != by or not ready.envelope.mine():
+        return
+    attempt = s.get_one(Attempt, ready.attempt_id)
+    if not ready.doubt:
+        attempt.state, attempt.ended_at, attempt.error = "refused", at, "Taken back before it was handed over."
+        mark(s, message, "queued", "", at)
+    message.due_at = at
 
 
 def never_left(s: Session, ready: Ready, *, at: datetime) -> None:

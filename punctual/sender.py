@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 BATCH = 10
 #: Real seconds without sending after a way out was found closed: longer each time, until one message goes again.
 PAUSES_S = (10.0, 20.0, 40.0, 60.0)
+#: Real seconds for which a message that was just decided is taken to be true: a cancellation is felt within one second.
+SURE_S = 0.5
 #: So many failures of different messages in a row close a way out, whatever each of them was.
 FAILURES = 5
 
@@ -108,7 +111,9 @@ class Sender:
         try:
             receipt = self._hand_over(way, ready, at)
         except Overtaken:
-            log.warning("message %s is left to others: this worker was away too long", message_id)
+            log.warning("message %s was not handed over: others have it, or it is not true any more", message_id)
+            with transaction() as s:
+                deliver.withdrawn(s, ready, by=self.name, at=at)
             return 0
         except TransportError as error:
             log.warning("message %s: %s", message_id, error.sentence)
@@ -126,7 +131,21 @@ class Sender:
         return 1
 
     def _hand_over(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
-        return self._reconciled(way, ready, at) if ready.doubt else way.transport.send(ready.envelope)
+        return self._reconciled(way, ready, at) if ready.doubt else self._send(way, ready, at)
+
+    def _send(self, way: Way, ready: Ready, at: datetime) -> Receipt:
+        """Hand it over. A conversation that lasts asks again right before the last write whether it is still true."""
+        began = time.monotonic()
+
+        def mine() -> bool:
+            if not ready.envelope.mine() or time.monotonic() - began < SURE_S:
+                return ready.envelope.mine()
+            try:
+                return deliver.holds(db.session(), ready, at)
+            finally:
+                db.session.rollback()
+
+        return way.transport.send(replace(ready.envelope, mine=mine))
 
     def _reconciled(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
         """What became of a message in doubt: the provider's receipt, or None where it waits, is held or goes anew.
@@ -140,7 +159,7 @@ class Sender:
         except CannotTell:
             with transaction() as s:
                 again = deliver.resend(s, ready, at=at)
-            return way.transport.send(ready.envelope) if again else None
+            return self._send(way, ready, at) if again else None
         except TransportError as error:
             way.failed(error)
             with transaction() as s:

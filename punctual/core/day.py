@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -255,25 +256,31 @@ def fold(visit: Visit, reports: Iterable[Report]) -> Visit:
     )
 
 
+@lru_cache(maxsize=640)
+def _zone(name: str) -> ZoneInfo:
+    """Read once: the library itself remembers eight zones, and one phone prefix may mean thirty."""
+    return ZoneInfo(name)
+
+
 def at_wall(day: date, hour: int, minute: int, zone: str) -> datetime:
     """The instant of a wall time: the only place where local time becomes UTC.
 
     A time that clocks skip (spring) is read as the moment after the gap, minute for minute; a time that happens twice (autumn) is
     the first of the two. `wall_exists` tells an importer whether it was skipped.
     """
-    local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(zone), fold=0)
+    local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=_zone(zone), fold=0)
     return local.astimezone(UTC)
 
 
 def wall_exists(day: date, hour: int, minute: int, zone: str) -> bool:
     """False for a wall time that clocks skip in that zone on that day."""
     wanted = datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 - compared as wall time
-    return at_wall(day, hour, minute, zone).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wanted
+    return at_wall(day, hour, minute, zone).astimezone(_zone(zone)).replace(tzinfo=None) == wanted
 
 
 def local(at: datetime, zone: str) -> datetime:
     """An instant as wall time of a zone."""
-    return at.astimezone(ZoneInfo(zone))
+    return at.astimezone(_zone(zone))
 
 
 def outward(range_: Window, at: datetime, zone: str) -> Window:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 import phonenumbers
@@ -183,16 +183,27 @@ def forecasts(s: Session, shift_ids: Collection[int]) -> dict[int, VisitForecast
 _FORECASTS = select(forecast_.c.at, forecast_.c.packed)
 
 
+#: A prefix whose zones lie this far apart says nothing about where the phone is.
+TELLS_NOTHING = timedelta(hours=10)
+
+
 @lru_cache(maxsize=4096)
 def phone_zones(phone: str) -> tuple[str, ...]:
-    """Every zone a phone number's prefix may mean; none for no number, or for one that tells nothing."""
+    """Every zone a phone number's prefix may mean; none for no number, or for one that tells nothing (+1 800 is good from
+    Guam to Newfoundland: no hour of the day suits all of that)."""
     if not phone:
         return ()
     try:
         found = timezone.time_zones_for_number(phonenumbers.parse(phone))
     except phonenumbers.NumberParseException:
         return ()
-    return tuple(z for z in found if z in available_zones())
+    zones = tuple(z for z in found if z in available_zones())
+    offsets = [_winter(z) for z in zones]
+    return zones if not zones or max(offsets) - min(offsets) < TELLS_NOTHING else ()
+
+
+def _winter(zone: str) -> timedelta:
+    return datetime(2026, 1, 15, tzinfo=ZoneInfo(zone)).utcoffset() or timedelta()
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ def verdict(s: Session, message: Message, at: datetime) -> Verdict:
         message.kind,
         at=at,
         rules=rules,
-        zones=((visit.zone,) if visit else ()) + days.phone_zones(customer.phone or ""),
+        zones=_zones(s, visit, customer),
         said=_said(s, message),
         window_start=visit.window_start if visit else None,
         early=customer.early_messages,
@@ -36,6 +36,14 @@ def verdict(s: Session, message: Message, at: datetime) -> Verdict:
         person_today=_today(s, message, at) if message.kind in AUTOMATIC else 0,
         now=now,
     )
+
+
+def _zones(s: Session, visit: Visit | None, customer: Customer) -> tuple[str, ...]:
+    """Every zone whose night counts: of the visit, and what the phone's prefix may mean; unknown is the company's."""
+    here = (visit.zone,) if visit else ()
+    if not customer.phone:
+        return here
+    return here + (days.phone_zones(customer.phone) or (days.company(s)[1],))
 
 
 def truth(s: Session, message: Message) -> Now | None:
