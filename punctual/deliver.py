@@ -256,7 +256,7 @@ def accept(s: Session, attempt: Attempt, receipt: Receipt, *, at: datetime) -> N
     if message.customer_id is None or message.visit_id is None:
         return
     visit = s.get_one(Visit, message.visit_id)
-    if attempt.told_start is not None or message.kind == "no_time_yet":  # "we do not know" takes back the last range
+    if attempt.told_start is not None or message.kind in ("no_time_yet", "please_choose"):  # takes back the range
         visit.told_start, visit.told_end = attempt.told_start, attempt.told_end
     if attempt.told_start is not None or KINDS[message.kind].class_ == "delay":
         visit.told_at, visit.told_kind = at, message.kind

@@ -95,7 +95,7 @@ def _to_customer(
     told = told_range(s, visit, message, at)
     link = customer_link(s, settings, visit, at)
     facts = customer_facts(s, message, visit, company, told, link, at)
-    if message.kind in ("deadline_done", "deadline_arrive", "not_free", "missed"):
+    if message.kind in ("deadline_done", "deadline_arrive", "please_choose", "not_free", "missed"):
         found = slots.offers(s, visit.id, at=at)[:OFFERS]
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
     with force_locale(messages.locale_of(customer.language)):

@@ -29,6 +29,8 @@ notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__ta
 
 #: Kinds after which a customer knows a time, or was asked.
 ABOUT_TIME = TELLING - {"no_time_yet"}
+#: Kinds that tell no time and promise a call instead.
+WITHOUT_TIME = ("no_time_yet", "please_choose")
 _FORECAST = ("shift_id", ("at", "packed", "marks"))
 _SILENT = ("key", ("reason", "facts", "at", "due_at", "shift_id"))
 
@@ -213,7 +215,7 @@ def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str)
         told=decision.told,
         due_at=due,
     )
-    if made is not None and decision.kind == "no_time_yet" and decision.verb == "tell":
+    if made is not None and decision.kind in WITHOUT_TIME and decision.verb == "tell":
         _promise_call(s, visit, datetime.fromisoformat(decision.facts["due"]), decision, at)
     return made
 

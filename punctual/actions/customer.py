@@ -19,8 +19,6 @@ from punctual.queries import day as queries
 from punctual.queries import visit as visits
 
 NOTE_MAX, NUMBER_MAX = 1000, 40
-#: Reasons of a call that stays owed whatever else the customer decides.
-ASKED_FOR = ("asked", "wish", "promised")
 INVALID = "Enter a time like 10:00."
 #: Without and with the company's phone number.
 ON_THE_WAY = (
@@ -111,7 +109,7 @@ def _reply(s: Session, visit: Visit, kind: str, at: datetime, **facts: str) -> N
 def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """ "This works": the told range becomes the promise; before anything was told it confirms the window.
 
-    Refused where waiting cannot work. Pressed again it changes nothing; a range told since makes it a new answer.
+    Refused where waiting cannot work - on a page; by any other way the answer is a message that says so kindly. Pressed again it changes nothing; a range told since makes it a new answer.
     """
     with transaction() as s:
         visit = _open(s, visit_id, at)
@@ -123,6 +121,9 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
             return _had(last)
         _not_started(s, visit)
         story = visits.story(s, visit_id, at=at)
+        if not story.can_keep and by != "page":
+            _reply(s, visit, "keep_impossible", at)
+            return Saved(0, works=False)
         if not story.can_keep:
             raise Refused("We cannot keep that time any more, and we are sorry. Choose a new time or ask for a call.")
         if told is not None and told.end <= at:
@@ -241,14 +242,13 @@ def call_me(visit_id: int, number: str = "", *, at: datetime, by: str = "page") 
 def _close_calls(s: Session, visit: Visit, at: datetime) -> None:
     """A customer who decided for themselves need not be rung about the same thing; a call they asked for is made."""
     mine = (Notice.visit_id == visit.id, Notice.decision == "task", Notice.kind == "call", Notice.resolved_at.is_(None))
-    tasks = list(s.scalars(select(Notice).where(*mine)))
-    for task in tasks:
-        if task.reason not in ASKED_FOR:
-            task.resolved_at, task.resolved_by = at, "customer"
-    if not any(task.reason in ASKED_FOR for task in tasks):
-        owed = select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open")
-        for promise in s.scalars(owed):
+    owed = select(Promise).where(Promise.visit_id == visit.id, Promise.kind == "call", Promise.state == "open")
+    offered = {n.promise_id for n in s.scalars(select(Notice).where(*mine, Notice.reason == "nothing_fits"))}
+    for promise in s.scalars(owed):
+        if promise.made_by == "watch" or promise.id in offered:
             promises.end(s, promise, "cancelled", at=at, by="customer")
+    for task in s.scalars(select(Notice).where(*mine, Notice.promise_id.is_(None))):
+        task.resolved_at, task.resolved_by = at, "customer"
 
 
 def cancel(visit_id: int, *, at: datetime, by: str = "page") -> Saved:

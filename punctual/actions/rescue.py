@@ -12,7 +12,7 @@ from punctual import outbox, watch
 from punctual.actions import effect, schedule
 from punctual.core.day import OVER, Window, outward
 from punctual.core.kinds import KINDS
-from punctual.models import Notice, Report, Shift, Technician, Visit, touch_board
+from punctual.models import Message, Notice, Report, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
 
 
@@ -20,13 +20,28 @@ def alone(s: Session, told: Sequence[Notice], *, at: datetime) -> list[Notice]:
     """Before these delay notices leave: give each visit away where somebody else keeps every promise, if the company's
     rule `rescue_alone` says so; what was put for the customer is dropped unsent. Returns the notices that stand.
 
+    Where it does not, a customer who would be asked to choose is asked a while later if somebody could save the visit:
+    the dispatcher, who is shown it, may do so first.
+
     In the transaction of the look that told them, so that no customer hears of a delay that is mended.
     """
     late = {n.visit_id for n in told if n.decision == "tell" and n.kind in KINDS and KINDS[n.kind].class_ == "delay"}
-    if not late or not queries.rules(s).rescue_alone:
+    rules = queries.rules(s)
+    if late and not rules.rescue_alone:
+        wait = timedelta(minutes=rules.silence_answer_min)
+        for n in told:
+            if n.kind == "please_choose" and n.visit_id and effect.rescue(s, n.visit_id, at) is not None:
+                _wait(s, n, at + wait)
+    if not late or not rules.rescue_alone:
         return list(told)
     saved = {visit_id for visit_id in sorted(v for v in late if v is not None) if _saved(s, visit_id, at)}
     return [n for n in told if n.visit_id not in saved]
+
+
+def _wait(s: Session, notice: Notice, until: datetime) -> None:
+    for message in s.scalars(select(Message).where(Message.notice_id == notice.id, Message.state == "queued")):
+        message.useful_until += until - message.due_at
+        message.due_at = until
 
 
 def _saved(s: Session, visit_id: int, at: datetime) -> bool:

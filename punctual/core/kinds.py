@@ -37,6 +37,7 @@ _ALL = (
     Kind("late_update", "delay", 20, doubt="hold", calendar="REQUEST"),
     Kind("deadline_done", "delay", 20, doubt="hold"),
     Kind("deadline_arrive", "delay", 20, doubt="hold"),
+    Kind("please_choose", "delay", 20, doubt="hold"),
     Kind("no_time_yet", "delay", 20, doubt="hold"),
     Kind("kept", "answer", 24 * 60, calendar="REQUEST", moves_window=True),
     Kind("keep_impossible", "answer", 24 * 60),

@@ -1,8 +1,9 @@
-"""The chance at which a delay is told: one number for all, or the same for many visits as a column."""
+"""The chance at which a delay is told - one number for all, or a column for many visits - and when it flaps too much."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from punctual.core.policy import Rules
 
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
+#: A forecast that crosses the limit so often within this span mutes its visit for as long again (policy 1).
+FLAP_SPAN = timedelta(minutes=30)
 #: The company's own threshold is learned from looks this long before a visit (accuracy.LOOKS); before that this one counts.
 NEAR, FAR_CHANCE = timedelta(minutes=90), 0.9
 
@@ -20,3 +23,12 @@ def limits(lead_s: Floats | float, rules: Rules) -> Floats:
     farther ahead much may still change, so nobody is told before it is all but certain."""
     near = np.asarray(lead_s) <= NEAR.total_seconds()
     return np.where(near, rules.tell_chance, max(rules.tell_chance, FAR_CHANCE))
+
+
+def muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:
+    """The end of the mute that too many crossings within FLAP_SPAN brought; None without one, or with the guard off."""
+    n = rules.flap_crossings
+    ends = (
+        [b + FLAP_SPAN for a, b in zip(crossings, crossings[n - 1 :], strict=False) if b - a <= FLAP_SPAN] if n else []
+    )
+    return max(ends, default=None)

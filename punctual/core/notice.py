@@ -13,7 +13,7 @@ import numpy as np
 
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
-from punctual.core.limit import CALL_CHANCE, limits
+from punctual.core.limit import CALL_CHANCE, FLAP_SPAN, limits, muted_until
 from punctual.core.policy import AUTOMATIC, Rules, Said, may
 
 Verb = Literal["tell", "silent", "task"]
@@ -21,8 +21,6 @@ Verb = Literal["tell", "silent", "task"]
 LOW, HIGH = int(np.argmin(np.abs(np.asarray(LEVELS) - 0.1))), int(np.argmin(np.abs(np.asarray(LEVELS) - 0.9)))
 #: Something may still be told about a visit in one of these states.
 AHEAD = frozenset({"planned", "on_my_way"})
-#: A forecast that crosses the limit this often within FLAP_SPAN mutes its visit for as long again (policy 1).
-FLAP_SPAN = timedelta(minutes=30)
 #: An on-my-way tap that arrives later than this is history (policy 1, useful_until).
 FRESH_TAP = timedelta(minutes=10)
 #: Causes that are a customer's own act: they do not make a look of the day surer than the look of every minute.
@@ -262,7 +260,8 @@ def _late(c: _Case) -> list[Decision]:
     acted = bool(c.cause) and not c.cause.startswith(CUSTOMERS)
     if c.known.reachable and not acted and c.at < until:
         return [c.silent("second_look", until, since=since.isoformat())]
-    return _try(c, "late_first", "late", c.told_now, **_in_time(c))
+    kind, told = ("please_choose", None) if _hopeless(c) else ("late_first", c.told_now)
+    return _try(c, kind, "late", told, due=_due(c), **_in_time(c))
 
 
 def _update(c: _Case, last: Said) -> list[Decision]:
@@ -302,7 +301,7 @@ def _try(c: _Case, kind: str, reason: str, told: Window | None, **facts: Any) ->
         said=c.known.said,
         window_start=c.window.start,
         early=c.known.early,
-        muted_until=_muted_until(c.known.mark.crossings, c.rules),
+        muted_until=muted_until(c.known.mark.crossings, c.rules),
         paused=c.known.paused,
     )
     if verdict.ok:
@@ -359,14 +358,24 @@ def _untold(c: _Case, quiet: Quiet, expected: float) -> list[Decision]:
         facts |= {"silent_min": round(minutes(c.at) - expected), "expected": instant(expected).isoformat()}
     if quiet.nudged_at is not None:
         facts["nudged_at"] = quiet.nudged_at.isoformat()
-    told = any(x.kind == "no_time_yet" and x.live and x.version == c.known.version for x in c.known.said)
+    asked = ("no_time_yet", "please_choose")
+    told = any(x.kind in asked and x.live and x.version == c.known.version for x in c.known.said)
     answer = timedelta(minutes=c.rules.silence_answer_min)
     waited = quiet.nudged_at is not None and c.at >= quiet.nudged_at + answer
     warn_by = c.window.start - timedelta(minutes=c.rules.warn_by_min) - answer
     if told or not waited or not (_at_risk(c) or (quiet.off and c.at >= warn_by)):
         return [c.silent("no_news", **facts)]
-    due = c.at + timedelta(minutes=c.rules.callback_min)
-    return _try(c, "no_time_yet", "no_news", None, due=due.isoformat(), **facts)
+    return _try(c, asked[quiet.off], "no_news", None, due=_due(c), **facts)
+
+
+def _hopeless(c: _Case) -> bool:
+    """Nobody is asked to wait so long: they are asked to choose."""
+    return c.mean - minutes(c.window.end) > c.rules.wait_max_min
+
+
+def _due(c: _Case) -> str:
+    """By when somebody calls who was told no time."""
+    return (c.at + timedelta(minutes=c.rules.callback_min)).isoformat()
 
 
 def _at_risk(c: _Case) -> bool:
@@ -382,15 +391,6 @@ def _mark(c: _Case) -> Mark:
         return old
     crossings = (*(x for x in old.crossings if c.at - x <= 2 * FLAP_SPAN), c.at)
     return Mark(c.at, c.chance, crossings) if over else Mark(None, 0.0, crossings)
-
-
-def _muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:
-    """The end of the mute that too many crossings within FLAP_SPAN brought; None without one, or with the guard off."""
-    n = rules.flap_crossings
-    ends = (
-        [b + FLAP_SPAN for a, b in zip(crossings, crossings[n - 1 :], strict=False) if b - a <= FLAP_SPAN] if n else []
-    )
-    return max(ends, default=None)
 
 
 def _percent(p: float) -> float:

@@ -53,6 +53,9 @@ class Rules:
     grid_min: int = _rule(15, "Local grid, in minutes, on which offered times start.")
     hold_s: float = _rule(600.0, "Real seconds offered times are held.")
     offer_risk: float = _rule(0.2, "Largest chance of breaking any promise that an offered time may leave.")
+    wait_max_min: float = _rule(
+        180.0, "Minutes past the window beyond which no customer is asked to wait: they are asked to choose."
+    )
     rescue_alone: int = _rule(
         0, "1: a late visit goes to another technician without asking, where every promise then holds."
     )
@@ -89,6 +92,7 @@ AUTOMATIC = frozenset(
         "late_update",
         "deadline_done",
         "deadline_arrive",
+        "please_choose",
         "no_time_yet",
     }
 )

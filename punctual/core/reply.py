@@ -10,6 +10,8 @@ from typing import Literal
 Meaning = Literal["stop", "start", "help", "keep", "new_time", "call", "unknown"]
 Tap = Literal["late", "done", "on_my_way", "arrived", "unknown"]
 
+LimitKind = Literal["done", "arrive"]
+
 STOP = frozenset(
     {
         "STOP",
@@ -54,6 +56,19 @@ WISHES = re.compile(
 #: May mean the visit, not the texts: a person looks.
 CANCELS = re.compile(r"\b(?:CANCEL\w*|ANUL\w+|STORNIER\w*|ABSAG\w*|CALL (?:IT )?OFF)\b")
 _LATE = re.compile(r"(?:RUNNING )?LATE[ :+]*(\d{1,3})(?: ?(?:M|MIN|MINS|MINUTES))?")
+#: A clock in a text without accents and points: 10, 10:30, 10 30 UHR, 2 PM, LAS 10.
+_CLOCK = r"(?:LAS )?(?P<hour>\d{1,2})(?:[: H](?P<minute>\d{2}))?(?: ?(?P<half>AM|PM|A M|P M|UHR|H))?"
+_LIMITS: tuple[tuple[LimitKind, re.Pattern[str]], ...] = (
+    ("arrive", re.compile(rf"(?:ARRIVE|BE HERE|COME|GET HERE)(?: BY| BEFORE| AT| UNTIL)? {_CLOCK}")),
+    ("arrive", re.compile(rf"(?:BIS|VOR|UM) {_CLOCK} (?:DA SEIN|HIER SEIN|DA|HIER|ANKOMMEN)")),
+    ("arrive", re.compile(rf"(?:LLEGAR|LLEGUEN|VENGAN|VENIR)(?: ANTES DE| A| COMO TARDE A)? {_CLOCK}")),
+    (
+        "done",
+        re.compile(rf"(?:LEAVE|GO|BE GONE|GO OUT|BE DONE|FINISH(?:ED)?|DONE)(?: BY| BEFORE| AT| UNTIL)? {_CLOCK}"),
+    ),
+    ("done", re.compile(rf"(?:BIS|VOR|UM|AB) {_CLOCK} (?:WEG|LOS|GEHEN|FORT|FERTIG)\w*")),
+    ("done", re.compile(rf"(?:SALIR|IRME|TERMINAR|ACABAR)(?: ANTES DE| A| COMO TARDE A)? {_CLOCK}")),
+)
 _WIDTHLESS = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
 #: Longer texts are read by a person.
 LONGEST = 1600
@@ -113,6 +128,35 @@ def stop_words(*languages: str) -> frozenset[str]:
 def may_cancel(text: str) -> bool:
     """Whether the writer may want to cancel the visit."""
     return CANCELS.search(bare(text)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A customer's own limit from a text: the work is done by then, or we have arrived; wall time of the visit."""
+
+    hour: int
+    minute: int
+    kind: LimitKind
+
+
+def limit(text: str) -> Limit | None:
+    """ "I must leave at 10:30", "please arrive by 10", "muss um 10 Uhr weg", "debo salir a las 10"; None: says no limit.
+
+    An hour from 1 to 6 without AM is in the afternoon: nobody is visited at night. Refuse nothing else here: whether the
+    time has passed is for who knows the visit.
+    """
+    words = bare(text)
+    for kind, pattern in _LIMITS:
+        found = pattern.search(words)
+        if found is None:
+            continue
+        hour, minute, half = int(found["hour"]), int(found["minute"] or 0), (found["half"] or "").replace(" ", "")
+        if half == "AM":
+            hour %= 12
+        elif half == "PM" or (1 <= hour <= 6 and half == ""):
+            hour = hour % 12 + 12
+        return Limit(hour, minute, kind) if hour < 24 and minute < 60 else None
+    return None
 
 
 def technician(text: str) -> Tapped:

@@ -13,7 +13,17 @@ from punctual.core.promise import REMIND, Step, remind_at, step
 from punctual.models import Attempt, Concern, Customer, Job, Message, Notice, Promise, User, Visit
 
 #: Messages that tell an arrival window, or that it will not hold.
-WINDOW = ("booked", "reminder", "rescheduled", "moved_by_us", "kept", "late_first", "late_update", "no_time_yet")
+WINDOW = (
+    "booked",
+    "reminder",
+    "rescheduled",
+    "moved_by_us",
+    "kept",
+    "late_first",
+    "late_update",
+    "please_choose",
+    "no_time_yet",
+)
 #: Longest chain of broken promises that is followed back.
 CHAIN = 20
 

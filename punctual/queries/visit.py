@@ -121,8 +121,9 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
     if made is not None and visit.arrived_at is None:
         arrival = outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
     rules = days.rules(s)
-    doomed = _doomed(visit, made, rules.deadline_chance)
-    quiet = _quiet(s, visit)
+    last = _last_told(s, visit)
+    doomed = _doomed(visit, made, rules.deadline_chance) or last == "please_choose"
+    quiet = last == "no_time_yet"
     state = _state(visit, made, at, rules.tell_chance, doomed=doomed, quiet=quiet)
     if state in ("on_time", "at_risk", "late", "very_late", "no_time", "expired") and _missed(s, visit):
         state = "missed"
@@ -177,15 +178,19 @@ def _doomed(visit: Visit, made: VisitForecast | None, chance: float) -> bool:
     )
 
 
-def _quiet(s: Session, visit: Visit) -> bool:
-    """The last thing said was that we have no time to tell."""
+def _last_told(s: Session, visit: Visit) -> str:
+    """The kind of the last thing said about this promise; "" before anything was."""
     last = s.scalar(
         select(Notice.kind)
-        .where(Notice.visit_id == visit.id, Notice.decision == "tell")
+        .where(
+            Notice.visit_id == visit.id,
+            Notice.decision == "tell",
+            Notice.key.like(f"{visit.id}:{visit.promise_version}:%"),
+        )
         .order_by(Notice.id.desc())
         .limit(1)
     )
-    return last == "no_time_yet"
+    return last or ""
 
 
 def _state(visit: Visit, made: VisitForecast | None, at: datetime, limit: float, *, doomed: bool, quiet: bool) -> str:

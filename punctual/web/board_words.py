@@ -27,6 +27,7 @@ KINDS = {
     "late_update": "New time range",
     "deadline_done": "May not be done by their limit",
     "deadline_arrive": "May not arrive by their limit",
+    "please_choose": "Cannot be kept, asked to choose, call promised",
     "no_time_yet": "No time known yet, call promised",
     "kept": "Confirmed: this works",
     "keep_impossible": "Answer: that cannot work",

@@ -90,6 +90,7 @@ def kinds_said() -> dict[str, str]:
         "late_update": _("The time has changed, with our apology"),
         "deadline_done": _("We cannot be done by your time"),
         "deadline_arrive": _("We cannot arrive by your time"),
+        "please_choose": _("We cannot keep your visit: please choose"),
         "no_time_yet": _("Late, no new time yet"),
         "kept": _("Your visit stays"),
         "keep_impossible": _("That time cannot be kept"),

@@ -341,7 +341,18 @@ def test_the_message_without_a_time_goes_once() -> None:
 def test_a_day_that_is_off_tells_before_its_windows_open() -> None:
     quiet = Quiet(nudged_at=t("08:00"), off=True)
     assert only(look("09:19", known(), quiet=quiet, chance=0.0)).reason == "no_news"
-    assert only(look("09:20", known(), quiet=quiet, chance=0.0)).kind == "no_time_yet"
+    told = only(look("09:20", known(), quiet=quiet, chance=0.0))
+    assert (told.kind, told.told, told.facts["due"]) == ("please_choose", None, t("10:20").isoformat())
+    said = Said("please_choose", t("09:20"), 1)
+    assert only(look("09:40", known(said=(said,)), quiet=quiet, chance=0.0)).reason == "no_news"
+
+
+def test_nobody_is_asked_to_wait_longer_than_the_company_allows() -> None:
+    told = only(look("09:00", known(), cause="report:1", chance=1.0, arrive="13:31"))
+    assert (told.kind, told.told, told.facts["due"]) == ("please_choose", None, t("10:00").isoformat())
+    assert only(look("09:00", known(), cause="report:1", chance=1.0, arrive="13:29")).kind == "late_first"
+    after = look("09:30", known(said=(Said("please_choose", t("09:00"), 1),)), chance=1.0, arrive="14:30")
+    assert only(after).reason == "already_told", "no range follows when none was told"
 
 
 # Flapping, holding, storms

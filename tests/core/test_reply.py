@@ -171,3 +171,34 @@ def test_a_technicians_text_is_a_tap(text: str, tapped: reply.Tapped) -> None:
 @pytest.mark.parametrize("text", ["LATE", "LATE 0", "LATE 999", "LATE 30 DONE", "not done", "30", "late -15 or so"])
 def test_a_technicians_text_that_is_not_exact_is_not_taken(text: str) -> None:
     assert reply.technician(text) == reply.Tapped("unknown")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("I must leave at 10:00", (10, 0, "done")),
+        ("have to go by 10.30!", (10, 30, "done")),
+        ("must leave at 2", (14, 0, "done")),
+        ("leave by 9 am", (9, 0, "done")),
+        ("please be done by 5pm", (17, 0, "done")),
+        ("please arrive by 10", (10, 0, "arrive")),
+        ("be here before 12 pm", (12, 0, "arrive")),
+        ("Ich muss um 10 Uhr weg", (10, 0, "done")),
+        ("muss bis 10:30 los", (10, 30, "done")),
+        ("bitte bis 11 Uhr da sein", (11, 0, "arrive")),
+        ("Debo salir a las 10", (10, 0, "done")),
+        ("tengo que irme a las 10:30", (10, 30, "done")),
+        ("por favor lleguen antes de las 11", (11, 0, "arrive")),
+    ],
+)
+def test_a_limit_in_a_text_is_read_in_three_languages(text: str, meant: tuple[int, int, str]) -> None:
+    found = reply.limit(text)
+    assert found is not None
+    assert (found.hour, found.minute, found.kind) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "STOP", "leave me alone", "arrive soon", "leave at 25:00", "leave at 10:75", "10:00", ""]
+)
+def test_what_says_no_limit_is_none(text: str) -> None:
+    assert reply.limit(text) is None
