@@ -109,7 +109,7 @@ def _reply(s: Session, visit: Visit, kind: str, at: datetime, **facts: str) -> N
 def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """ "This works": the told range becomes the promise; before anything was told it confirms the window.
 
-    Refused where waiting cannot work - on a page; by any other way the answer is a message that says so kindly. Pressed again it changes nothing; a range told since makes it a new answer.
+    Refused where waiting cannot work. Pressed again it changes nothing; a range told since makes it a new answer.
     """
     with transaction() as s:
         visit = _open(s, visit_id, at)
@@ -121,9 +121,6 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
             return _had(last)
         _not_started(s, visit)
         story = visits.story(s, visit_id, at=at)
-        if not story.can_keep and by != "page":
-            _reply(s, visit, "keep_impossible", at)
-            return Saved(0, works=False)
         if not story.can_keep:
             raise Refused("We cannot keep that time any more, and we are sorry. Choose a new time or ask for a call.")
         if told is not None and told.end <= at:

@@ -83,6 +83,12 @@ def _technician(s: Session, number: str) -> Technician | None:
 def _customer(s: Session, row: Received, visit: Visit | None, at: datetime) -> tuple[str, str]:
     """What a customer's text means, done; (meaning, what came of it)."""
     read = reply.read(row.text, asked=visit is not None and _asked(s, visit, row.at))
+    limit = reply.limit(row.text) if read.meaning == "unknown" else None
+    if visit is not None and limit is not None:
+        try:
+            return "deadline", _limit(limit, visit, at)
+        except Refused as no:
+            log.info("text %s goes to a person: %s", row.id, no.sentence)
     if visit is not None and read.meaning in ("keep", "new_time", "call", "help"):
         try:
             return read.meaning, _verb(read.meaning, row, visit, at)
@@ -115,6 +121,13 @@ def _verb(meaning: str, row: Received, visit: Visit, at: datetime) -> str:
     with transaction() as s:
         _put(s, "help", row, s.get_one(Visit, visit.id), at)
     return "how to reach us was sent"
+
+
+def _limit(limit: reply.Limit, visit: Visit, at: datetime) -> str:
+    """ "I must leave at 10:00" counts like the page's field; where it cannot be met they are asked to choose at once."""
+    clock = f"{limit.hour:02}:{limit.minute:02}"
+    saved = customer.leave_by(visit.id, clock, limit.kind, at=at, by="sms")
+    return f"limit {clock} noted" if saved.works else f"limit {clock} cannot be met; they were asked to choose"
 
 
 def _offer(row: Received, visit: Visit, at: datetime) -> str:

@@ -87,8 +87,23 @@ def test_where_no_other_time_fits_a_call_is_promised_at_once(lite: Line) -> None
         for v in s.scalars(select(Visit)):
             v.job_type.skill = "nobody has this"
     lite.hear("2")
-    assert answers(lite) == [("call", "sms")]
+    assert answers(lite) == [("times", "sms")]
     assert db.session.scalars(select(Promise).where(Promise.kind == "call")).one().state == "open"
+
+
+def test_a_limit_in_their_words_counts_like_the_field_on_the_page(way: Line) -> None:
+    way.hear("I must leave at 12:30")
+    assert answers(way) == [("deadline", "sms")] and way.received() == [("deadline", "limit 12:30 noted")]
+    assert (visit(way).deadline, visit(way).deadline_kind) == (wall("12:30"), "done")
+    way.hear("please arrive by 11", at=AT + timedelta(minutes=1))
+    assert (visit(way).deadline, visit(way).deadline_kind) == (wall("11:00"), "arrive")
+
+
+def test_a_limit_that_has_passed_goes_to_a_person(lite: Line) -> None:
+    before = visit(lite).deadline
+    lite.hear("must leave at 8:15")
+    assert visit(lite).deadline == before
+    assert lite.received()[0][0] == "unknown"
 
 
 def test_three_asks_for_a_call_and_says_by_when(lite: Line) -> None:

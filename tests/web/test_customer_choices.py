@@ -55,6 +55,57 @@ def test_where_waiting_cannot_work_keep_is_neither_offered_nor_taken(grace: Page
     assert grace.visit.window_start == wall("10:00")
 
 
+#: The first story: due at nine, must leave at ten; at 9:27 the visit before is not over for an hour and more.
+NINE = """
+Tom 08:00-17:00 skills boiler home 51.4545,-2.5879
+  08:00-08:30 Priya boiler 45 at 51.4683,-2.5967
+  09:00-09:30 Grace boiler 30 at 51.4600,-2.6000 leave 10:00
+"""
+
+
+@pytest.mark.parametrize("kind", ["done", "arrive"])
+def test_who_must_leave_at_ten_is_never_asked_to_wait_at_half_past_nine(lite: Flask, kind: str) -> None:
+    page = visitor(lite, "09:27", NINE.replace("leave 10:00", f"{'leave' if kind == 'done' else 'arrive'} 10:00"))
+    page.tap("Priya", "arrived", "08:10")
+    page.tap("Priya", "late", "09:27", minutes=90)
+    (asked,) = db.session.scalars(
+        select(Message.kind).where(Message.visit_id == page.visit.id, Message.state == "queued")
+    )
+    assert asked == f"deadline_{kind}"
+    text = page.text()
+    assert "You do not have to wait." in text
+    assert "This works" not in text
+    page.post("keep", 409)
+    for other in slots.free(db.session(), page.visit.id, at=wall("09:27")):
+        assert other.start > wall("10:00"), "no time that cannot be kept is offered"
+
+
+def test_without_that_limit_waiting_is_a_choice(lite: Flask) -> None:
+    page = visitor(lite, "09:27", NINE.replace(" leave 10:00", ""))
+    page.tap("Priya", "arrived", "08:10")
+    page.tap("Priya", "late", "09:27", minutes=90)
+    page.told("10:30", "11:15")
+    assert "This works, I will be here" in page.text()
+
+
+def test_who_was_asked_to_choose_is_not_offered_to_wait_and_is_called_unless_they_choose(grace: Page) -> None:
+    with transaction() as s:
+        s.get_one(Visit, grace.visit.id).deadline = None
+    grace.tap("Priya", "arrived", "08:29")
+    grace.tap("Priya", "late", "08:30", minutes=300)
+    found = db.session.scalars(
+        select(Message.kind).where(Message.visit_id == grace.visit.id, Message.state == "queued")
+    )
+    assert list(found) == ["please_choose"]
+    promise = db.session.scalars(select(Promise).where(Promise.kind == "call", Promise.state == "open")).one()
+    text = grace.text()
+    assert "We cannot keep your visit as promised. We are sorry" in text and "This works" not in text
+    grace.post("times")
+    grace.post("choice", slot=offered(grace)[0])
+    db.session.rollback()
+    assert db.session.get_one(Promise, promise.id).state == "cancelled"
+
+
 def test_a_limit_that_works_is_noted(grace: Page) -> None:
     text = grace.after("deadline", leave_by="12:30", kind="done")
     assert "Saved at 8:30. Noted. It works as things stand now." in text
