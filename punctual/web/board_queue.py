@@ -68,11 +68,32 @@ def _item(t: Task, at: datetime, zone: str, best: Effect | None) -> Item:
     )
 
 
+def _only_wrote(t: Task) -> bool:
+    """They wrote, and that is all: words answer it, nobody has to call."""
+    return bool(t.asks) and all(a.kind == "wrote" for a in t.asks)
+
+
+def _answers(t: Task) -> Iterable[Act]:
+    """What ends the open questions of a task: words, a call, or a decision."""
+    if t.visit_id and any(a.kind == "wrote" for a in t.asks):
+        yield Act("Answer", href=f"/board/visits/{t.visit_id}#write", look="primary" if _only_wrote(t) else "")
+    if t.phone:
+        yield Act(f"Call {t.phone}", href=f"tel:{t.phone}")
+    if t.visit_id and not _only_wrote(t):
+        yield Act("I called", post=f"/board/visits/{t.visit_id}/called", key="c")
+    for ask in t.asks:
+        if ask.kind in LOOSE:
+            yield Act(LOOSE[ask.kind], post=f"/board/tasks/{ask.id}/resolve")
+        elif not t.visit_id:
+            yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
+            yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
+
+
 def _label(t: Task, zone: str) -> str:
     if t.owed and not t.look and not t.call_by:
         return f"By {clock(t.owed[0].due_at, zone)}"
     if t.call_by:
-        return f"Call by {clock(t.call_by, zone)}"
+        return f"{'Answer' if _only_wrote(t) else 'Call'} by {clock(t.call_by, zone)}"
     if t.stop and t.line and not t.line.technician_id:
         return "Nobody yet"
     if t.look == "late" and t.stop:
@@ -82,7 +103,7 @@ def _label(t: Task, zone: str) -> str:
     if t.look:
         return {"risk": "At risk", "silent": "Silent"}.get(t.look, "")
     if t.asks:
-        return "Call" if t.asks[0].kind != "storm" else "Decide"
+        return {"storm": "Decide", "texts_stopped": "Mend", "wrote": "Read"}.get(t.asks[0].kind, "Call")
     return "Address" if t.lost_address else "Message"
 
 
@@ -186,17 +207,7 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
             look="primary" if t.look == "late" else "",
         )
     if t.asks or t.call_by:
-        if t.phone:
-            yield Act(f"Call {t.phone}", href=f"tel:{t.phone}")
-        if t.visit_id:
-            yield Act("I called", post=f"/board/visits/{t.visit_id}/called", key="c")
-        if t.visit_id and any(a.kind == "wrote" for a in t.asks):
-            yield Act("Answer", href=f"/board/visits/{t.visit_id}#write")
-        for ask in (a for a in t.asks if a.kind in LOOSE):
-            yield Act(LOOSE[ask.kind], post=f"/board/tasks/{ask.id}/resolve", key="c")
-        for ask in () if t.visit_id else (a for a in t.asks if a.kind not in LOOSE):
-            yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
-            yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
+        yield from _answers(t)
     for promise in t.owed[:1]:
         if promise.kind == "answer":
             yield Act("Answer", href="/board/concerns")
