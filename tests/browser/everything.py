@@ -20,7 +20,7 @@ from flask_migrate import upgrade
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
-from punctual import config, links, messages, watch
+from punctual import config, letters, links, messages, watch
 from punctual.actions import access, technician, transaction
 from punctual.app import create_app
 from punctual.core.day import local
@@ -29,6 +29,8 @@ from punctual.models import Visit
 from tests import build
 from tests.build import Built, wall
 
+#: Kinds whose mail shows a range in large figures.
+RANGE = letters.FORECAST | {"booked", "reminder", "invitation", "rescheduled", "moved_by_us", "kept"}
 LANGUAGES = ("en", "es", "de")
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
 SCHEMES = ("light", "dark")
@@ -141,21 +143,27 @@ def mails(here: Served, camera: Camera) -> None:
     for kind in KINDS:
         for language in LANGUAGES if KINDS[kind].class_ != "staff" else ("en",):
             with here.app.test_request_context():
-                made = messages.compose(kind, facts(language), language)
+                made = messages.compose(kind, facts(kind, language), language)
             camera.shoot(f"mail-{kind}-{language}", content=made.html)
 
 
-def facts(language: str) -> dict[str, Any]:
-    """Example values with days, ends and zones of a language."""
+def facts(kind: str, language: str) -> dict[str, Any]:
+    """Example values of a kind, with days, ends and zones of a language."""
     at, on = wall("10:40"), local(wall("10:40"), "Europe/London").date()
     with force_locale(messages.locale_of(language)):
-        return messages.EXAMPLE | {
-            "day": messages.day_short(on, language),
-            "day_long": messages.day_long(on, language),
-            "old_day": messages.day_short(on - timedelta(days=1), language),
-            "due": messages.due_words(wall("17:00"), at, "Europe/London", language),
-            "zone": messages.zone_words("Europe/London", at, language),
-        }
+        own = {} if KINDS[kind].class_ == "delay" else {"times_link": ""}
+        return (
+            messages.EXAMPLE
+            | own
+            | {
+                "range_from": kind in RANGE,
+                "day": messages.day_short(on, language),
+                "day_long": messages.day_long(on, language),
+                "old_day": messages.day_short(on - timedelta(days=1), language),
+                "due": messages.due_words(wall("17:00"), at, "Europe/London", language),
+                "zone": messages.zone_words("Europe/London", at, language),
+            }
+        )
 
 
 def staff(here: Served, camera: Camera) -> None:
