@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -18,6 +19,8 @@ from punctual.itip import reply as calendars
 from punctual.itip.text import Broken
 from punctual.models import Attempt, Company, Customer, Message, Received
 from punctual.transports import TRANSPORTS, Call, Ear, NotGenuine, Progress, Text, Unreadable
+
+log = logging.getLogger(__name__)
 
 Heard = TypeVar("Heard")
 #: Longest text that is kept; a phone sends at most ten parts.
@@ -112,7 +115,12 @@ def settle(settings: Settings, at: datetime) -> int:
         new = select(Received.id).where(Received.settled_at.is_(None)).order_by(Received.id).limit(BATCH)
         ids = list(s.scalars(new))
     for received_id in ids:
-        texts.act(received_id, settings=settings, at=at)
+        try:
+            texts.act(received_id, settings=settings, at=at)
+        except Exception:  # one text never keeps the others from being read
+            log.exception("text %s goes to a person", received_id)
+            with transaction() as s:
+                conversation.person_wrote(s, s.get_one(Received, received_id), at=at, answers=False)
         done += 1
     return done
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import links, watch
+from punctual import links, suppression, watch
 from punctual.actions import Refused, reach, schedule, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import OVER
@@ -96,7 +96,7 @@ def edit_customer(
         if mail != row.email:
             row.email, row.email_bad = mail, ""
         if number != row.phone:
-            row.phone, row.phone_bad = number, ""
+            row.phone, row.phone_bad = number, suppression.reason(s, number) if number else ""
         coming = _coming(s, customer_id)
         if moved:
             row.link_version += 1

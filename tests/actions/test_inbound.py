@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from punctual.actions import conversation, dispatcher, inbound, transaction
+from punctual.actions import conversation, dispatcher, inbound, people, transaction
 from punctual.models import Answer, Notice, Promise, Received, Report, SlotClaim, Suppression, Visit, db
 from tests import build
 from tests.build import wall
@@ -225,6 +225,26 @@ def test_a_text_is_about_the_visit_we_last_wrote_about(lite: Line) -> None:
     lite.send()
     lite.hear("1", at=AT + timedelta(minutes=1))
     assert answers(lite, "Helen") == [("keep", "sms")] and answers(lite, "Grace") == []
+
+
+def test_a_text_that_cannot_be_acted_on_goes_to_a_person_and_keeps_nobody_waiting(way: Line) -> None:
+    with transaction() as s:
+        s.get_one(Visit, way.visits["Grace"]).zone = "Mars/Base"
+    way.hear("2")
+    way.hear("3", sender=PHONES["Helen"])
+    assert ("wrote", "wrote") in tasks() and answers(way, "Helen") == [("call", "sms")]
+
+
+def test_a_dispatcher_who_enters_a_number_that_opted_out_sees_it_at_once(lite: Line) -> None:
+    lite.hear("STOP", sender="+447700900999")
+    with transaction() as s:
+        user = build.dispatcher(s)
+        by = dispatcher.By(user.id, user.name)
+    people.edit_customer(
+        lite.customer("Grace").id, name="Grace Whitfield", email="grace@example.com", phone="+447700900999",
+        language="en", early=False, at=AT, by=by,
+    )  # fmt: skip
+    assert lite.customer("Grace").phone_bad == "asked for no texts"
 
 
 # --- a technician without data ----------------------------------------------------------------------------------------
