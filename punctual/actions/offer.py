@@ -134,7 +134,8 @@ def _held(s: Session, visit: Visit, slot: Slot, at: datetime, ends: datetime) ->
 
 
 def _noted(s: Session, visit: Visit, held: Sequence[Slot], at: datetime, by: str) -> Offered:
-    until = s.scalars(select(SlotClaim.expires_at).where(SlotClaim.visit_id == visit.id)).first()
+    mine = select(SlotClaim.expires_at).where(SlotClaim.visit_id == visit.id, SlotClaim.kind == "hold")
+    until = s.scalars(mine).first()
     assert until is not None
     rows = [
         {"technician": x.technician, "start": x.start.isoformat(), "why": x.why, "sure": round(x.sure, 3)} for x in held

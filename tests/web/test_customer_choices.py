@@ -195,6 +195,12 @@ def test_a_kept_time_is_taken_and_the_others_are_free_again(grace: Page) -> None
     assert [c.kind for c in db.session.scalars(select(SlotClaim))] == ["choice"]
 
 
+def test_who_has_chosen_may_ask_for_other_times_again(grace: Page) -> None:
+    grace.post("times")
+    grace.post("choice", slot=offered(grace)[0])
+    assert "We are keeping these times free for you until 8:40." in grace.after("times")
+
+
 def test_where_nothing_fits_a_call_is_promised_at_once(grace: Page) -> None:
     with transaction() as s:
         for shift in s.scalars(select(Shift)):
