@@ -23,7 +23,7 @@ LANGUAGES = ("es", "de")
 #: Pictures of the manager's page, which is English.
 STAFF = ("charts.py", "board_summary.py")
 #: Verbs whose refusals customers read: every sentence there is theirs.
-VERBS = ("customer", "offer", "concern", "signoff")
+VERBS = ("customer", "offer", "concern", "signoff", "note")
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "t": None, "gettext": None, "ngettext": (1, 2)}
 Id = str | tuple[str, ...]
 

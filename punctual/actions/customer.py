@@ -18,7 +18,7 @@ from punctual.models import Answer, Company, Look, Notice, Promise, Shift, Visit
 from punctual.queries import day as queries
 from punctual.queries import visit as visits
 
-NOTE_MAX, NUMBER_MAX = 1000, 40
+NUMBER_MAX = 40
 INVALID = "Enter a time like 10:00."
 #: Without and with the company's phone number.
 ON_THE_WAY = (
@@ -49,7 +49,7 @@ def _locked(s: Session, visit_id: int, also: Shift | None = None) -> Visit:
     return visit
 
 
-def _open(s: Session, visit_id: int, at: datetime, also: Shift | None = None) -> Visit:
+def unfinished(s: Session, visit_id: int, at: datetime, also: Shift | None = None) -> Visit:
     """The visit, locked, if its customer may still change it."""
     visit = _locked(s, visit_id, also)
     if visit.state in OVER or at > visit.window_end + visits.EXPIRED:
@@ -67,7 +67,7 @@ def _not_started(s: Session, visit: Visit) -> None:
 
 def still_open(s: Session, visit_id: int, at: datetime) -> Visit:
     """The visit, locked, if its customer may still choose another time; Refused when somebody is on the way."""
-    visit = _open(s, visit_id, at)
+    visit = unfinished(s, visit_id, at)
     _not_started(s, visit)
     return visit
 
@@ -112,7 +112,7 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     Refused where waiting cannot work. Pressed again it changes nothing; a range told since makes it a new answer.
     """
     with transaction() as s:
-        visit = _open(s, visit_id, at)
+        visit = unfinished(s, visit_id, at)
         told = _told(visit)
         mark = told.start.isoformat() if told else ""
         last = last_answer(s, visit, "keep")
@@ -154,7 +154,7 @@ def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, 
         window = Window(start, start + timedelta(minutes=rules.window_min))
         if visits.repeatable(s, visit_id):
             return _again(s, visit_id, technician_id, window, at, by, shift)
-        visit = _open(s, visit_id, at, shift)
+        visit = unfinished(s, visit_id, at, shift)
         if visit.planned_start == start and visit.technician_id == technician_id:
             return _had(last_answer(s, visit, "time"))
         _not_started(s, visit)
@@ -184,7 +184,7 @@ def leave_by(visit_id: int, clock: str, kind: str, *, at: datetime, by: str = "p
     `works` says whether it can be met as things stand; where it cannot, the customer is asked at once.
     """
     with transaction() as s:
-        visit = _open(s, visit_id, at)
+        visit = unfinished(s, visit_id, at)
         _not_started(s, visit)
         deadline = _clock(visit, clock, at) if clock else None
         if deadline == visit.deadline and (deadline is None or kind == visit.deadline_kind):
@@ -254,28 +254,12 @@ def cancel(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
         visit = _locked(s, visit_id)
         if visit.state == "cancelled":
             return _had(last_answer(s, visit, "cancel"))
-        visit = _open(s, visit_id, at)
+        visit = unfinished(s, visit_id, at)
         _not_started(s, visit)
         schedule.cancel(s, visit, at=at, by="customer")
         saved = answered(s, visit, "cancel", at, by=by)
         _close_calls(s, visit, at)
     return saved
-
-
-def note(visit_id: int, text: str, *, at: datetime, by: str = "page") -> Saved:
-    """What the technician should know; kept as the customer's own words."""
-    words = text.replace("\x00", "").replace("\r\n", "\n").strip()
-    if not words:
-        raise Refused("Write what we should know, then send it.", status=422, field="note")
-    if len(words) > NOTE_MAX:
-        sentence = "This is longer than %(most)s characters. It is %(extra)s too long."
-        raise Refused(sentence, status=422, field="note", values={"most": NOTE_MAX, "extra": len(words) - NOTE_MAX})
-    with transaction() as s:
-        visit = _open(s, visit_id, at)
-        last = last_answer(s, visit, "note")
-        if last is not None and last.text == words:
-            return _had(last)
-        return answered(s, visit, "note", at, words, by=by)
 
 
 def seen(visit_id: int, *, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What a technician's tap does: report, undo, note_read - each one transaction, each key once."""
+"""What a technician's tap does: report, undo - each one transaction, each key once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from punctual.actions import Refused, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
-from punctual.models import Answer, Customer, Notice, Shift, touch_board
+from punctual.models import Customer, Notice, Shift, touch_board
 from punctual.models import Report as ReportRow
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as queries
@@ -121,18 +121,6 @@ def undo(
         s.connection().execute(update(report_).where(report_.c.id == report_id).values(undoes_id=taken_back.id))
         _take_back(s, row, taken_back, at)
         return _settled(s, row, _reports(s, visit_id), report_id, "undo", at)
-
-
-def note_read(visit_id: int, *, technician_id: int, at: datetime) -> None:
-    """The technician has read what the customer wrote; the customer's page shows by whom and when."""
-    with transaction() as s:
-        row = _visit(s, visit_id)
-        if row.technician_id != technician_id:
-            raise Refused("This visit is not on your day. Ask the office if you think it should be.", status=403)
-        for answer in s.scalars(select(Answer).where(Answer.visit_id == visit_id, Answer.kind == "note")):
-            if "read_at" not in answer.data:
-                answer.data = answer.data | {"read_at": at.isoformat(), "read_by": technician_id}
-        touch_board(s, row.date)
 
 
 def _sane(kind: str, key: str, minutes: int, arriving: datetime | None, tapped_at: datetime, at: datetime) -> None:

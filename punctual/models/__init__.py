@@ -1,7 +1,7 @@
 """The tables, a module per topic; import them from here."""
 
 from punctual.models.base import Base, UtcDateTime, db, tune
-from punctual.models.care import Concern, Difference, Good, GoodRule, Look
+from punctual.models.care import Concern, Difference, Good, GoodRule, Look, Photo
 from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
 from punctual.models.schedule import (
@@ -44,6 +44,7 @@ __all__ = [
     "Look",
     "Message",
     "Notice",
+    "Photo",
     "Place",
     "Promise",
     "Received",

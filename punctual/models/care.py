@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from punctual.models.base import Model, UtcDateTime
@@ -97,3 +97,16 @@ class Good(Model):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     decided_by: Mapped[str] = mapped_column(String(120), default="")
+
+
+class Photo(Model):
+    """A photo of a customer's note, drawn anew: nothing of the file they sent is kept."""
+
+    __tablename__ = "photo"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"), index=True)
+    note_id: Mapped[int] = mapped_column(ForeignKey("answer.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    width: Mapped[int]
+    height: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)

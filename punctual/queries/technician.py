@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
@@ -13,6 +13,8 @@ from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
 from punctual.models import Answer, Company, Message, Notice, Report, Shift, Technician, Visit
 from punctual.queries import day as days
+from punctual.queries import whole
+from punctual.queries.whole import Earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,14 @@ class Stop:
     status: str
     told: str
     notes: tuple[Answer, ...]
+    photos: tuple[int, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
+
+    def read_by(self, name: str) -> bool:
+        """Whether that technician has read every note."""
+        return all(
+            any(r["who"] == "technician" and r["name"] == name for r in a.data.get("read", [])) for a in self.notes
+        )
 
     @property
     def over(self) -> bool:
@@ -73,7 +83,16 @@ def phone(s: Session, technician: Technician, *, at: datetime, on: date | None =
     said = _said(s, [v.id for v in rows])
     notes = _notes(s, [v.id for v in rows])
     limit = max(days.rules(s).tell_chance, 0.5)
+    before, photos = whole.earlier(s, rows), whole.photos_of(s, [v.id for v in rows])
     stops = [_stop(v, made.get(v.id), said.get(v.id, ""), notes.get(v.id, ()), at, limit) for v in rows]
+    stops = [
+        replace(
+            x,
+            earlier=tuple(before.get(x.visit.id, ())),
+            photos=tuple(i for a in x.notes for i in photos.get(a.id, ())),
+        )
+        for x in stops
+    ]
     stops.sort(key=lambda x: (not x.over, x.visit.arrived_at or x.visit.planned_start))
     open_ = [x for x in stops if not x.over]
     under_way = [x for x in open_ if x.visit.state in ("arrived", "on_my_way")]

@@ -5,21 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import facts
 from punctual.core.day import local
 from punctual.core.promise import BY_HAND
-from punctual.models import Visit
+from punctual.models import Answer, Visit
 from punctual.queries import promises as queries
-from punctual.queries import truth
+from punctual.queries import truth, whole
 from punctual.web.board_differs import said
 
 
 def owed(s: Session, visit: Visit, at: datetime, zone: str) -> dict[str, Any]:
     """Everything the drawer's template needs about it."""
     today = local(at, zone).date()
+    written = list(s.scalars(select(Answer).where(Answer.visit_id == visit.id, Answer.kind == "note")))
     return {
+        "written": written,
+        "photos": whole.photos_of(s, [visit.id]),
+        "read_here": all(any(r["who"] == "office" for r in a.data.get("read", [])) for a in written),
+        "earlier": whole.earlier(s, [visit]).get(visit.id, []),
         "noun": lambda kind: facts.noun(kind, "en"),
         "promise_kinds": [(kind, facts.noun(kind, "en")) for kind in BY_HAND],
         "owners": [(u.id, u.name) for u in queries.users(s)],

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from punctual.actions import Refused, conversation, dispatcher, learning
 from punctual.actions import effect as effects
+from punctual.actions import note as notes
 from punctual.core.day import Window
 from punctual.models import Visit, db
-from punctual.queries import log
+from punctual.queries import log, whole
 from punctual.web import board_forms as form
 from punctual.web import board_story
 from punctual.web.access import allow
@@ -226,3 +227,21 @@ def add() -> Response:
         by=by(),
     )
     return back(shown(made))
+
+
+@door.post(f"/visits/<{ID}:visit_id>/read")
+@allow("dispatcher")
+def read(visit_id: int) -> Response:
+    """What the customer wrote has been read here."""
+    notes.read_by_dispatcher(visit_id, at=g.at, by=by())
+    return back(shown(visit_id))
+
+
+@door.get(f"/photos/<{ID}:photo_id>")
+@allow("dispatcher")
+def photo(photo_id: int) -> Response:
+    """A customer's photo."""
+    data = whole.photo(db.session(), photo_id)
+    if data is None:
+        raise Refused("There is no such photo.", status=404)
+    return make_response(data, 200, {"Content-Type": "image/jpeg"})

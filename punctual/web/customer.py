@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as Base
 from punctual import facts, invites, itip, links
 from punctual.actions import Refused, concern, offer, signoff
 from punctual.actions import customer as verbs
+from punctual.actions import note as notes
 from punctual.core.day import Window
 from punctual.models import Answer, Company, Technician, Visit, db
 from punctual.queries import day as days
@@ -264,7 +265,8 @@ def cancel(token: str) -> Response | Base:
 def note(token: str) -> Response | Base:
     """Something the technician should know."""
     try:
-        return _done(token, verbs.note(_visit_id(token), request.form.get("note", ""), at=g.at))
+        photos = [f.read() for f in request.files.getlist("photo")[: notes.PHOTOS_MAX + 1] if f.filename]
+        return _done(token, notes.write(_visit_id(token), request.form.get("note", ""), photos, at=g.at))
     except Refused as no:
         return _page(token, status=no.status, error=filters.refusal(no))
 

@@ -120,6 +120,7 @@ def kinds_said() -> dict[str, str]:
 def init_app(app: Flask) -> None:
     """Register them."""
     app.add_template_filter(clock24)
+    app.add_template_filter(datetime.fromisoformat, "instant")
     app.add_template_filter(messages.day_long, "date_long")
     app.add_template_filter(messages.day_short, "date_short")
     app.add_template_filter(local_date)

@@ -8,15 +8,17 @@ from uuid import uuid4
 
 from flask import Blueprint, Response, g, jsonify, make_response, redirect, render_template, request, url_for
 from sqlalchemy import text
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as Base
 
 from punctual import clock
 from punctual.actions import Refused
+from punctual.actions import note as notes
 from punctual.actions import technician as verbs
 from punctual.core.day import at_wall, local
 from punctual.models import Company, db
 from punctual.queries import technician as queries
+from punctual.queries import whole
 from punctual.web.access import allow
 
 door = Blueprint("technician", __name__, url_prefix="/t")
@@ -185,5 +187,15 @@ def _instant(value: Any) -> datetime | None:
 @allow("technician")
 def read(visit_id: int) -> Base:
     """I have read what the customer wrote."""
-    verbs.note_read(visit_id, technician_id=g.technician.id, at=g.at)
+    notes.read_by_technician(visit_id, technician_id=g.technician.id, at=g.at)
     return redirect(url_for("technician.day"), 303)
+
+
+@door.get("/photos/<int:photo_id>")
+@allow("technician")
+def photo(photo_id: int) -> Response:
+    """A photo of a customer whose visit is this technician's."""
+    data = whole.photo_for(db.session(), photo_id, g.technician.id)
+    if data is None:
+        raise NotFound("There is no such photo on your day.")
+    return make_response(data, 200, {"Content-Type": "image/jpeg"})

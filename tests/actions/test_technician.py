@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual.actions import Refused, technician, transaction
-from punctual.models import Answer, BoardVersion, Message, Notice, Promise, Report, Shift, Visit, db
+from punctual.models import BoardVersion, Message, Notice, Promise, Report, Shift, Visit, db
 from tests import build
 from tests.build import wall
 
@@ -353,19 +353,6 @@ def test_a_named_time_before_the_plan_is_refused(day: Days) -> None:
 
 
 # Notes and the board
-
-
-def test_a_read_note_says_when_and_by_whom(day: Days) -> None:
-    with transaction() as s:
-        s.add(Answer(visit_id=day.visits["Priya"], kind="note", at=wall("07:00"), text="The bell is broken."))
-    technician.note_read(day.visits["Priya"], technician_id=day.technicians["Tom"], at=wall("08:30"))
-    technician.note_read(day.visits["Priya"], technician_id=day.technicians["Tom"], at=wall("08:50"))
-    note = db.session.scalars(select(Answer)).one()
-    assert note.data == {"read_at": wall("08:30").isoformat(), "read_by": day.technicians["Tom"]}
-    refused(
-        403,
-        lambda: technician.note_read(day.visits["Priya"], technician_id=day.technicians["Ana"], at=wall("08:30")),
-    )
 
 
 def test_every_tap_shows_on_the_board(day: Days) -> None:

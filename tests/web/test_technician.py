@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from punctual import clock
-from punctual.actions import access, customer, transaction
+from punctual.actions import access, note, transaction
 from punctual.models import Report, Visit, db
 from tests import build
 
@@ -116,7 +116,7 @@ def test_tomorrow_is_shown_and_nothing_farther(phone: FlaskClient) -> None:
 
 
 def test_what_the_customer_wrote_is_read_once(phone: FlaskClient) -> None:
-    customer.note(1, "Key under the mat", at=clock.now())
+    note.write(1, "Key under the mat", at=clock.now())
     assert "Key under the mat" in phone.get("/t/").text
     assert phone.post("/t/visits/1/read").status_code == 303
     assert "I have read it" not in phone.get("/t/").text
