@@ -27,6 +27,7 @@ from punctual.web import (
     board_heard,
     board_people,
     board_promises,
+    board_sending,
     board_summary,
     board_visit,
     board_words,
@@ -39,6 +40,7 @@ door = Blueprint("board", __name__, url_prefix="/board")
 door.register_blueprint(board_visit.door)
 door.register_blueprint(board_people.door)
 door.register_blueprint(board_promises.door)
+door.register_blueprint(board_sending.door)
 door.register_blueprint(board_concerns.door)
 door.register_blueprint(board_summary.door)
 door.register_blueprint(board_good.door)
@@ -307,6 +309,8 @@ def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
         text = f"Messages are not going out since {board_words.clock(since, queries.zone(s))}."
         more = f" {n} customer{'s' if n != 1 else ''} would wait unwarned." if n else ""
         found.append({"id": "worker", "look": "late", "text": text + more})
+    if (shut := board_sending.banner(s)) is not None:
+        found.append(shut)
     if stopped := heard.stopped(s):
         text = f"Texts are stopped since {board_words.clock(stopped.at, queries.zone(s))}. E-mails go instead."
         more = f" {(stopped.facts or {}).get('why', '')} Mend it, then say so in the list."

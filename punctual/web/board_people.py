@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as Answer
 
+from punctual import gate
 from punctual.actions import Refused, access
 from punctual.actions import people as verbs
+from punctual.actions.delivery import AGAIN
 from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board, people
@@ -176,6 +178,8 @@ def messages() -> str:
     return render_template(
         "board/messages.html",
         messages=found,
+        again=AGAIN,
+        shut=gate.shut(s, settings()),
         states=people.STATES,
         state=state,
         words=words,
