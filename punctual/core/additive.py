@@ -140,7 +140,7 @@ def _boosted(seen: Sums, lean: list[Floats | None], passes: int) -> list[tuple[F
     for _ in range(passes):
         for f in range(len(table)):
             of = slice(f * (BINS + 1), (f + 1) * (BINS + 1))
-            rest = left[f] - gram[of] @ table.reshape(-1)
+            rest = left[f] - np.einsum("ij,j->i", gram[of], table.reshape(-1))
             table[f] += RATE * rest / (count[f] + SHRINK)
             slope = lean[f]
             if slope is not None:
@@ -154,7 +154,8 @@ def _loss(held: Sums, table: Floats, middle: float) -> float:
     flat = table.reshape(-1)
     gram = held.gram.reshape(len(flat), len(flat))
     count = np.diagonal(gram)
-    said = flat @ gram @ flat + 2 * middle * (count @ flat) + middle**2 * held.rows
+    met = np.einsum("ij,j->i", gram, flat)
+    said = flat @ met + 2 * middle * (count @ flat) + middle**2 * held.rows
     return float(held.squares - 2 * (held.left.reshape(-1) @ flat + middle * held.total) + said)
 
 

@@ -37,7 +37,8 @@ class Step:
     """One position of some chains. Moments are minutes after each chain's `at`; samples ascend.
 
     which [n]: the chains; row [n]; opens [n]: the earliest start; free [n]: by how much the technician is free too late
-    for it on average; known [n]: has begun; arrive, finish [n, SAMPLES]; mean_arrive, mean_finish [n].
+    for it on average; known [n]: has begun; arrive, finish [n, SAMPLES]; work [n, SAMPLES]: how long the visit takes, in
+    the order in which it meets the arrivals; mean_arrive, mean_finish [n].
     """
 
     which: Ints
@@ -47,6 +48,7 @@ class Step:
     known: Bools
     arrive: Singles
     finish: Singles
+    work: Singles
     mean_arrive: Floats
     mean_finish: Floats
 
@@ -106,12 +108,12 @@ def _step(
     if begun.any():
         arrive[begun] = come[begun, None]
         mean_arrive = np.where(begun, come, mean_arrive)
-    finish, mean_finish = _finishes(days, row, day, k, at, seen, learned, arrive, mean_arrive, begun)
+    finish, work, mean_finish = _finishes(days, row, day, k, at, seen, learned, arrive, mean_arrive, begun)
     done = ~np.isnan(gone)
     if done.any():
         finish[done] = gone[done, None]
         mean_finish = np.where(done, gone, mean_finish)
-    return Step(which, row, opens, x.mean(axis=1), begun, arrive, finish, mean_arrive, mean_finish)
+    return Step(which, row, opens, x.mean(axis=1), begun, arrive, finish, work, mean_arrive, mean_finish)
 
 
 def _rest(days: Days, row: Ints, day: Ints, at: Floats, which: Ints, state: _State) -> tuple[Singles, Floats]:
@@ -170,8 +172,8 @@ def _arrivals(
 def _finishes(
     days: Days, row: Ints, day: Ints, k: int, at: Floats, seen: Floats, learned: Learned, arrive: Singles,
     mean_arrive: Floats, begun: Bools,
-) -> tuple[Singles, Floats]:  # fmt: skip
-    """When they are over: sorted samples and the mean schedule's."""
+) -> tuple[Singles, Singles, Floats]:  # fmt: skip
+    """When they are over, how long the work takes, and the mean schedule's end."""
     planned = days.planned_min[row]
     mean, sd = spread_of(learned, days.job_type[row], days.technician[day])
     z = np.interp(STRATA, LEVELS, learned.shape).astype(np.float32)[order(2 * k + 1)]
@@ -190,7 +192,7 @@ def _finishes(
         own = np.where(said, planned[now] + days.late_min[r], 0.0)
         finish[now] = np.maximum(finish[now], _as_said(own[said], since[said], tail[said], said, learned))
         expected[now] = np.maximum(np.maximum(expected[now], own), -since)
-    return finish, mean_arrive + expected
+    return finish, whole, mean_arrive + expected
 
 
 def _as_said(own: Floats, since: Floats, tail: Floats, said: Bools, learned: Learned) -> Singles:

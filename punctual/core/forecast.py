@@ -12,13 +12,10 @@ from punctual.core.chain import Chains, Step, carry, over_by
 from punctual.core.day import Bools, Days, Floats, Ints, instant
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
-from punctual.core.spread import SAMPLES
 from punctual.core.start import travelled
 
 #: Levels of the told quantiles: 5 % ... 95 %.
 LEVELS: Floats = told.TOLD
-#: The samples nearest to them.
-PICK: Ints = np.minimum((LEVELS * SAMPLES).astype(np.int64), SAMPLES - 1)
 #: Days forecast in one piece, to bound memory.
 CHUNK = 1000
 P10, P50, P90 = 1, 9, 17
@@ -101,7 +98,7 @@ def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Float
         around = told.prepared(days, learned, row, day, chains.at, told.carried(days, chains, over), None)
         shift = around.shift + told.own_shift(learned, step.free)
         arrive = told.quantiles(learned, around, step.which, shift, step.arrive)[:, P90]
-        out[day] = chains.at + np.where(step.known, step.finish[:, PICK[P90]], arrive)
+        out[day] = chains.at + np.where(step.known, told.plain(step.finish)[:, P90], arrive)
     return out
 
 
@@ -157,12 +154,13 @@ def _measure(
 ) -> None:
     """Quantiles and chances of the visits of some days, all positions at once: for one day, calls cost more than work."""
     at, row = made.at, step.row
-    plain = step.arrive[:, PICK]
-    finish = step.finish[:, PICK].astype(np.float64)
     shift = around.shift[which] + told.own_shift(learned, step.free)
-    arrive = np.where(step.known[:, None], plain, told.quantiles(learned, around, which, shift, step.arrive))
-    done = ~np.isnan(days.finished[row])
-    moved = np.maximum.accumulate(finish + np.where(done[:, None], 0.0, arrive - plain), axis=1)
+    arrive, moved = told.plain(step.arrive), told.plain(step.finish)
+    if len(learned.shift.edges):
+        fresh = ~step.known
+        arrive[fresh], moved[fresh] = told.ends(
+            learned, around, which[fresh], shift[fresh], step.arrive[fresh], step.work[fresh]
+        )
     made.arrive[row], made.finish[row] = at + arrive, at + moved
     made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
     end = days.window_end[row] - at

@@ -94,6 +94,15 @@ def at_levels(sorted_: Singles, levels: Floats | Singles) -> Singles:
     return np.asarray(below + share * (flat[base + 1] - below))
 
 
+def between(columns: Singles, position: Floats) -> Singles:
+    """Columns [rows, n] read at fractional positions [n], the same for every row; ends are held."""
+    position = np.clip(position, 0.0, columns.shape[1] - 1.0)
+    low = np.minimum(position.astype(np.int64), columns.shape[1] - 2)
+    share = (position - low).astype(np.float32)
+    below = columns[:, low]
+    return np.asarray(below + share * (columns[:, low + 1] - below))
+
+
 def level_of(sorted_: Singles, value: Floats, tail: Floats) -> Floats:
     """The level [rows] of a value [rows] among sorted samples: the inverse of `at_levels`.
 

@@ -11,10 +11,14 @@ from punctual.core.chain import Chains
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import Learned
 from punctual.core.fleet import FROM_FLEET, NAMES, OWN, Fleet, Looks, circumstances
-from punctual.core.spread import LEVELS, Singles, at_levels, level_of, normal, normal_level
+from punctual.core.spread import LEVELS, SAMPLES, STRATA, Singles, at_levels, between, level_of, normal, normal_level
 
 #: Levels of the told quantiles: 5 % ... 95 %.
 TOLD: Floats = np.arange(1, 20, dtype=np.float64) * 0.05
+#: The same with both ends, to make samples of.
+WIDE: Floats = np.concatenate([[0.5 / SAMPLES], TOLD, [1 - 0.5 / SAMPLES]])
+_SPREAD: Floats = np.interp(STRATA, WIDE, np.arange(len(WIDE)))
+_PICK: Floats = TOLD * SAMPLES - 0.5
 X = NAMES.index("x")
 #: A late start known no better than this is worth no correction: the carried delay counts from here, minutes.
 LEAST = -60.0
@@ -63,7 +67,21 @@ def own_shift(learned: Learned, free: Floats) -> Floats:
 
 def quantiles(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles) -> Singles:
     """Told quantiles [n, 19] of starts whose chain samples are `arrive`."""
-    calm = np.stack([np.interp(TOLD, LEVELS, row) for row in learned.calm])
+    return _moved(learned, told, which, shift, arrive, TOLD)
+
+
+def ends(
+    learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, work: Singles
+) -> tuple[Singles, Singles]:
+    """Told quantiles [n, 19] of starts, and of the ends of the work that follows them."""
+    wide = _moved(learned, told, which, shift, arrive, WIDE)
+    finish = between(wide, _SPREAD).astype(np.float32) + work
+    finish.sort(axis=1)
+    return wide[:, 1:-1], plain(finish)
+
+
+def _moved(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, levels: Floats) -> Singles:
+    calm = np.stack([np.interp(levels, LEVELS, row) for row in learned.calm])
     z = shift[:, None] + np.exp(told.width[which])[:, None] * calm[told.horizon[which]]
     return at_levels(arrive, normal_level(z))
 
@@ -80,4 +98,6 @@ def chance_after(learned: Learned, told: Told, which: Ints, shift: Floats, arriv
     return np.where(level <= 0.0, np.maximum(out, 0.999), out)
 
 
-__all__ = ["TOLD", "Told", "carried", "chance_after", "own_shift", "prepared", "quantiles"]
+def plain(samples: Singles) -> Singles:
+    """Quantiles [n, 19] of sorted samples, nothing added."""
+    return between(samples, _PICK)
