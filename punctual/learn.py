@@ -11,11 +11,10 @@ import numpy as np
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from punctual.core.accuracy import LOOKS
 from punctual.core.day import Days, Floats, local, minutes
 from punctual.core.duration import Learned
 from punctual.core.fit import fit
-from punctual.core.looks import BUDGETS, Choice, Looks, curve, looked, looks_from, spread_over
+from punctual.core.looks import BUDGETS, WATCHED, Choice, Looks, curve, looked, looks_from, spread_over
 from punctual.core.packed import joined, rows
 from punctual.core.plan import worked
 from punctual.core.policy import Rules
@@ -251,7 +250,7 @@ def _looked(book: _Book, dates: Sequence[date], state: Learned, rules: Rules) ->
     made = looked(joined(parts), state, rules.threshold_min)
     ends = np.cumsum([0, *(len(x) for x in chosen)])
     return {
-        on: Looks(which, made.chance[a:b], made.arrive[a:b], made.taught[a:b])
+        on: Looks(which, made.watched[a:b], made.arrive[a:b], made.taught[a:b])
         for on, which, a, b in zip(dates, chosen, ends[:-1], ends[1:], strict=True)
     }
 
@@ -270,11 +269,11 @@ def _choices(book: _Book, looks: dict[date, Looks], state: Learned, rules: Rules
 
 def _scores(book: _Book, looks: dict[date, Looks], taught: int) -> tuple[Floats, Floats]:
     """Chances at every look and minutes after the window's end, of visits looked at by a state that had learned enough."""
-    chances, lateness = [np.empty((0, len(LOOKS)))], [np.empty(0)]
+    chances, lateness = [np.empty((0, len(WATCHED)))], [np.empty(0)]
     for on in sorted(looks):
         sure = looks[on].taught >= taught
         days = book.lessons([on])[0].days
-        chances.append(looks[on].chance[sure])
+        chances.append(looks[on].watched[sure])
         lateness.append((days.arrived - days.window_end)[looks[on].row[sure]])
     return np.concatenate(chances), np.concatenate(lateness)
 

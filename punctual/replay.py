@@ -8,6 +8,7 @@ import heapq
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from flask import Flask
 from sqlalchemy import event, func, select
 
 from punctual import learn, watch
-from punctual.actions import company, intake, technician, transaction
+from punctual.actions import Refused, company, intake, technician, transaction
 from punctual.core import accuracy
 from punctual.core.day import minutes
 from punctual.core.kinds import KINDS
@@ -195,15 +196,10 @@ def _owes(jobs: Iterable[Job], minute: float) -> bool:
 
 
 def _report(job: Job, kind: str, at: datetime) -> None:
-    technician.report(
-        job.visit,
-        kind,
-        technician_id=job.technician,
-        key=f"replay-{job.visit}-{kind}",
-        tapped_at=at,
-        at=at,
-        source="replay",
-    )
+    """A step as it was made; one half a day after its shift is refused like any technician's, and stays unreported."""
+    key = f"replay-{job.visit}-{kind}"
+    with suppress(Refused):
+        technician.report(job.visit, kind, technician_id=job.technician, key=key, tapped_at=at, at=at, source="replay")
 
 
 def _measured(jobs: dict[int, Job], in_time: float, looks: int, learned: int, first: date) -> Result:

@@ -14,15 +14,18 @@ from punctual.core.policy import Rules
 CALL_CHANCE = 0.5
 #: A forecast that crosses the limit so often within this span mutes its visit for as long again (policy 1).
 FLAP_SPAN = timedelta(minutes=30)
-#: The company's own threshold is learned from looks this long before a visit (accuracy.LOOKS); before that this one counts.
-NEAR, FAR_CHANCE = timedelta(minutes=90), 0.9
+#: The company's own limit is learned from looks this long before a visit (looks.WATCHED); outside of them this one counts.
+NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.9
 
 
 def limits(lead_s: Floats | float, rules: Rules) -> Floats:
-    """The chance at which a delay is told, this many seconds before the window opens: calibrated for the last NEAR;
-    farther ahead much may still change, so nobody is told before it is all but certain."""
-    near = np.asarray(lead_s) <= NEAR.total_seconds()
-    return np.where(near, rules.tell_chance, max(rules.tell_chance, FAR_CHANCE))
+    """The chance at which a delay is told, this many seconds before the window opens: calibrated from NEAR to LAST.
+
+    Farther ahead much may still change, and later a warning spares little waiting: there it must be all but certain.
+    """
+    lead = np.asarray(lead_s)
+    own = (lead <= NEAR.total_seconds()) & (lead >= LAST.total_seconds())
+    return np.where(own, rules.tell_chance, max(rules.tell_chance, SURE_CHANCE))
 
 
 def muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:

@@ -17,6 +17,10 @@ from punctual.core.forecast import P10, P50, P90
 from punctual.core.packed import from_bytes, to_bytes
 from punctual.core.past import last_steps, past_looks
 
+#: A live company looks every minute and tells what two looks five minutes apart agree on (policy 1): a budget is calibrated
+#: on looks as dense as that, or it would be overspent.
+WATCHED = tuple(float(x) for x in range(90, 14, -5))
+_AT_LOOKS = [WATCHED.index(x) for x in LOOKS]
 #: False-alarm budgets a company may choose from.
 BUDGETS = (0.01, 0.02, 1 / 30, 0.05, 0.08, 0.1, 0.15, 0.2)
 #: Limits of a chance at which a customer is told: below, everybody would be told; above, nobody.
@@ -27,21 +31,27 @@ LOWEST, HIGHEST = 0.2, 0.98
 class Looks:
     """What was forecast of some visits at LOOKS before their planned starts.
 
-    row [n]: rows of the Days looked at. chance [n, looks]: of being late, NaN where the visit had begun. arrive [n,
-    looks, 3]: 10, 50 and 90 % points in minutes after the planned start. taught: visits the forecast had learned from.
+    row [n]: rows of the Days looked at. watched [n, len(WATCHED)]: chance of being late, NaN where the visit had begun.
+    arrive [n, looks, 3]: 10, 50 and 90 % points in minutes after the planned start. taught: visits the forecast had
+    learned from.
     """
 
     row: Ints
-    chance: Floats
+    watched: Floats
     arrive: Floats
     taught: Ints
+
+    @property
+    def chance(self) -> Floats:
+        """[n, looks]: the chance of being late at LOOKS."""
+        return self.watched[:, _AT_LOOKS]
 
     def to_bytes(self) -> bytes:
         """As kept beside a date's columns: chances to a thousandth, times to a tenth of a minute."""
         return to_bytes(
             {
                 "row": self.row,
-                "chance": np.round(self.chance, 3).astype(np.float32),
+                "watched": np.round(self.watched, 3).astype(np.float32),
                 "arrive": np.round(self.arrive, 1).astype(np.float32),
                 "taught": self.taught,
             }
@@ -52,28 +62,30 @@ def looks_from(data: bytes) -> Looks:
     """The inverse of to_bytes, to its rounding; nothing for nothing."""
     if not data:
         none = np.empty(0, dtype=np.int64)
-        return Looks(none, np.empty((0, len(LOOKS))), np.empty((0, len(LOOKS), 3)), none)
+        return Looks(none, np.empty((0, len(WATCHED))), np.empty((0, len(LOOKS), 3)), none)
     kept = from_bytes(data)
-    return Looks(kept["row"], kept["chance"].astype(np.float64), kept["arrive"].astype(np.float64), kept["taught"])
+    return Looks(kept["row"], kept["watched"].astype(np.float64), kept["arrive"].astype(np.float64), kept["taught"])
 
 
 def looked(days: Days, learned: Learned, threshold: float) -> Looks:
     """Look at every visit of finished days at LOOKS before its planned start, knowing what was reported by then."""
-    chance = np.full((days.rows, len(LOOKS)), np.nan)
+    watched = np.full((days.rows, len(WATCHED)), np.nan)
     arrive = np.full((days.rows, len(LOOKS), 3), np.nan)
     if days.rows:
         over = over_by(days)
-        chains, ahead = past_looks(days, np.flatnonzero(~np.isnan(days.arrived)), over)
+        chains, ahead = past_looks(days, np.flatnonzero(~np.isnan(days.arrived)), over, WATCHED)
         samples, free = last_steps(days, chains, learned, over)
         late = told.carried(days, chains, over)
         around = told.prepared(days, learned, chains.last, chains.day, chains.at, late, fleet(days))
         which, shift = np.arange(len(ahead)), around.shift + told.own_shift(learned, free)
-        look = np.searchsorted(-np.asarray(LOOKS), -ahead)
+        look = np.searchsorted(-np.asarray(WATCHED), -ahead)
         limit = days.window_end[chains.last] - chains.at + threshold
-        chance[chains.last, look] = told.chance_after(learned, around, which, shift, samples, limit)
+        watched[chains.last, look] = told.chance_after(learned, around, which, shift, samples, limit)
         points = told.quantiles(learned, around, which, shift, samples)[:, (P10, P50, P90)]
-        arrive[chains.last, look] = points - ahead[:, None]
-    return Looks(np.arange(days.rows), chance, arrive, np.full(days.rows, learned.visits, dtype=np.int64))
+        shown = np.isin(ahead, LOOKS)
+        where = np.searchsorted(-np.asarray(LOOKS), -ahead[shown])
+        arrive[chains.last[shown], where] = points[shown] - ahead[shown, None]
+    return Looks(np.arange(days.rows), watched, arrive, np.full(days.rows, learned.visits, dtype=np.int64))
 
 
 def spread_over(days: Days, most: int) -> Bools:
@@ -83,10 +95,10 @@ def spread_over(days: Days, most: int) -> Bools:
     return chosen
 
 
-def highest(chance: Floats, ahead: float) -> Floats:
-    """For every visit the highest chance seen at a look at least `ahead` minutes before it; 0 where there was none."""
-    early = chance[:, np.asarray(LOOKS) >= ahead]
-    return np.asarray(np.max(np.where(np.isnan(early), 0.0, early), axis=1, initial=0.0))
+def highest(watched: Floats, ahead: float) -> Floats:
+    """For every visit the highest chance that two looks in a row at least `ahead` minutes before it agreed on; 0 without."""
+    early = np.where(np.isnan(watched), 0.0, watched)[:, np.asarray(WATCHED) >= ahead]
+    return np.asarray(np.max(np.minimum(early[:, :-1], early[:, 1:]), axis=1, initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +115,14 @@ class Choice:
 
 
 def curve(
-    chance: Floats, lateness: Floats, *, late: float, ahead: float, budgets: Sequence[float] = BUDGETS
+    watched: Floats, lateness: Floats, *, late: float, ahead: float, budgets: Sequence[float] = BUDGETS
 ) -> list[Choice]:
     """What each budget would have bought: the lowest chance that warns at most that share of those served on time.
 
     lateness [n]: minutes after the window's end. ahead: minutes before the planned start that count as in time.
     Empty where nobody was on time.
     """
-    ever, early = highest(chance, 0.0), highest(chance, ahead)
+    ever, early = highest(watched, 0.0), highest(watched, ahead)
     tardy = lateness > late
     on_time = np.sort(ever[~tardy])
     found = []

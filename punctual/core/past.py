@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from punctual.core.accuracy import LOOKS
@@ -15,9 +17,9 @@ from punctual.core.start import travelled
 PIECE = 4000
 
 
-def past_looks(days: Days, targets: Ints, over: Floats) -> tuple[Chains, Floats]:
-    """Every look at LOOKS before a target that had not begun by then, as chains to the target; and minutes ahead."""
-    row, ahead = np.repeat(targets, len(LOOKS)), np.tile(LOOKS, len(targets))
+def past_looks(days: Days, targets: Ints, over: Floats, looks: Sequence[float] = LOOKS) -> tuple[Chains, Floats]:
+    """Every look so long before a target that had not begun by then, as chains to the target; and minutes ahead."""
+    row, ahead = np.repeat(targets, len(looks)), np.tile(looks, len(targets))
     at = days.planned_start[row] - ahead
     early = days.arrived[row] > at
     row, ahead, at = row[early], ahead[early], at[early]

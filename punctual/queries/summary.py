@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from punctual.core import measure
 from punctual.core.accuracy import LOOKS
 from punctual.core.day import Days, Floats, minutes
-from punctual.core.looks import highest, looks_from
+from punctual.core.looks import WATCHED, highest, looks_from
 from punctual.core.measure import CAUSES, Held, Tenth, Warned
 from punctual.core.packed import joined
 from punctual.core.policy import Rules
@@ -31,7 +31,7 @@ learned_, promise_ = LearnedDay.__table__, Promise.__table__
 #: Fewer finished visits than this are not summed up.
 ENOUGH = 30
 #: The look whose chance is judged: an hour ahead, where a warning is worth most.
-JUDGED = LOOKS.index(60.0)
+JUDGED = WATCHED.index(60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class _Seen:
 
     days: Days
     lost: Floats
-    chance: Floats
+    watched: Floats
     arrive: Floats
     dates: int
 
@@ -98,8 +98,8 @@ def summary(s: Session, since: date, until: date, *, in_time: float | None = Non
     days = seen.days
     lateness = days.arrived - days.window_end
     if would:
-        told, timely = (highest(seen.chance, x) >= rules.tell_chance for x in (0.0, ahead))
-        counted = ~np.isnan(seen.chance).all(axis=1)
+        told, timely = (highest(seen.watched, x) >= rules.tell_chance for x in (0.0, ahead))
+        counted = ~np.isnan(seen.watched).all(axis=1)
     else:
         told, timely = _told(days, figures.warned(s, since, until), ahead)
         counted = np.ones(days.rows, dtype=np.bool_)
@@ -140,17 +140,17 @@ def _seen(s: Session, since: date, until: date) -> _Seen:
         .where(learned_.c.date.between(since, until), learned_.c.format == FORMAT)
         .order_by(learned_.c.date)
     )
-    pasts, chances, arrives = [], [np.empty((0, len(LOOKS)))], [np.empty((0, len(LOOKS), 3))]
+    pasts, watches, arrives = [], [np.empty((0, len(WATCHED)))], [np.empty((0, len(LOOKS), 3))]
     for columns, looks in rows:
         past, look = history.past_from(bytes(columns)), looks_from(bytes(looks))
-        chance = np.full((past.days.rows, len(LOOKS)), np.nan)
+        watched = np.full((past.days.rows, len(WATCHED)), np.nan)
         arrive = np.full((past.days.rows, len(LOOKS), 3), np.nan)
-        chance[look.row], arrive[look.row] = look.chance, look.arrive
+        watched[look.row], arrive[look.row] = look.watched, look.arrive
         pasts.append(past)
-        chances.append(chance)
+        watches.append(watched)
         arrives.append(arrive)
     lost = np.concatenate([np.empty(0), *(p.lost for p in pasts)])
-    return _Seen(joined([p.days for p in pasts]), lost, np.concatenate(chances), np.concatenate(arrives), len(pasts))
+    return _Seen(joined([p.days for p in pasts]), lost, np.concatenate(watches), np.concatenate(arrives), len(pasts))
 
 
 def _told(days: Days, warned: Mapping[int, datetime], ahead: float) -> tuple[Any, Any]:
@@ -173,8 +173,8 @@ def _causes(days: Days, lost: Floats) -> tuple[Cause, ...]:
 
 
 def _reliability(seen: _Seen, late: Any) -> tuple[Tenth, ...]:
-    known = ~np.isnan(seen.chance[:, JUDGED])
-    return tuple(measure.reliability(seen.chance[known, JUDGED], late[known]))
+    known = ~np.isnan(seen.watched[:, JUDGED])
+    return tuple(measure.reliability(seen.watched[known, JUDGED], late[known]))
 
 
 def _forecast(seen: _Seen) -> tuple[Held, ...]:
