@@ -179,8 +179,10 @@ def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = Fa
 
 def example(kind: str, language: str) -> Composed:
     """A message with example values, as the preview and the board show it; the text is folded as it would leave."""
-    made = compose(kind, EXAMPLE, language)
-    return replace(made, sms=text(kind, EXAMPLE, language))
+    with force_locale(locale_of(language)):
+        facts = EXAMPLE | {name: str(gettext(EXAMPLE[name])) for name in ("apology", "makegood_kind", "makegood_where")}
+    made = compose(kind, facts, language)
+    return replace(made, sms=text(kind, facts, language))
 
 
 def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:

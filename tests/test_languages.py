@@ -23,10 +23,10 @@ TIMES = {"from": "10:50", "to": "11:20", "told_from": "10:00", "told_to": "10:30
 LONGEST: dict[str, dict[str, object]] = {
     "es": TIMES | {"day": "mie 18 nov", "old_day": "mar 17 nov", "due": "el mie 18 nov a las 12:00",
                    "day_long": "miércoles, 18 de noviembre de 2026", "zone": "hora de Londres, GMT",
-                   "words": "Tom tiene la llave.", "truth": "Bartholomeus no va de camino. Prevista de 10:50 a 11:20."},
+                   "makegood_kind": "un descuento", "makegood_where": "en su factura", "words": "Tom tiene la llave.", "truth": "Bartholomeus no va de camino. Prevista de 10:50 a 11:20."},
     "de": TIMES | {"day": "Mi, 18.11.", "old_day": "Di, 17.11.", "due": "Mi, 18.11., 12:00 Uhr",
                    "day_long": "Mittwoch, 18. November 2026", "zone": "Zeit in London, GMT",
-                   "words": "Tom hat den Schlüssel.", "truth": "Bartholomeus ist nicht unterwegs. Erwartet 10:50-11:20 Uhr."},
+                   "makegood_kind": "einen Nachlass", "makegood_where": "auf Ihrer Rechnung", "words": "Tom hat den Schlüssel.", "truth": "Bartholomeus ist nicht unterwegs. Erwartet 10:50-11:20 Uhr."},
 }  # fmt: skip
 STOP = {"es": "\nSTOP = no recibir SMS, HELP = ayuda.", "de": "\nSTOP = keine SMS mehr, HELP = Hilfe."}
 GREETING = {"es": "Hola, Maximiliana:\n", "de": "Guten Tag Maximiliana,\n"}

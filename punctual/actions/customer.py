@@ -244,7 +244,7 @@ def _close_calls(s: Session, visit: Visit, at: datetime) -> None:
     for promise in s.scalars(owed):
         if promise.made_by == "watch" or promise.id in offered:
             promises.end(s, promise, "cancelled", at=at, by="customer")
-    for task in s.scalars(select(Notice).where(*mine, Notice.promise_id.is_(None))):
+    for task in s.scalars(select(Notice).where(*mine, Notice.promise_id.is_(None), Notice.reason != "asked")):
         task.resolved_at, task.resolved_by = at, "customer"
 
 

@@ -297,12 +297,12 @@ def test_cancelling_a_customer_cancels_every_coming_visit(day: Desk) -> None:
     assert visit(day, "Lewis").state == "planned"
 
 
-def test_customers_of_a_technician_off_sick_hear_before_their_window_that_no_time_is_known(day: Desk) -> None:
+def test_customers_of_a_technician_off_sick_are_asked_to_choose_before_their_window(day: Desk) -> None:
     people.off(technician(day, "Ana"), DATE, "sick", at=wall("09:40"), by=BY)
     for at in ("09:45", "10:10", "10:20", "10:30"):
         day.look(at)
     kinds = [n.kind for n in notices(day.visit("Lewis"))]
-    assert kinds == ["no_time_yet"]
+    assert kinds == ["please_choose"]
 
 
 def test_a_technician_who_comes_after_all_is_forecast_again(day: Desk) -> None:
