@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import upgrade
 
-from punctual import clock, config, demo_day
+from punctual import clock, config, demo_day, gate
 from punctual.actions import Refused
 from punctual.app import create_app
 from punctual.core.day import local
@@ -71,9 +71,10 @@ def _port_free(host: str, port: int) -> None:
 
 
 def _forget(settings: config.Settings, state: Path) -> None:
-    """Remove a demo's database and mails - never a real company's."""
+    """Remove a demo's database, its seal and its mails - never a real company's."""
     _refuse_real(settings)
-    for old in (*settings.instance.glob("punctual.db*"), *settings.outbox_folder.glob("*.eml"), state):
+    seal = settings.instance / gate.SEAL
+    for old in (*settings.instance.glob("punctual.db*"), *settings.outbox_folder.glob("*.eml"), seal, state):
         old.unlink(missing_ok=True)
 
 

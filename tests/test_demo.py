@@ -134,6 +134,15 @@ def test_a_real_company_is_never_overwritten(lite: Flask, tmp_path: Path, sqlite
     assert lite.test_client().post("/demo/board").status_code == 404
 
 
+def test_a_fresh_demo_is_no_copied_database(tmp_path: Path) -> None:
+    """A seal left behind would keep the new day's messages back."""
+    old = [tmp_path / name for name in (gate.SEAL, "demo.json")]
+    for file in old:
+        file.write_text("{}")
+    demo_run._forget(Settings(instance=tmp_path), old[1])
+    assert not any(file.exists() for file in old)
+
+
 def test_a_port_in_use_is_a_sentence() -> None:
     import socket
 
