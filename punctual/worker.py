@@ -28,6 +28,7 @@ from punctual import clock, follow, learn, outbox, watch
 from punctual.actions import inbound, rescue, transaction
 from punctual.config import Settings
 from punctual.core.day import Ints, at_wall, local
+from punctual.follow import truth
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
 from punctual.sender import Sender
@@ -128,10 +129,19 @@ class Worker:
     def _follow(self, at: datetime) -> None:
         for look in follow.LOOKS:
             self._safely(partial(self._looked, look), at)
+        self._safely(self._compare, at)
 
     def _looked(self, look: Callable[[Session, datetime], int], at: datetime) -> None:
         with transaction() as s:
             look(s, at)
+
+    def _compare(self, at: datetime) -> None:
+        """What was told with what is true: read without holding anybody up, then written a slice at a time."""
+        ids = truth.think(db.session(), at)
+        db.session.rollback()
+        for i in range(0, len(ids), SLICE):
+            with transaction() as s:
+                truth.act(s, ids[i : i + SLICE], at)
 
     def _remind(self, at: datetime) -> None:
         """The reminder before each visit whose invitation went out, or that was imported; once a promise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from punctual.follow import good, promises, truth, visits
+from punctual.follow import good, promises, visits
 
-#: Each looks at an instant, in a transaction of its own; the comparison comes last, after what the others told.
-LOOKS = (promises.look, visits.look, good.look, truth.look)
+#: Each looks at an instant, in a transaction of its own; `truth` compares after that, with what these told.
+LOOKS = (promises.look, visits.look, good.look)

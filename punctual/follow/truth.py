@@ -1,7 +1,11 @@
-"""One truth, each minute: what was told is compared with what is planned, and somebody mends what differs."""
+"""One truth, each minute: what was told is compared with what is planned, and somebody mends what differs.
+
+As the watch does, it thinks without holding anybody up and acts on a few visits at a time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select
@@ -13,23 +17,42 @@ from punctual.models import Difference, Visit, touch_board
 from punctual.queries import day as days
 from punctual.queries import truth as queries
 
+#: A visit and what differs about it.
+Key = tuple[int, str]
 
-def look(s: Session, at: datetime) -> int:
-    """Write what differs now, end what no longer does; returns how many are open. Again it changes nothing."""
-    rules = days.rules(s)
-    found = {
-        (visit_id, x.what): x
-        for visit_id, standing in queries.standings(s, at).items()
-        for x in differences(standing, rules)
+
+def think(s: Session, at: datetime) -> list[int]:
+    """The visits of which something differs otherwise than is written, in order; reads everything, writes nothing."""
+    found, kept = _found(s, at), _kept(s)
+    new = {
+        key for key, x in found.items() if key not in kept or (kept[key].action, kept[key].facts) != (x.action, x.facts)
     }
-    kept = {(d.visit_id, d.what): d for d in s.scalars(select(Difference).where(Difference.ended_at.is_(None)))}
+    return sorted({visit_id for visit_id, _what in new | (kept.keys() - found.keys())})
+
+
+def act(s: Session, visit_ids: Collection[int], at: datetime) -> None:
+    """Compare these visits once more, now that nobody else writes about them, and write what differs; end what no
+    longer does. Writes in the caller's transaction; again it changes nothing."""
+    s.execute(select(Visit.id).where(Visit.id.in_(visit_ids)).order_by(Visit.id).with_for_update())
+    found, kept = _found(s, at, visit_ids), _kept(s, visit_ids)
     for key, row in kept.items():
         if key not in found:
             row.ended_at = at
             _touch(s, row.visit_id)
     for key, x in found.items():
         _write(s, key[0], x, kept.get(key), at)
-    return len(found)
+
+
+def _found(s: Session, at: datetime, only: Collection[int] | None = None) -> dict[Key, Found]:
+    rules, standings = days.rules(s), queries.standings(s, at, only)
+    return {(visit_id, x.what): x for visit_id, y in standings.items() for x in differences(y, rules)}
+
+
+def _kept(s: Session, only: Collection[int] | None = None) -> dict[Key, Difference]:
+    open_ = select(Difference).where(Difference.ended_at.is_(None))
+    if only is not None:
+        open_ = open_.where(Difference.visit_id.in_(only))
+    return {(d.visit_id, d.what): d for d in s.scalars(open_)}
 
 
 def _write(s: Session, visit_id: int, x: Found, row: Difference | None, at: datetime) -> None:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Window
+from punctual.core.forecast import VisitForecast
 from punctual.core.truth import CANCELLED, TELL_WINDOW, Standing
 from punctual.models import Attempt, Customer, Difference, Message, Notice, Shift, Visit
 from punctual.queries import day as days
 
 visit_, message_, attempt_ = Visit.__table__, Message.__table__, Attempt.__table__
 
+#: Whose day a shift is, unless they are off.
+_SHIFTS = select(Shift.id, Shift.technician_id, Shift.date).where(Shift.off == "")
 #: So far ahead what was told is compared with the plan.
 AHEAD = timedelta(days=15)
 #: Message states in which it may still arrive.
 PENDING = ("queued", "held", "claimed", "sending")
 
 
-def standings(s: Session, at: datetime) -> dict[int, Standing]:
-    """Every visit to come of which its customer was told something, or which is planned past its promise."""
+def standings(s: Session, at: datetime, only: Collection[int] | None = None) -> dict[int, Standing]:
+    """Every visit to come as its customer knows it and as it is; with `only` those of them."""
     rows = (
         s.connection()
         .execute(
@@ -42,13 +45,15 @@ def standings(s: Session, at: datetime) -> dict[int, Standing]:
                 visit_.c.window_end > at - timedelta(hours=12),
                 visit_.c.window_start < at + AHEAD,
                 visit_.c.state.not_in([x for x in (*OVER, "arrived") if x != "cancelled"]),
+                *([] if only is None else [visit_.c.id.in_(only)]),
             )
         )
         .all()
     )
     told, entries, cancelled = _told(s, [r.id for r in rows])
     pending = _pending(s, [r.id for r in rows])
-    arrive, silence = _today(s, at), _silence(s, [r.id for r in rows])
+    whose = None if only is None else {(r.technician_id, r.date) for r in rows}
+    arrive, silence = _today(s, at, whose), _silence(s, [r.id for r in rows])
     found = {}
     for r in rows:
         eta = Window(r.told_start, r.told_end) if r.told_start and r.told_end else None
@@ -135,11 +140,15 @@ def _silence(s: Session, ids: list[int]) -> dict[int, tuple[str, datetime | None
     return found
 
 
-def _today(s: Session, at: datetime) -> dict[int, tuple[datetime, datetime, datetime]]:
-    """The forecast arrivals of the days in progress."""
+def _today(
+    s: Session, at: datetime, whose: Collection[tuple[int | None, date]] | None
+) -> dict[int, tuple[datetime, datetime, datetime]]:
+    """The forecast arrivals of the days in progress, of these technicians and dates or of all."""
     ids = days.in_progress(s, at)
-    off = set(s.scalars(select(Shift.id).where(Shift.id.in_(ids), Shift.off != "")))
-    made = days.forecasts(s, [i for i in ids if i not in off])
+    rows = [r for some in _chunks(ids) for r in s.execute(_SHIFTS.where(Shift.id.in_(some)))]
+    made: dict[int, VisitForecast] = {}
+    for some in _chunks([r.id for r in rows if whose is None or (r.technician_id, r.date) in whose]):
+        made |= days.forecasts(s, some)
     return {visit_id: (f.arrive[0], f.arrive[1], f.arrive[2]) for visit_id, f in made.items()}
 
 

@@ -38,9 +38,14 @@ def built(app: Flask) -> Built:
 
 
 def look(at: str) -> list[tuple[str, str]]:
-    with transaction() as s:
-        follow.look(s, wall(at))
+    """As the worker does each minute."""
     db.session.rollback()
+    ids = follow.think(db.session(), wall(at))
+    db.session.rollback()
+    with transaction() as s:
+        follow.act(s, ids, wall(at))
+    db.session.rollback()
+    assert follow.think(db.session(), wall(at)) == [], "a second look finds nothing to write"
     rows = db.session.scalars(select(Difference).where(Difference.ended_at.is_(None)).order_by(Difference.id))
     return [(d.what, d.action) for d in rows]
 

@@ -118,7 +118,7 @@ def test_where_told_and_planned_differ_the_board_says_what_will_be_done(lite: Fl
     assert "agree for every visit" in day.text("/board/differences")
     move("16:00", "08:20", False)
     with transaction() as s:
-        truth.look(s, wall("08:21"))
+        truth.act(s, [day.visit("Grace")], wall("08:21"))
     listed = day.text("/board/differences")
     assert "Promised one time, told another 15:00 to 15:30 16:00 to 16:30 A person has to tell them" in listed
     assert "1 visit where what was told and what is planned differ" in day.text("/board/")
