@@ -12,7 +12,7 @@ from punctual import outbox, watch
 from punctual.actions import effect, schedule
 from punctual.core.day import OVER, Window, outward
 from punctual.core.kinds import KINDS
-from punctual.models import Message, Notice, Report, Shift, Technician, Visit, touch_board
+from punctual.models import Message, Notice, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
 
 
@@ -64,34 +64,13 @@ def hand(
 ) -> None:  # fmt: skip
     """The visit goes to that technician, its promise stays; unsent messages are dropped and both days are looked at."""
     before = Window(visit.told_start, visit.told_end) if visit.told_start and visit.told_end else None
-    _take_back(s, visit, cause, at)
+    schedule.anew(s, visit, at=at, cause=cause)
     schedule.reassign(s, visit, technician_id=technician.id, planned_start=start, at=at)
     outbox.supersede(s, visit.id, at=at, why=f"given to {technician.first_name}")
     touch_board(s, visit.date)
     watch.look(s, sorted({x.id for x in (old, new) if x}), at=at, cause=cause)
     if before is not None:
         _better(s, visit, new.id, before, at, cause)
-
-
-def _take_back(s: Session, visit: Visit, cause: str, at: datetime) -> None:
-    """What the one before reported about getting there says nothing about the one who comes now."""
-    reports = list(s.scalars(select(Report).where(Report.visit_id == visit.id).order_by(Report.id)))
-    undone = {r.undoes_id for r in reports}
-    for r in reports:
-        if r.kind in ("on_my_way", "late") and r.id not in undone:
-            s.add(
-                Report(
-                    key=f"{cause}:{r.id}",
-                    visit_id=visit.id,
-                    technician_id=r.technician_id,
-                    kind="undo",
-                    undoes_id=r.id,
-                    at=at,
-                    received_at=at,
-                    source="board",
-                )
-            )
-    visit.state, visit.on_my_way_at, visit.late_min, visit.late_at = "planned", None, 0.0, None
 
 
 def _better(s: Session, visit: Visit, shift_id: int, told: Window, at: datetime, cause: str) -> None:

@@ -24,6 +24,7 @@ from punctual.models import (
     JobType,
     Place,
     Promise,
+    Report,
     Shift,
     SlotClaim,
     Visit,
@@ -196,7 +197,7 @@ def move(
     outbox.supersede(s, visit.id, at=at, why="moved")
     touch_board(s, visit.date, after.date)
     visit.technician_id, visit.date, visit.planned_start = technician_id, after.date, planned_start
-    visit.late_min, visit.late_at = 0.0, None  # what was announced was about the time that is left
+    anew(s, visit, at=at, cause=f"{by}:move:{visit.id}:{visit.promise_version}")
     _give_window(visit, window, at)
     if visit.deadline is not None and local(visit.deadline, visit.zone).date() != after.date:
         visit.deadline = None  # the limit was for the day that is left
@@ -215,6 +216,30 @@ def move(
             shift_id=after.id,
         )
     _look(s, {x.id for x in (before, after) if x}, at, f"{by}:move:{visit.id}:{visit.promise_version}")
+
+
+def anew(s: Session, visit: Visit, *, at: datetime, cause: str) -> None:
+    """What was reported about getting there was about the time, or the technician, that is left: it is taken back.
+
+    Reports are append-only, so each gets an undo of its own; whatever is reported later is about what comes now.
+    """
+    reports = s.scalars(select(Report).where(Report.visit_id == visit.id).order_by(Report.id)).all()
+    undone = {r.undoes_id for r in reports}
+    for r in reports:
+        if r.kind in ("on_my_way", "late") and r.id not in undone:
+            s.add(
+                Report(
+                    key=f"{cause}:{r.id}",
+                    visit_id=visit.id,
+                    technician_id=r.technician_id,
+                    kind="undo",
+                    undoes_id=r.id,
+                    at=at,
+                    received_at=at,
+                    source="board",
+                )
+            )
+    visit.state, visit.on_my_way_at, visit.late_min, visit.late_at = "planned", None, 0.0, None
 
 
 def replan(s: Session, visit: Visit, window: Window, before: Sequence[Promise], *, at: datetime, by: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
 
-from punctual.actions import Refused, schedule, transaction
+from punctual.actions import Refused, schedule, technician, transaction
 from punctual.core.day import Window, at_wall
 from punctual.models import Message, Notice, Promise, Shift, SlotClaim, Visit, db
 from punctual.queries import day as days
@@ -232,3 +232,25 @@ def test_a_limit_must_lie_ahead_and_be_of_a_known_kind(built: Built) -> None:
             grace = s.get_one(Visit, built.visits["Grace"].id)
             schedule.set_deadline(s, grace, deadline=deadline, kind=kind, at=NOW, by="customer")
         assert no.value.status == 422
+
+
+def test_what_was_announced_for_the_old_time_says_nothing_about_the_new_one(built: Built) -> None:
+    tom, grace = built.technicians["Tom"].id, built.visits["Grace"].id
+
+    def late(key: str, minutes: int, technician_id: int, at: datetime) -> None:
+        technician.report(grace, "late", technician_id=technician_id, key=key, tapped_at=at, at=at, minutes=minutes)
+
+    late("late-before", 30, tom, NOW)
+    visit = move(built, "Grace", "10:00")
+    assert (visit.state, visit.late_min, visit.late_at) == ("planned", 0.0, None)
+    then = at_wall(TOMORROW, 9, 30, build.ZONE)
+    late("late-after-1", 15, built.technicians["Ana"].id, then)
+    db.session.expire_all()
+    assert (visit.late_min, visit.late_at) == (15.0, then), "the fold of all reports counts only what came after"
+
+
+def test_whoever_was_on_the_way_to_the_old_time_is_not_on_the_way_to_the_new_one(built: Built) -> None:
+    tom, grace = built.technicians["Tom"].id, built.visits["Grace"].id
+    technician.report(grace, "on_my_way", technician_id=tom, key="way-to-grace", tapped_at=NOW, at=NOW)
+    visit = move(built, "Grace", "10:00", by="board", forced=True)
+    assert (visit.state, visit.on_my_way_at) == ("planned", None)
