@@ -61,6 +61,19 @@ def make(
     return made
 
 
+def owe_call(s: Session, visit: Visit, *, at: datetime, by: str, reason: str, cause: str) -> Promise:
+    """The call this visit's customer is owed: the open one, else a new one inside office hours with its task.
+
+    The customer is not told of it here: the message that says why names it. Writes in the caller's transaction.
+    """
+    owed = queries.open_call(s, visit.id)
+    if owed is None:
+        due = core.office_due(at, s.get_one(Company, 1).zone, days.rules(s).callback_min, works(s))
+        owed = make(s, visit, "call", due, at=at, by=by, tell=False)
+        call_task(s, owed, at=at, reason=reason, cause=cause)
+    return owed
+
+
 def tell_of(
     s: Session, promise: Promise, kind: str, at: datetime, *, useful_until: datetime | None = None, **facts: datetime
 ) -> Notice | None:

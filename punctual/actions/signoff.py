@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 from punctual import outbox, promises
 from punctual.actions import Refused, concern, transaction
 from punctual.actions.customer import Saved, answered, last_answer
-from punctual.core.promise import office_due
-from punctual.models import Answer, Company, Visit
+from punctual.models import Answer, Visit
 from punctual.queries import day as days
 from punctual.queries import promises as queries
 
@@ -37,19 +36,15 @@ def not_done(visit_id: int, text: str = "", *, at: datetime, by: str = "page") -
         if last is not None and last.kind == "not_done" and last.text == words:
             return Saved(last.id, True)
         saved = answered(s, visit, "not_done", at, words, by=by)
-        owed = queries.open_call(s, visit.id)
-        if owed is None:
-            zone, minutes = s.get_one(Company, 1).zone, days.rules(s).callback_min
-            due = office_due(at, zone, minutes, promises.works(s))
-            owed = promises.make(s, visit, "call", due, at=at, by="customer", tell=False)
-            promises.call_task(s, owed, at=at, reason="not_done", cause=f"customer:not_done:{visit.id}")
+        cause = f"customer:not_done:{visit.id}"
+        owed = promises.owe_call(s, visit, at=at, by="customer", reason="not_done", cause=cause)
         outbox.put(
             s,
             key=f"{visit.id}:{visit.promise_version}:reopened:{saved.answer_id}",
             kind="reopened",
             at=at,
             reason="not_done",
-            cause=f"customer:not_done:{visit.id}",
+            cause=cause,
             facts={"due": owed.due_at.isoformat(), "owner": queries.first_name(owed)},
             visit=visit,
         )

@@ -8,8 +8,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
-from punctual.core.promise import office_due
-from punctual.models import Company, Notice, Promise, Shift, Visit
+from punctual.models import Notice, Promise, Shift, Visit
 from punctual.queries import day as days
 from punctual.queries import promises as queries
 
@@ -79,19 +78,15 @@ def _cannot(s: Session, visit: Visit, shift: Shift | None, at: datetime) -> bool
 def missed(s: Session, visit: Visit, promise: Promise, *, at: datetime, by: str) -> None:
     """We did not come: the promise is broken, the customer hears it with an apology, and a call is promised."""
     promises.end(s, promise, "broken", at=at, by=by)
-    rules, zone = days.rules(s), s.get_one(Company, 1).zone
-    owed = queries.open_call(s, visit.id)
-    if owed is None:
-        due = office_due(at, zone, rules.callback_min, promises.works(s))
-        owed = promises.make(s, visit, "call", due, at=at, by="watch", tell=False)
-        promises.call_task(s, owed, at=at, reason="missed", cause=f"missed:{visit.id}")
+    cause = f"missed:{visit.id}"
+    owed = promises.owe_call(s, visit, at=at, by="watch", reason="missed", cause=cause)
     outbox.put(
         s,
         key=f"{visit.id}:{visit.promise_version}:missed:1",
         kind="missed",
         at=at,
         reason="missed",
-        cause=f"missed:{visit.id}",
+        cause=cause,
         facts={"due": owed.due_at.isoformat(), "owner": queries.first_name(owed)},
         visit=visit,
     )

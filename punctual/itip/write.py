@@ -69,21 +69,27 @@ def _plain(name: str) -> str:
     return " ".join(name.replace('"', "'").split())
 
 
-def _event(entry: Entry, status: str, *, invite: bool) -> Event:
+def _begun(of: Entry | Planned, stamp: datetime) -> Event:
+    """What an entry for a customer and one in a feed have alike."""
     event = Event()
-    event.add("summary", entry.summary)
-    event.add("dtstart", entry.start)
-    event.add("dtend", entry.end)
-    event.add("dtstamp", entry.stamp)
-    event.add("uid", entry.uid)
-    event.add("sequence", entry.sequence)
-    event.add("created", min(entry.created, entry.stamp))
-    event.add("last-modified", entry.stamp)
-    event.add("description", entry.description)
+    event.add("summary", of.summary)
+    event.add("dtstart", of.start)
+    event.add("dtend", of.end)
+    event.add("dtstamp", stamp)
+    event.add("uid", of.uid)
+    event.add("sequence", of.sequence)
+    event.add("created", min(of.created, stamp))
+    event.add("last-modified", stamp)
+    event.add("description", of.description)
+    event.add("url", of.url)
+    return event
+
+
+def _event(entry: Entry, status: str, *, invite: bool) -> Event:
+    event = _begun(entry, entry.stamp)
     event.add("location", entry.location)
     event.add("status", status)
     event.add("transp", "OPAQUE")
-    event.add("url", entry.url)
     if invite:
         event.add("organizer", _organizer(entry.organizer, entry.organizer_name))
         attendee = vCalAddress(f"mailto:{entry.attendee}")
@@ -165,22 +171,12 @@ def feed(feed: Feed) -> bytes:
 
 
 def _planned(visit: Planned) -> Event:
-    event = Event()
-    event.add("summary", visit.summary)
-    event.add("dtstart", visit.start)
-    event.add("dtend", visit.end)
-    event.add("dtstamp", visit.changed)
-    event.add("uid", visit.uid)
-    event.add("sequence", visit.sequence)
-    event.add("created", min(visit.created, visit.changed))
-    event.add("last-modified", visit.changed)
+    event = _begun(visit, visit.changed)
     event.add("class", "PRIVATE")
-    event.add("description", visit.description)
     if visit.location:
         event.add("location", visit.location)
     if visit.point is not None:
         event.add("geo", visit.point)
     event.add("status", "CANCELLED" if visit.cancelled else "CONFIRMED")
     event.add("transp", "TRANSPARENT" if visit.cancelled else "OPAQUE")
-    event.add("url", visit.url)
     return event

@@ -7,7 +7,6 @@ from werkzeug.wrappers import Response
 
 from punctual import facts
 from punctual.actions import concern as verbs
-from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board, truth
 from punctual.queries import promises as queries
@@ -26,13 +25,12 @@ door = Blueprint("concerns", __name__)
 def listed() -> str:
     """Everybody who said that something looks wrong: those who wait first."""
     s = db.session()
-    here = board.zone(s)
-    today = local(g.at, here).date()
+    here = words.here(board.zone(s), g.at)
     return render_template(
         "board/concerns.html",
         found=queries.concerns(s),
         about=lambda what: facts.about(what, "en"),
-        when=lambda at: words.when(at, here, today),
+        when=here.when,
         at=g.at,
     )
 
@@ -50,13 +48,12 @@ def answer(concern_id: int) -> Response:
 def differences() -> str:
     """Visits where what was told and what is true differ, and what will be done."""
     s = db.session()
-    here = board.zone(s)
-    today = local(g.at, here).date()
+    here = words.here(board.zone(s), g.at)
     return render_template(
         "board/differences.html",
         found=[
-            (x, *differs.said(x.difference.what, x.difference.action, x.difference.facts, here, today))
+            (x, *differs.said(x.difference.what, x.difference.action, x.difference.facts, here.zone, here.today))
             for x in truth.open_(s)
         ],
-        when=lambda at: words.when(at, here, today),
+        when=here.when,
     )

@@ -12,7 +12,6 @@ from werkzeug.wrappers import Response as Answer
 
 from punctual import facts
 from punctual.actions import good as verbs
-from punctual.core.day import local
 from punctual.models import db
 from punctual.queries import board
 from punctual.queries import good as queries
@@ -33,15 +32,14 @@ ABOUT = {"late": "A late arrival", "missed": "A visit nobody came to", "other": 
 def listed() -> str:
     """The rules and the ledger, newest first."""
     s = db.session()
-    here = board.zone(s)
-    today = local(g.at, here).date()
+    here = words.here(board.zone(s), g.at)
     return render_template(
         "board/good.html",
         rules=queries.rules(s),
         entries=queries.ledger(s)[::-1],
         about=ABOUT,
         given=lambda good: facts.given(good, "en"),
-        when=lambda at: words.when(at, here, today),
+        when=here.when,
     )
 
 

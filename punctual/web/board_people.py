@@ -59,9 +59,7 @@ def technician(technician_id: int) -> str:
 
 
 def _when() -> object:
-    here = board.zone(db.session())
-    today = local(g.at, here).date()
-    return lambda at: words.when(at, here, today)
+    return words.here(board.zone(db.session()), g.at).when
 
 
 @door.post(f"/technicians/<{ID}:technician_id>/off")

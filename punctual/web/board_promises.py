@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from punctual import facts
 from punctual.actions import promise as verbs
-from punctual.core.day import at_wall, local
+from punctual.core.day import at_wall
 from punctual.core.promise import OFFICE
 from punctual.models import db
 from punctual.queries import board
@@ -30,8 +30,7 @@ def listed() -> str:
     """Promises by due time, with what can be done about them."""
     s, state = db.session(), request.args.get("state", "open")
     state = state if state in STATES else "open"
-    here = board.zone(s)
-    today = local(g.at, here).date()
+    here = words.here(board.zone(s), g.at)
     found = queries.listed(s, state=state, at=g.at)
     kept, ended = queries.rate(s, g.at)
     return render_template(
@@ -41,12 +40,12 @@ def listed() -> str:
         state=state,
         states=STATES,
         noun=lambda kind: facts.noun(kind, "en"),
-        when=lambda at: words.when(at, here, today),
+        when=here.when,
         at=g.at,
         kinds=words.KINDS,
         kept=kept,
         ended=ended,
-        today=today,
+        today=here.today,
     )
 
 

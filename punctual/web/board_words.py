@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,23 @@ def clock(at: datetime, zone: str) -> str:
 def span(range_: Window, zone: str) -> str:
     """ "10:40 – 11:15"."""
     return f"{clock(range_.start, zone)} – {clock(range_.end, zone)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """How a page of the board reads instants: in the company's zone, seen from its today."""
+
+    zone: str
+    today: date
+
+    def when(self, at: datetime) -> str:
+        """The clock time today, weekday and time within a week, else the date."""
+        return when(at, self.zone, self.today)
+
+
+def here(zone: str, at: datetime) -> Here:
+    """Where and when a page is looked at."""
+    return Here(zone, local(at, zone).date())
 
 
 def when(at: datetime, zone: str, today: date) -> str:
