@@ -10,10 +10,24 @@ from flask_migrate import Migrate
 
 from punctual import clock, config, fault
 from punctual.models import db, tune
-from punctual.web import access, api, board, customer, errors, feed, filters, inbound, intake, signin, start, technician
+from punctual.web import (
+    access,
+    api,
+    board,
+    customer,
+    errors,
+    feed,
+    filters,
+    inbound,
+    intake,
+    signin,
+    start,
+    stop,
+    technician,
+)
 
 HERE = Path(__file__).resolve().parent
-DOORS = (start, signin, technician, customer, feed, board, intake, api, inbound)
+DOORS = (start, signin, technician, customer, feed, board, intake, api, inbound, stop)
 TEMPLATES = next(p for p in (HERE / "templates", HERE.parent / "templates") if (p / "base.html").is_file())
 MIGRATIONS = HERE / "migrations"
 

@@ -65,7 +65,7 @@ def prepare(
     if not no.ok:
         _stay(s, message, no, at)
         return None
-    if message.channel == "sms" and (why := texting.blocked(s, message, settings, at)):
+    if why := texting.blocked(s, message, settings, at) if message.channel == "sms" else letters.blocked(s, message):
         give_up(s, message, why, at)
         return None
     try:

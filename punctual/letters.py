@@ -19,11 +19,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import facts as more
-from punctual import invites, links, messages
+from punctual import invites, links, messages, suppression
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
 from punctual.core.kinds import KINDS
-from punctual.models import Attempt, Company, Message, Notice, Technician, User, Visit
+from punctual.models import Attempt, Company, Customer, Message, Notice, Technician, User, Visit
 from punctual.queries import day as days
 from punctual.queries import slots
 
@@ -53,6 +53,21 @@ def customer_link(s: Session, settings: Settings, visit: Visit, at: datetime) ->
     version = visit.customer.link_version
     key = settings.key("link")
     return f"{settings.origin}/c/{links.make(s, key, 'customer', visit.id, at=at, version=version)}"
+
+
+def stop_link(s: Session, settings: Settings, customer: Customer, at: datetime) -> str:
+    """The address behind which a customer says that they want no more e-mails."""
+    key = settings.key("link")
+    return f"{settings.origin}/s/{links.make(s, key, 'stop', customer.id, at=at, version=customer.link_version)}"
+
+
+def blocked(s: Session, message: Message) -> str:
+    """Why this message may not leave as an e-mail, whatever else; "" when it may."""
+    who = s.get_one(Customer, message.customer_id) if message.customer_id is not None else None
+    why = suppression.reason(s, who.email, "email") if who is not None else ""
+    if why and who is not None and who.email:
+        suppression.mark(s, who.email, why, "email")
+    return why
 
 
 def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Window:
@@ -100,12 +115,14 @@ def _to_customer(
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
     with force_locale(messages.locale_of(customer.language)):
         calendar = invites.part(s, message, kind, visit, company, facts, link, at)
+    if kind.stop:
+        facts["link_mail_stop"] = stop_link(s, settings, customer, at)
     if kind.moves_window or kind.calendar == "CANCEL":
         facts["jsonld"] = invites.reservation(visit, company, kind, link)
     words = messages.compose(message.kind, facts, customer.language)
     return _letter(
         s, message, words, company, customer.email or "", customer.name, settings, at, calendar,
-        told if tells(message.kind) else None,
+        told if tells(message.kind) else None, facts.get("link_mail_stop", ""),
     )  # fmt: skip
 
 
@@ -239,7 +256,7 @@ def address(name: str, spec: str) -> Address:
 
 def _letter(
     s: Session, message: Message, words: messages.Composed, company: Company, recipient: str, name: str,
-    settings: Settings, at: datetime, calendar: invites.Part | None, told: Window | None,
+    settings: Settings, at: datetime, calendar: invites.Part | None, told: Window | None, stop: str = "",
 ) -> Letter:  # fmt: skip
     if not recipient:
         raise ValueError("There is no e-mail address for this message.")
@@ -252,6 +269,8 @@ def _letter(
     mail["Message-ID"] = mail_id(message, settings.key("link"), domain)
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"
+    if stop:
+        mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"] = f"<{stop}>", "List-Unsubscribe=One-Click"
     first = _first_mail(s, message)
     if first and first != mail["Message-ID"]:
         mail["In-Reply-To"] = mail["References"] = first

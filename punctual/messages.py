@@ -15,6 +15,7 @@ from flask import render_template
 from flask_babel import force_locale, gettext
 
 from punctual.core.day import Window, local
+from punctual.core.kinds import KINDS
 from punctual.core.segments import MOST, fold, size
 
 #: Longest values in a text (words.md): longer is cut at a word for a company, dropped for a name.
@@ -181,6 +182,8 @@ def example(kind: str, language: str) -> Composed:
     """A message with example values, as the preview and the board show it; the text is folded as it would leave."""
     with force_locale(locale_of(language)):
         facts = EXAMPLE | {name: str(gettext(EXAMPLE[name])) for name in ("apology", "makegood_kind", "makegood_where")}
+    if KINDS[kind].stop:
+        facts["link_mail_stop"] = STOP_LINK
     made = compose(kind, facts, language)
     return replace(made, sms=text(kind, facts, language))
 
@@ -202,6 +205,8 @@ def _stop_line(language: str) -> str:
         return str(gettext("Reply STOP to opt out, HELP for help."))
 
 
+#: Where an example says that no more e-mails are wanted.
+STOP_LINK = "https://visits.example.com/s/k3J9k3J9k3J9k3J9k3J9k3"
 #: Example values for previews and for the tests over all templates.
 EXAMPLE: dict[str, Any] = {
     "company": "Bellweather Heating",

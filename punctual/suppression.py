@@ -1,7 +1,8 @@
-"""Numbers that get no texts: who asked for none, and what the provider says can get none.
+"""Numbers that get no texts and addresses that get no e-mails: who asked for none, and what the provider says can get none.
 
-A keyed hash of the number is kept, for the whole company: it outlives merging, importing and erasing a person. What is
-shown with a customer (`phone_bad`) follows from it and is asked again whenever a text is about to leave.
+A keyed hash of number or address is kept, for the whole company: it outlives merging, importing and erasing a person.
+What is shown with a customer (`phone_bad`, `email_bad`) follows from it and is asked again whenever a message is about
+to leave.
 """
 
 from __future__ import annotations
@@ -9,55 +10,63 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from punctual.models import Customer, Suppression
 
+Channel = Literal["sms", "email"]
+
 #: How an opt-out is shown; any other reason is the provider's.
-ASKED = "asked for no texts"
+ASKED: dict[Channel, str] = {"sms": "asked for no texts", "email": "asked for no e-mails"}
 
 
-def hashed(s: Session, number: str) -> str:
-    """The number as it is kept: nobody without the instance's key, which travels with the engine, can tell which."""
+def hashed(s: Session, address: str, channel: Channel = "sms") -> str:
+    """The address as it is kept: nobody without the instance's key, which travels with the engine, can tell which."""
     key: bytes = s.connection().get_execution_options()["numbers"]
-    return hmac.new(key, f"no texts|{number}".encode(), hashlib.sha256).hexdigest()
+    what = f"no texts|{address}" if channel == "sms" else f"no mails|{address.lower()}"
+    return hmac.new(key, what.encode(), hashlib.sha256).hexdigest()
 
 
-def reason(s: Session, number: str) -> str:
-    """Why this number gets no texts; "" where it may get some."""
-    found: Suppression | None = s.scalar(_of(s, number).order_by(Suppression.id.desc()).limit(1))
+def reason(s: Session, address: str | None, channel: Channel = "sms") -> str:
+    """Why this number or address is not written to; "" where it may be, and for none."""
+    if not address:
+        return ""
+    found: Suppression | None = s.scalar(_of(s, address, channel).order_by(Suppression.id.desc()).limit(1))
     return found.reason if found is not None else ""
 
 
-def stop(s: Session, number: str, why: str, *, at: datetime) -> bool:
-    """No more texts to this number; False when it was so already. In force with the caller's commit."""
-    if s.scalar(_of(s, number).where(Suppression.reason == why).limit(1)) is not None:
+def stop(s: Session, address: str, why: str, *, at: datetime, channel: Channel = "sms") -> bool:
+    """Nothing more to this number or address; False when it was so already. In force with the caller's commit."""
+    if s.scalar(_of(s, address, channel).where(Suppression.reason == why).limit(1)) is not None:
         return False
-    s.add(Suppression(channel="sms", address_hash=hashed(s, number), reason=why[:200], at=at))
-    mark(s, number, why)
+    s.add(Suppression(channel=channel, address_hash=hashed(s, address, channel), reason=why[:200], at=at))
+    mark(s, address, why, channel)
     return True
 
 
-def lift(s: Session, number: str, *, at: datetime) -> None:
-    """Texts may go to this number again."""
-    for row in s.scalars(_of(s, number)):
+def lift(s: Session, address: str, *, at: datetime, channel: Channel = "sms") -> None:
+    """Messages may go to this number or address again."""
+    for row in s.scalars(_of(s, address, channel)):
         row.lifted_at = at
-    for customer in s.scalars(select(Customer).where(Customer.phone == number)):
-        customer.phone_bad = ""
+    mark(s, address, "", channel)
 
 
-def mark(s: Session, number: str, why: str) -> None:
-    """Show it with everybody who has this number."""
-    for customer in s.scalars(select(Customer).where(Customer.phone == number)):
-        customer.phone_bad = why[:200]
+def mark(s: Session, address: str, why: str, channel: Channel = "sms") -> None:
+    """Show it with everybody who has this number or address."""
+    theirs = Customer.phone == address if channel == "sms" else func.lower(Customer.email) == address.lower()
+    for customer in s.scalars(select(Customer).where(theirs)):
+        if channel == "sms":
+            customer.phone_bad = why[:200]
+        else:
+            customer.email_bad = why[:200]
 
 
-def _of(s: Session, number: str) -> Select[Any]:
+def _of(s: Session, address: str, channel: Channel) -> Select[Any]:
     return select(Suppression).where(
-        Suppression.channel == "sms",
-        Suppression.address_hash == hashed(s, number),
+        Suppression.channel == channel,
+        Suppression.address_hash == hashed(s, address, channel),
         Suppression.lifted_at.is_(None),
     )

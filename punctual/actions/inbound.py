@@ -165,7 +165,7 @@ def _stop_words(s: Session, number: str) -> frozenset[str]:
 
 def _stop(s: Session, row: Received, *, answered: bool, at: datetime) -> None:
     """No more texts; one confirmation, unless the provider has sent it already."""
-    new = suppression.stop(s, row.sender, suppression.ASKED, at=at)
+    new = suppression.stop(s, row.sender, suppression.ASKED["sms"], at=at)
     visit = texts.visit_of(s, row.sender, at)
     if new and visit is not None and not answered:
         outbox.put(

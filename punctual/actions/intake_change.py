@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, joinedload
 
-from punctual import links, outbox
+from punctual import links, outbox, suppression
 from punctual.actions import schedule
 from punctual.core.day import OVER
 from punctual.intake import values
@@ -167,17 +167,19 @@ def _person(desk: Desk, row: Visit, v: values.Visit, differ: set[str]) -> None:
         links.revoke(desk.s, "customer", row.id, at=desk.at)
         return
     if "email" in differ and c.email != now.email:
-        now.email, now.email_bad = c.email, ""
-        _new_links(desk, row, now)
+        now.email, now.email_bad = c.email, suppression.reason(desk.s, c.email, "email")
+        _new_links(desk, now)
     if "phone" in differ and c.phone != now.phone:
-        now.phone, now.phone_bad = c.phone, ""
-        _new_links(desk, row, now)
+        now.phone, now.phone_bad = c.phone, suppression.reason(desk.s, c.phone)
+        _new_links(desk, now)
     if "language" in differ and c.language:
         now.language = c.language
     if "early_messages" in differ:
         now.early_messages = c.early
 
 
-def _new_links(desk: Desk, row: Visit, customer: Customer) -> None:
+def _new_links(desk: Desk, customer: Customer) -> None:
     customer.link_version += 1
-    links.revoke(desk.s, "customer", row.id, at=desk.at)
+    links.revoke(desk.s, "stop", customer.id, at=desk.at)
+    for visit in desk.s.scalars(select(Visit.id).where(Visit.customer_id == customer.id)):
+        links.revoke(desk.s, "customer", visit, at=desk.at)

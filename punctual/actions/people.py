@@ -94,12 +94,13 @@ def edit_customer(
         if language.isascii() and language.replace("-", "").isalpha():
             row.language = language
         if mail != row.email:
-            row.email, row.email_bad = mail, ""
+            row.email, row.email_bad = mail, suppression.reason(s, mail, "email")
         if number != row.phone:
-            row.phone, row.phone_bad = number, suppression.reason(s, number) if number else ""
+            row.phone, row.phone_bad = number, suppression.reason(s, number)
         coming = _coming(s, customer_id)
         if moved:
             row.link_version += 1
+            links.revoke(s, "stop", customer_id, at=at)
             for visit in s.scalars(select(Visit).where(Visit.customer_id == customer_id)):
                 links.revoke(s, "customer", visit.id, at=at)
             _offer_again(s, coming, at, by)

@@ -17,6 +17,7 @@ class Kind:
     `calendar`: the iTIP method of its calendar part, "" for none. `moves_window`: the calendar entry's time changes.
     `again`: its calendar part is the one sent last, not a new revision.
     `after`: it is still true when the visit is over.
+    `stop`: its mail carries the way to get no more of them (RFC 8058).
     """
 
     name: str
@@ -27,12 +28,13 @@ class Kind:
     moves_window: bool = False
     again: bool = False
     after: bool = False
+    stop: bool = False
 
 
 _ALL = (
     Kind("booked", "ordinary", 24 * 60, calendar="REQUEST", moves_window=True),
-    Kind("reminder", "ordinary", 120),
-    Kind("on_my_way", "ordinary", 10, doubt="hold"),
+    Kind("reminder", "ordinary", 120, stop=True),
+    Kind("on_my_way", "ordinary", 10, doubt="hold", stop=True),
     Kind("late_first", "delay", 20, doubt="hold", calendar="REQUEST"),
     Kind("late_update", "delay", 20, doubt="hold", calendar="REQUEST"),
     Kind("deadline_done", "delay", 20, doubt="hold"),
@@ -45,7 +47,7 @@ _ALL = (
     Kind("promise_call", "answer", None, after=True),
     Kind("missed", "ordinary", None, after=True),
     Kind("nobody_home", "ordinary", 24 * 60, after=True),
-    Kind("signoff", "ordinary", 24 * 60, after=True),
+    Kind("signoff", "ordinary", 24 * 60, after=True, stop=True),
     Kind("reopened", "answer", None, after=True),
     Kind("makegood", "ordinary", 24 * 60, after=True),
     Kind("concern_received", "answer", None, after=True),
