@@ -21,6 +21,7 @@ from punctual.models import Notice, touch_board
 from punctual.queries import columns, told
 from punctual.queries import day as queries
 from punctual.queries.columns import Seen
+from punctual.queries.memory import Memory
 from punctual.queries.others import others
 from punctual.queries.same import unchanged
 from punctual.queries.taught import current
@@ -71,9 +72,16 @@ def look(
     return _settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
 
 
-def think(s: Session, shift_ids: Collection[int], *, at: datetime, learned: Learned | None = None) -> Thought:
+def think(
+    s: Session,
+    shift_ids: Collection[int],
+    *,
+    at: datetime,
+    learned: Learned | None = None,
+    memory: Memory | None = None,
+) -> Thought:
     """Read and forecast these days, and sift out what has to be decided or written; writes nothing."""
-    seen = columns.see(s, shift_ids)
+    seen = columns.see(s, shift_ids, memory, at)
     rules, zone = queries.company(s)
     days, kept_ = seen.days, seen.kept
     learned = learned or current(s)

@@ -31,6 +31,7 @@ from punctual.core.day import Ints, at_wall, local
 from punctual.follow import truth
 from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
 from punctual.queries import day as queries
+from punctual.queries.memory import Memory
 from punctual.sender import Sender
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Worker:
         self.sender = Sender(app, self.name)
         self.looked: datetime | None = None
         self.beat_at: datetime | None = None
+        self.memory = Memory()
         self.stopping = False
 
     def tick(self, at: datetime) -> int:
@@ -113,11 +115,12 @@ class Worker:
     def _watch(self, at: datetime) -> None:
         """Read and forecast without holding anybody up; then write what is new, a slice at a time."""
         ids = queries.in_progress(db.session(), at)
+        self.memory.keep(ids)
         for i in range(0, len(ids), PIECE):
             self._safely(partial(self._piece, ids[i : i + PIECE]), at)
 
     def _piece(self, ids: list[int], at: datetime) -> None:
-        thought = watch.think(db.session(), ids, at=at)
+        thought = watch.think(db.session(), ids, at=at, memory=self.memory)
         db.session.rollback()
         for part in watch.parts(thought, SLICE):
             self._safely(partial(self._part, thought, part), at)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
-from punctual.actions import technician, transaction
+from punctual.actions import schedule, technician, transaction
+from punctual.core.day import Window
 from punctual.models import Customer, Forecast, Message, Notice, Shift, Travel, Visit, db
 from punctual.queries import columns
 from punctual.queries import day as days
+from punctual.queries.memory import EVERY_MIN, Memory
 from punctual.queries.same import unchanged
 from tests import build
 from tests.build import wall
@@ -127,6 +131,77 @@ def test_a_day_that_has_changed_is_noticed(built: build.Built, change: Callable[
         change(s, built)
     now = columns.see(db.session(), ids(built))
     assert unchanged(before, every, now).tolist() == [False, True, True]
+
+
+#: A minute in which no day's turn comes.
+QUIET = wall("10:00") + timedelta(minutes=5)
+
+
+def equal(one: columns.Seen, other: columns.Seen) -> bool:
+    parts = [(getattr(one.days, f.name), getattr(other.days, f.name)) for f in fields(one.days)]
+    parts += [(getattr(one.stands, f.name), getattr(other.stands, f.name)) for f in fields(one.stands)]
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in parts)
+
+
+CHANGES: dict[str, Callable[[build.Built], object]] = {
+    "arrived": lambda b: report(b, "Priya", "arrived", "08:35"),
+    "done": lambda b: report(b, "Priya", "done", "09:20"),
+    "on my way": lambda b: report(b, "Grace", "on_my_way", "09:22"),
+    "late": lambda b: report(b, "Grace", "late", "09:25", minutes=30),
+    "later": lambda b: report(b, "Grace", "late", "09:26", minutes=15),
+    "moved": lambda b: acted(
+        lambda s: schedule.reassign(
+            s,
+            s.get_one(Visit, b.visits["Noor"].id),
+            technician_id=b.technicians["Bea"].id,
+            planned_start=wall("11:00"),
+            at=wall("09:30"),
+        )
+    ),
+    "agreed": lambda b: acted(
+        lambda s: schedule.agree(
+            s,
+            s.get_one(Visit, b.visits["Helen"].id),
+            window=Window(wall("15:20"), wall("15:50")),
+            at=wall("09:31"),
+            by="customer",
+        )
+    ),
+    "cancelled": lambda b: acted(
+        lambda s: schedule.cancel(s, s.get_one(Visit, b.visits["Grace"].id), at=wall("09:32"), by="user:1")
+    ),
+}
+
+
+def acted(act: Callable[[Session], None]) -> None:
+    with transaction() as s:
+        act(s)
+
+
+def test_what_is_remembered_of_a_day_is_what_it_is_after_every_change(built: build.Built) -> None:
+    memory = Memory(few=0)
+    columns.see(db.session(), ids(built), memory, QUIET)
+    for name, change in CHANGES.items():
+        change(built)
+        db.session.rollback()
+        remembered = columns.see(db.session(), ids(built), memory, QUIET)
+        assert equal(remembered, columns.see(db.session(), ids(built))), name
+    blind = Memory(few=0)
+    for day in (np.array([(1.0,)], dtype=[("shift", "f8")]), np.empty(0, dtype=[("shift", "f8")])):
+        found = blind.rows([1], ["the same"], QUIET, lambda _, day=day: day)  # type: ignore[misc]
+    assert len(found) == 1, "a change without a sign would not be seen"
+
+
+def test_what_leaves_no_sign_is_read_when_the_turn_of_its_day_has_come(built: build.Built) -> None:
+    memory = Memory(few=0)
+    columns.see(db.session(), ids(built), memory, wall("10:00"))
+    grace = db.session.get_one(Visit, built.visits["Grace"].id).customer_id
+    acted(lambda s: setattr(s.get_one(Customer, grace), "email_bad", "550"))
+    looks = [columns.see(db.session(), ids(built), memory, wall(f"10:{m:02}")) for m in range(1, 1 + EVERY_MIN)]
+    known = [bool(seen.stands.reachable[1]) for seen in looks]
+    assert not known[-1], "within ten minutes"
+    acted(lambda s: setattr(s.get_one(Customer, grace), "email_bad", ""))
+    assert columns.see(db.session(), ids(built), Memory(), wall("10:01")).stands.reachable[1], "few days: at once"
 
 
 def counts() -> list[int | None]:

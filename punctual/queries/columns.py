@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Executable, Float, Integer, String, and_, bindparam, case, cast, func, or_, select, text
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import Integer, String, and_, bindparam, case, cast, func, null, or_, select, text
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.expression import FunctionElement
 
 from punctual.core.day import OVER, Bools, Days, Floats, Ints
 from punctual.core.kept import Kept, beside
@@ -24,6 +23,8 @@ from punctual.core.sift import ENDED, ON_MY_WAY, STATES, Stands
 from punctual.models import Customer, Forecast, Message, Notice, Shift, Technician
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
+from punctual.queries.memory import Memory
+from punctual.queries.numbers import Moment, Values, fetched, flag, table
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
 technician_, forecast_, notice_, message_ = (
@@ -40,56 +41,19 @@ TELLING = AUTOMATIC - {"reminder"}
 UNSEEN = frozenset({"dropped"})
 
 
-class _Moment(FunctionElement[float]):
-    """Milliseconds since 1970 of a column of instants, without a datetime object in between."""
-
-    type = Float()
-    inherit_cache = True
-
-
-@compiles(_Moment, "sqlite")
-def _on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"((julianday({compiler.process(element.clauses, **kw)}) - 2440587.5) * 86400000.0)"
-
-
-@compiles(_Moment, "postgresql")
-def _on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kw)}) * 1000 AS DOUBLE PRECISION)"
-
-
-def _flag(condition: Any) -> Any:
-    return case((condition, 1.0), else_=0.0)
-
-
-class _Values(FunctionElement[str]):
-    """The values of a JSON list as rows: one parameter however many there are, and the table that drives a query."""
-
-    inherit_cache = True
-
-
-@compiles(_Values, "sqlite")
-def _values_on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"json_each({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(_Values, "postgresql")
-def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
-
-
-_ASKED = _Values(bindparam("ids", type_=String)).table_valued("value", name="asked")
+_ASKED = Values(bindparam("ids", type_=String)).table_valued("value", name="asked")
 _WANTED = _ASKED.join(shift_, shift_.c.id == cast(_ASKED.c.value, Integer))
 _MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
 #: name -> expression; every one a number. Names that end in _at are instants.
 _SHIFT = {
     "id": shift_.c.id,
     "technician": shift_.c.technician_id,
-    "start_at": _Moment(shift_.c.starts_at),
-    "end_at": _Moment(shift_.c.ends_at),
-    "break_at": _Moment(shift_.c.break_starts_at),
-    "break_end_at": _Moment(shift_.c.break_ends_at),
-    "off": _flag(shift_.c.off != ""),
-    "nudged_at": _Moment(shift_.c.nudged_at),
+    "start_at": Moment(shift_.c.starts_at),
+    "end_at": Moment(shift_.c.ends_at),
+    "break_at": Moment(shift_.c.break_starts_at),
+    "break_end_at": Moment(shift_.c.break_ends_at),
+    "off": flag(shift_.c.off != ""),
+    "nudged_at": Moment(shift_.c.nudged_at),
     "home": func.coalesce(home_.c.id, 0),
     "home_lat": home_.c.lat,
     "home_lon": home_.c.lon,
@@ -98,40 +62,54 @@ _VISIT = {
     "shift": shift_.c.id,
     "id": visit_.c.id,
     "job_type": visit_.c.job_type_id,
-    "planned_at": _Moment(visit_.c.planned_start),
+    "planned_at": Moment(visit_.c.planned_start),
     "planned_min": visit_.c.planned_min,
-    "window_at": _Moment(visit_.c.window_start),
-    "window_end_at": _Moment(visit_.c.window_end),
+    "window_at": Moment(visit_.c.window_start),
+    "window_end_at": Moment(visit_.c.window_end),
     "state": case({name: float(code) for code, name in enumerate(STATES)}, value=visit_.c.state),
-    "on_my_way_at": _Moment(visit_.c.on_my_way_at),
-    "arrived_at": _Moment(visit_.c.arrived_at),
-    "finished_at": _Moment(visit_.c.finished_at),
+    "on_my_way_at": Moment(visit_.c.on_my_way_at),
+    "arrived_at": Moment(visit_.c.arrived_at),
+    "finished_at": Moment(visit_.c.finished_at),
     "late_min": visit_.c.late_min,
-    "late_at": _Moment(visit_.c.late_at),
-    "deadline_at": _Moment(visit_.c.deadline),
-    "deadline_arrive": _flag(visit_.c.deadline_kind == "arrive"),
-    "early_ok": _flag(visit_.c.early_ok),
+    "late_at": Moment(visit_.c.late_at),
+    "deadline_at": Moment(visit_.c.deadline),
+    "deadline_arrive": flag(visit_.c.deadline_kind == "arrive"),
+    "early_ok": flag(visit_.c.early_ok),
     "version": visit_.c.promise_version,
     "place": func.coalesce(place_.c.id, 0),
     "lat": place_.c.lat,
     "lon": place_.c.lon,
-    "mailed": _flag((func.coalesce(customer_.c.email, "") != "") & (customer_.c.email_bad == "")),
-    "texted": _flag((func.coalesce(customer_.c.phone, "") != "") & (customer_.c.phone_bad == "")),
+    "mailed": flag((func.coalesce(customer_.c.email, "") != "") & (customer_.c.email_bad == "")),
+    "texted": flag((func.coalesce(customer_.c.phone, "") != "") & (customer_.c.phone_bad == "")),
+    "travel": null(),
 }
 _TOLD = {
     "visit": visit_.c.id,
     "notice": notice_.c.id,
-    "at": _Moment(notice_.c.at),
-    "start": _Moment(notice_.c.told_start),
-    "end": _Moment(notice_.c.told_end),
-    "resolved_at": _Moment(notice_.c.resolved_at),
-    "sent_start": _Moment(visit_.c.told_start),
-    "sent_end": _Moment(visit_.c.told_end),
-    "sent_at": _Moment(visit_.c.told_at),
+    "at": Moment(notice_.c.at),
+    "start": Moment(notice_.c.told_start),
+    "end": Moment(notice_.c.told_end),
+    "resolved_at": Moment(notice_.c.resolved_at),
+    "sent_start": Moment(visit_.c.told_start),
+    "sent_end": Moment(visit_.c.told_end),
+    "sent_at": Moment(visit_.c.told_at),
 }
 _NOTICE = list(_TOLD).index("notice")
+_seen = visit_.alias("seen")
+#: Of all visits of a day: how many, the last change, and what taps and new promises count up.
+SIGN = (
+    select(
+        cast(func.count(), String)
+        + "|" + func.coalesce(cast(func.max(_seen.c.changed_at), String), "")
+        + "|" + cast(func.coalesce(func.sum(_seen.c.promise_version + _seen.c.late_min), 0), String)
+        + "|" + cast(func.count(_seen.c.on_my_way_at) + func.count(_seen.c.arrived_at) * 100, String)
+        + "|" + cast(func.count(_seen.c.finished_at) + func.count(_seen.c.cancelled_at) * 100, String)
+    )
+    .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
+    .scalar_subquery()
+)  # fmt: skip
 _SHIFTS = (
-    select(*_SHIFT.values(), cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
+    select(*_SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
     .select_from(
         _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
         .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
@@ -200,15 +178,18 @@ class Seen:
     answered: Floats
 
 
-def see(s: Session, shift_ids: Collection[int]) -> Seen:
-    """Some shifts with everything the watch decides from, in order of id; four statements."""
+def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at: datetime | None = None) -> Seen:
+    """Some shifts with everything the watch decides from, in order of id; four statements.
+
+    With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
+    """
     ids = {"ids": json.dumps(sorted(set(shift_ids)))}
-    found = _rows(s, _SHIFTS, ids)
-    shift = _table(_SHIFT, [r[: len(_SHIFT)] for r in found])
-    visit = _table(_VISIT, _rows(s, _VISITS, ids))
-    visit = visit[_ordered(shift, visit)]
+    found = fetched(s, _SHIFTS, ids)
+    shift = table(_SHIFT, [r[: len(_SHIFT)] for r in found])
+    named = [r[0] for r in found]
+    read = partial(_visits, s, shift)
+    visit = read(named) if memory is None or at is None else memory.rows(named, [r[-4] for r in found], at, read)
     days = _days(shift, visit)
-    days.travel[:] = _travel(s, days, shift["home"])
     told = _news(s, ids, days, visit["version"])
     texts = bool(s.connection().get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
@@ -236,22 +217,16 @@ def see(s: Session, shift_ids: Collection[int]) -> Seen:
     )
 
 
-def _rows(s: Session, statement: Executable, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """The driver's own tuples: nothing is built for a row, and every statement here asks for plain values."""
-    with s.connection().execute(statement, values) as result:
-        return list(result.cursor.fetchall())
+def _visits(s: Session, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
+    """The visits of some of these shifts, in order, with the way into each."""
+    some = shift if len(ids) == len(shift) else shift[np.isin(shift["id"], ids)]
+    visit = table(_VISIT, fetched(s, _VISITS, {"ids": json.dumps(list(ids))}) if len(ids) else [])
+    visit = visit[_ordered(visit)]
+    visit["travel"] = _travel(s, _days(some, visit), some["home"])
+    return visit
 
 
-def _table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
-    """Number columns of a result, by name; instants become minutes."""
-    made = np.fromiter(rows, dtype=np.dtype([(name, "f8") for name in names]), count=len(rows))
-    for name in names:
-        if name.endswith("_at"):
-            made[name] = np.rint(made[name]) / 60000.0
-    return made
-
-
-def _ordered(shift: NDArray[np.void], visit: NDArray[np.void]) -> Ints:
+def _ordered(visit: NDArray[np.void]) -> Ints:
     """Made visits in the order they were made, then the one under way, then the plan; day by day."""
     state = visit["state"]
     over, arrived, away = state >= ENDED, state == ENDED - 1, state == ON_MY_WAY
@@ -303,7 +278,7 @@ def _days(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
         deadline=floats(visit["deadline_at"]),
         deadline_arrive=visit["deadline_arrive"] > 0,
         early_ok=visit["early_ok"] > 0,
-        travel=np.full(len(visit), np.nan),
+        travel=floats(visit["travel"]),
     )
 
 
@@ -322,7 +297,7 @@ def _travel(s: Session, days: Days, home: Floats) -> Floats:
     wanted = np.flatnonzero((start > 0) & (days.place_id > 0) & np.isnan(days.arrived) & np.isnan(days.finished))
     if len(wanted):
         ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
-        found = _rows(s, _WAYS[s.get_bind().dialect.name], {"ways": ways})
+        found = fetched(s, _WAYS[s.get_bind().dialect.name], {"ways": ways})
         which = np.fromiter((i for i, _ in found), dtype=np.int64, count=len(found))
         out[wanted[which]] = np.fromiter((m for _, m in found), dtype=np.float64, count=len(found))
     return out
@@ -331,7 +306,7 @@ def _travel(s: Session, days: Days, home: Floats) -> Floats:
 def _news(s: Session, ids: dict[str, Any], days: Days, version: Floats) -> _Told:
     """What was said of each row's present promise, and when each day was answered for."""
     told = _Told(days)
-    news = _rows(s, _NEWS, ids)
+    news = fetched(s, _NEWS, ids)
     if not news:
         return told
     row_of = dict(zip(days.visit_id.tolist(), range(days.rows), strict=True))

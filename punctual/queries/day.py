@@ -122,23 +122,27 @@ def shift_of(s: Session, technician_id: int, on: date) -> Shift | None:
     return found
 
 
-def in_progress(s: Session, at: datetime) -> list[int]:
-    """Ids of the shifts to be watched now: around their hours, with a visit that is not over."""
-    open_visit = (
+_IN_PROGRESS = (
+    select(shift_.c.id)
+    .where(
+        shift_.c.starts_at <= bindparam("last"),
+        shift_.c.ends_at >= bindparam("first"),
         select(visit_.c.id)
         .where(
             visit_.c.technician_id == shift_.c.technician_id,
             visit_.c.date == shift_.c.date,
             visit_.c.state.not_in(OVER),
         )
-        .exists()
+        .exists(),
     )
-    found = s.execute(
-        select(shift_.c.id)
-        .where(shift_.c.starts_at <= at + AROUND, shift_.c.ends_at >= at - AROUND, open_visit)
-        .order_by(shift_.c.id)
-    )
-    return list(found.scalars())
+    .order_by(shift_.c.id)
+)
+
+
+def in_progress(s: Session, at: datetime) -> list[int]:
+    """Ids of the shifts to be watched now: around their hours, with a visit that is not over."""
+    values = {"first": at - AROUND, "last": at + AROUND}
+    return [i for (i,) in s.connection().execute(_IN_PROGRESS, values)]
 
 
 def load(s: Session, shift_ids: Collection[int]) -> list[Day]:

@@ -118,9 +118,9 @@ def _fill(s: Session, technicians: range, at: datetime, r: random.Random) -> Non
 def taps(at: datetime) -> int:
     """What technicians have tapped until `at`, in the application's context; returns how many visits have changed."""
     tapped = (
-        "UPDATE visit SET state = 'arrived', arrived_at = (SELECT arrives FROM truth WHERE visit_id = id)"
+        "UPDATE visit SET state = 'arrived', changed_at = :now, arrived_at = (SELECT arrives FROM truth WHERE visit_id = id)"
         " WHERE state = 'planned' AND id IN (SELECT visit_id FROM truth WHERE arrives <= :now)",
-        "UPDATE visit SET state = 'done', finished_at = (SELECT ends FROM truth WHERE visit_id = id)"
+        "UPDATE visit SET state = 'done', changed_at = :now, finished_at = (SELECT ends FROM truth WHERE visit_id = id)"
         " WHERE state = 'arrived' AND id IN (SELECT visit_id FROM truth WHERE ends <= :now)",
     )
     with transaction() as s:

@@ -1,0 +1,66 @@
+"""Statements that give plain numbers, and their results as tables: no object for a row, none for an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Executable, Float, case
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.expression import FunctionElement
+
+
+class Moment(FunctionElement[float]):
+    """Milliseconds since 1970 of a column of instants, without a datetime object in between."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(Moment, "sqlite")
+def _on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"((julianday({compiler.process(element.clauses, **kw)}) - 2440587.5) * 86400000.0)"
+
+
+@compiles(Moment, "postgresql")
+def _on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kw)}) * 1000 AS DOUBLE PRECISION)"
+
+
+def flag(condition: Any) -> Any:
+    """1.0 where it holds."""
+    return case((condition, 1.0), else_=0.0)
+
+
+class Values(FunctionElement[str]):
+    """The values of a JSON list as rows: one parameter however many there are, and the table that drives a query."""
+
+    inherit_cache = True
+
+
+@compiles(Values, "sqlite")
+def _values_on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(Values, "postgresql")
+def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
+
+
+def fetched(s: Session, statement: Executable, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The driver's own tuples: nothing is built for a row, and every statement here asks for plain values."""
+    with s.connection().execute(statement, values) as result:
+        return list(result.cursor.fetchall())
+
+
+def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
+    """Number columns of a result, by name; instants become minutes."""
+    made = np.fromiter(rows, dtype=np.dtype([(name, "f8") for name in names]), count=len(rows))
+    for name in names:
+        if name.endswith("_at"):
+            made[name] = np.rint(made[name]) / 60000.0
+    return made
