@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 import numpy as np
-from sqlalchemy import Insert, Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -22,7 +22,7 @@ from punctual.core.notice import Decision, Mark
 from punctual.core.policy import Rules
 from punctual.core.sift import CODES, REASONS, STATES, STEP, Sifted, numbers
 from punctual.models import Forecast as ForecastRow
-from punctual.models import Notice, Promise, Shift, Visit
+from punctual.models import Notice, Plain, Promise, Shift, Visit
 from punctual.queries.columns import TELLING, Seen
 
 notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__table__)
@@ -141,20 +141,20 @@ _RENEW = (
 
 
 @lru_cache(maxsize=8)
-def _upsert(table: Table, dialect: str, key: str, columns: tuple[str, ...]) -> Insert:
+def _upsert(table: Table, dialect: str, key: str, columns: tuple[str, ...], given: tuple[str, ...]) -> Plain:
     """The statement, built once: on the way of a tap building it costs more than running it."""
     make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = make(table)
-    changed: Insert = statement.on_conflict_do_update(
+    statement = make(table).values({name: bindparam(name, None) for name in given})
+    changed = statement.on_conflict_do_update(
         index_elements=[key], set_={name: statement.excluded[name] for name in columns}
     )
-    return changed
+    return Plain(changed, *given)
 
 
 def _save(s: Session, table: Table, how: tuple[str, tuple[str, ...]], rows: list[dict[str, Any]]) -> None:
     if rows:
         connection = s.connection()
-        connection.execute(_upsert(table, connection.dialect.name, *how), rows)
+        _upsert(table, connection.dialect.name, *how, tuple(rows[0])).many(connection, rows)
 
 
 def _from_now_on(decision: Decision, at: datetime) -> Decision:

@@ -26,13 +26,14 @@ def alone(s: Session, told: Sequence[Notice], *, at: datetime) -> list[Notice]:
     In the transaction of the look that told them, so that no customer hears of a delay that is mended.
     """
     late = {n.visit_id for n in told if n.decision == "tell" and n.kind in KINDS and KINDS[n.kind].class_ == "delay"}
+    if not late:
+        return list(told)
     rules = queries.rules(s)
-    if late and not rules.rescue_alone:
+    if not rules.rescue_alone:
         wait = timedelta(minutes=rules.silence_answer_min)
         for n in told:
             if n.kind == "please_choose" and n.visit_id and effect.rescue(s, n.visit_id, at) is not None:
                 _wait(s, n, at + wait)
-    if not late or not rules.rescue_alone:
         return list(told)
     saved = {visit_id for visit_id in sorted(v for v in late if v is not None) if _saved(s, visit_id, at)}
     return [n for n in told if n.visit_id not in saved]

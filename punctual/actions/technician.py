@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, cast, get_args
 
-from sqlalchemy import Executable, Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -17,7 +16,7 @@ from punctual.actions import Refused, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
-from punctual.models import Customer, Notice, Shift, touch_board
+from punctual.models import Customer, Notice, Plain, Shift, touch_board
 from punctual.models import Report as ReportRow
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as queries
@@ -138,7 +137,8 @@ def _sane(kind: str, key: str, minutes: int, arriving: datetime | None, tapped_a
         raise Refused(sentence, status=422, field="minutes")
 
 
-_VISIT = (
+_REPORT = ("id", "kind", "at", "received_at", "minutes", "undoes_id")
+_VISIT = Plain(
     select(
         visit_.c.id,
         visit_.c.technician_id,
@@ -163,31 +163,39 @@ _VISIT = (
     .select_from(
         visit_.outerjoin(shift_, (shift_.c.technician_id == visit_.c.technician_id) & (shift_.c.date == visit_.c.date))
     )
-    .where(visit_.c.id == bindparam("visit"))
+    .where(visit_.c.id == bindparam("visit", 0)),
+    "visit",
 )
-_LOCK = (
+_LOCK = Plain(
     select(shift_.c.id)
     .join(visit_, (shift_.c.technician_id == visit_.c.technician_id) & (shift_.c.date == visit_.c.date))
-    .where(visit_.c.id == bindparam("visit"))
-    .with_for_update(of=shift_)
+    .where(visit_.c.id == bindparam("visit", 0))
+    .with_for_update(of=shift_),
+    "visit",
 )
-_REPORTS = select(report_).where(report_.c.visit_id == bindparam("visit"))
+_REPORTS = Plain(
+    select(*(report_.c[name] for name in _REPORT)).where(report_.c.visit_id == bindparam("visit", 0)), "visit"
+)
 _FOLDED = ("state", "on_my_way_at", "arrived_at", "finished_at", "late_min", "late_at", "changed_at")
-_UPDATE = update(visit_).where(visit_.c.id == bindparam("visit")).values({name: bindparam(name) for name in _FOLDED})
-
-
-@lru_cache(maxsize=2)
-def _keep(dialect: str) -> Executable:
-    """INSERT a report unless its key is there; built once for a dialect."""
-    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    names = [c.name for c in report_.c if c.name != "id"]
-    statement: Executable = (
+_UPDATE = Plain(
+    update(visit_)
+    .where(visit_.c.id == bindparam("visit", 0))
+    .values({name: bindparam(name, None) for name in _FOLDED}),
+    "visit",
+    *_FOLDED,
+)
+_GIVEN = [c.name for c in report_.c if c.name != "id"]
+#: INSERT a report unless its key is there.
+_KEEP = {
+    name: Plain(
         make(report_)
-        .values({name: bindparam(name) for name in names})
+        .values({given: bindparam(given, None) for given in _GIVEN})
         .on_conflict_do_nothing(index_elements=["key"])
-        .returning(report_.c.id)
+        .returning(report_.c.id),
+        *_GIVEN,
     )
-    return statement
+    for name, make in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 
 
 def _visit(s: Session, visit_id: int) -> Any:
@@ -196,8 +204,8 @@ def _visit(s: Session, visit_id: int) -> Any:
         raise Refused("There is no such visit. Open your day again.", status=404)
     c = s.connection()
     if c.dialect.name == "postgresql":
-        c.execute(_LOCK, {"visit": visit_id})
-    row = c.execute(_VISIT, {"visit": visit_id}).first()
+        _LOCK.rows(c, visit=visit_id)
+    row = _VISIT.first(c, visit=visit_id)
     if row is None:
         raise Refused("There is no such visit. Open your day again.", status=404)
     return row
@@ -206,13 +214,13 @@ def _visit(s: Session, visit_id: int) -> Any:
 def _insert(s: Session, values: dict[str, Any]) -> int | None:
     """Write first, then look: the report's id, or None where its key is known."""
     c = s.connection()
-    found: int | None = c.execute(_keep(c.dialect.name), values).scalar()
+    found: int | None = _KEEP[c.dialect.name].scalar(c, **values)
     return found
 
 
 def _reports(s: Session, visit_id: int) -> list[Report]:
-    rows = s.connection().execute(_REPORTS, {"visit": visit_id})
-    return [Report(r.id, r.visit_id, r.kind, r.at, r.received_at, r.minutes, r.undoes_id or 0) for r in rows]
+    rows = _REPORTS.all(s.connection(), visit=visit_id)
+    return [Report(r.id, visit_id, r.kind, r.at, r.received_at, r.minutes, r.undoes_id or 0) for r in rows]
 
 
 def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) -> Taken:
@@ -284,7 +292,7 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
     """Write what the reports make of the visit, drop what is no longer true, then look at the day."""
     now = fold(_value(row), reports)
     values = {name: getattr(now, name) for name in _FOLDED[:-1]} | {"visit": row.id, "changed_at": at}
-    s.connection().execute(_UPDATE, values)
+    _UPDATE.run(s.connection(), **values)
     if kind == "arrived" or now.over:
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):

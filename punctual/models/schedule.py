@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import JSON, CheckConstraint, Date, Float, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from punctual.models.base import Model, UtcDateTime
 from punctual.models.people import Customer, Technician
+from punctual.models.plain import Plain
 
 
 class JobType(Model):
@@ -178,10 +191,13 @@ class BoardVersion(Model):
 def touch_board(s: Session, *dates: date) -> None:
     """Raise the board's version of some dates, in the caller's transaction; one statement a date on both databases."""
     for day in sorted(set(dates)):
-        s.execute(
-            text(
-                "INSERT INTO board_version (date, version) VALUES (:day, 1) "
-                "ON CONFLICT (date) DO UPDATE SET version = board_version.version + 1"
-            ),
-            {"day": day.isoformat()},
-        )
+        _TOUCH.run(s.connection(), day=day)
+
+
+_TOUCH = Plain(
+    text(
+        "INSERT INTO board_version (date, version) VALUES (:day, 1) "
+        "ON CONFLICT (date) DO UPDATE SET version = board_version.version + 1"
+    ).bindparams(bindparam("day", None, Date)),
+    "day",
+)

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Integer, String, and_, bindparam, case, cast, func, null, or_, select, text
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, func, null, or_, select, text
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Bools, Days, Floats, Ints
 from punctual.core.kept import Kept, beside
 from punctual.core.policy import AUTOMATIC
 from punctual.core.sift import ENDED, ON_MY_WAY, STATES, Stands
-from punctual.models import Customer, Forecast, Message, Notice, Shift, Technician
+from punctual.models import Customer, Forecast, Message, Notice, Plain, Shift, Technician
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 from punctual.queries.memory import Memory
-from punctual.queries.numbers import Moment, Values, fetched, flag, table
+from punctual.queries.numbers import Moment, Values, flag, table
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
 technician_, forecast_, notice_, message_ = (
@@ -41,7 +41,7 @@ TELLING = AUTOMATIC - {"reminder"}
 UNSEEN = frozenset({"dropped"})
 
 
-_ASKED = Values(bindparam("ids", type_=String)).table_valued("value", name="asked")
+_ASKED = Values(bindparam("ids", "", type_=String)).table_valued("value", name="asked")
 _WANTED = _ASKED.join(shift_, shift_.c.id == cast(_ASKED.c.value, Integer))
 _MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
 #: name -> expression; every one a number. Names that end in _at are instants.
@@ -108,25 +108,27 @@ SIGN = (
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
 )  # fmt: skip
-_SHIFTS = (
+_SHIFTS = Plain(
     select(*_SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
     .select_from(
         _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
         .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
         .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
     )
-    .order_by(shift_.c.id)
+    .order_by(shift_.c.id),
+    "ids",
 )
-_VISITS = (
+_VISITS = Plain(
     select(*_VISIT.values())
     .select_from(
         _WANTED.join(visit_, _MINE)
         .join(customer_, customer_.c.id == visit_.c.customer_id)
         .outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
-    .where(visit_.c.state != "cancelled")
+    .where(visit_.c.state != "cancelled"),
+    "ids",
 )
-_NEWS = (
+_NEWS = Plain(
     select(
         *_TOLD.values(), notice_.c.key, notice_.c.decision, notice_.c.kind, visit_.c.told_kind,
         notice_.c.resolved_by, message_.c.state,
@@ -146,17 +148,18 @@ _NEWS = (
             and_(notice_.c.kind == "silent", notice_.c.resolved_at.is_not(None)),
         ),
     )
-    .order_by(notice_.c.id)
+    .order_by(notice_.c.id),
+    "ids",
 )  # fmt: skip
 _WAYS = {
-    "sqlite": text(
-        "SELECT w.key, t.minutes FROM json_each(:ways) AS w CROSS JOIN travel AS t"
-        " ON t.from_place = json_extract(w.value, '$[0]') AND t.to_place = json_extract(w.value, '$[1]')"
-    ),
-    "postgresql": text(
-        "SELECT w.key - 1, t.minutes FROM json_array_elements(CAST(:ways AS json)) WITH ORDINALITY AS w (value, key)"
-        " JOIN travel AS t ON t.from_place = CAST(w.value->>0 AS integer) AND t.to_place = CAST(w.value->>1 AS integer)"
-    ),
+    dialect: Plain(text(sql).bindparams(ways=""), "ways")
+    for dialect, sql in {
+        "sqlite": "SELECT w.key, t.minutes FROM json_each(:ways) AS w CROSS JOIN travel AS t"
+        " ON t.from_place = json_extract(w.value, '$[0]') AND t.to_place = json_extract(w.value, '$[1]')",
+        "postgresql": "SELECT w.key - 1, t.minutes FROM json_array_elements(CAST(:ways AS json))"
+        " WITH ORDINALITY AS w (value, key)"
+        " JOIN travel AS t ON t.from_place = CAST(w.value->>0 AS integer) AND t.to_place = CAST(w.value->>1 AS integer)",
+    }.items()
 }
 
 
@@ -183,15 +186,15 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
 
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
     """
-    ids = {"ids": json.dumps(sorted(set(shift_ids)))}
-    found = fetched(s, _SHIFTS, ids)
+    c, ids = s.connection(), json.dumps(sorted(set(shift_ids)))
+    found = _SHIFTS.rows(c, ids=ids)
     shift = table(_SHIFT, [r[: len(_SHIFT)] for r in found])
     named = [r[0] for r in found]
-    read = partial(_visits, s, shift)
+    read = partial(_visits, c, shift)
     visit = read(named) if memory is None or at is None else memory.rows(named, [r[-4] for r in found], at, read)
     days = _days(shift, visit)
-    told = _news(s, ids, days, visit["version"])
-    texts = bool(s.connection().get_execution_options().get("texts", False))
+    told = _news(_NEWS.rows(c, ids=ids), days, visit["version"])
+    texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
     stands = Stands(
         state=visit["state"].astype(np.int64),
@@ -217,12 +220,12 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     )
 
 
-def _visits(s: Session, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
+def _visits(c: Connection, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
     """The visits of some of these shifts, in order, with the way into each."""
     some = shift if len(ids) == len(shift) else shift[np.isin(shift["id"], ids)]
-    visit = table(_VISIT, fetched(s, _VISITS, {"ids": json.dumps(list(ids))}) if len(ids) else [])
+    visit = table(_VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else [])
     visit = visit[_ordered(visit)]
-    visit["travel"] = _travel(s, _days(some, visit), some["home"])
+    visit["travel"] = _travel(c, _days(some, visit), some["home"])
     return visit
 
 
@@ -282,7 +285,7 @@ def _days(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
     )
 
 
-def _travel(s: Session, days: Days, home: Floats) -> Floats:
+def _travel(c: Connection, days: Days, home: Floats) -> Floats:
     """Minutes into each row still ahead, where the travel table has the way from the last known place; NaN elsewhere."""
     out = np.full(days.rows, np.nan)
     if not days.rows:
@@ -297,16 +300,15 @@ def _travel(s: Session, days: Days, home: Floats) -> Floats:
     wanted = np.flatnonzero((start > 0) & (days.place_id > 0) & np.isnan(days.arrived) & np.isnan(days.finished))
     if len(wanted):
         ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
-        found = fetched(s, _WAYS[s.get_bind().dialect.name], {"ways": ways})
+        found = _WAYS[c.dialect.name].rows(c, ways=ways)
         which = np.fromiter((i for i, _ in found), dtype=np.int64, count=len(found))
         out[wanted[which]] = np.fromiter((m for _, m in found), dtype=np.float64, count=len(found))
     return out
 
 
-def _news(s: Session, ids: dict[str, Any], days: Days, version: Floats) -> _Told:
+def _news(news: list[tuple[Any, ...]], days: Days, version: Floats) -> _Told:
     """What was said of each row's present promise, and when each day was answered for."""
     told = _Told(days)
-    news = fetched(s, _NEWS, ids)
     if not news:
         return told
     row_of = dict(zip(days.visit_id.tolist(), range(days.rows), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -11,13 +12,13 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 import phonenumbers
 from phonenumbers import timezone
-from sqlalchemy import bindparam, select
+from sqlalchemy import String, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from punctual.core import kept, policy
 from punctual.core.day import OVER, Day, Days, Place, Visit, Window, minutes, pack
 from punctual.core.forecast import VisitForecast
-from punctual.models import Company, Forecast, Shift, Technician, Travel
+from punctual.models import Company, Forecast, Plain, Shift, Technician, Travel
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 
@@ -90,7 +91,7 @@ _TRAVEL = select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).wh
     travel_.c.from_place.in_(bindparam("origins", expanding=True)),
     travel_.c.to_place.in_(bindparam("targets", expanding=True)),
 )
-_COMPANY = select(company_.c.rules, company_.c.zone).limit(1)
+_COMPANY = Plain(select(cast(company_.c.rules, String), company_.c.zone).limit(1))
 
 
 def lock(s: Session, shift_ids: Iterable[int]) -> None:
@@ -102,13 +103,14 @@ def lock(s: Session, shift_ids: Iterable[int]) -> None:
 
 def company(s: Session) -> tuple[policy.Rules, str]:
     """The company's rules - its own values over the defaults - and its zone."""
-    row = s.connection().execute(_COMPANY).first()
-    return (_rules(tuple(sorted((row.rules or {}).items()))), row.zone) if row else (policy.Rules(), "UTC")
+    row = next(iter(_COMPANY.rows(s.connection())), None)
+    return (_rules(row[0] or "{}"), row[1]) if row else (policy.Rules(), "UTC")
 
 
 @lru_cache(maxsize=16)
-def _rules(changed: tuple[tuple[str, Any], ...]) -> policy.Rules:
-    return policy.rules(dict(changed))
+def _rules(changed: str) -> policy.Rules:
+    """From the company's own values, as JSON."""
+    return policy.rules(json.loads(changed) or {})
 
 
 def rules(s: Session) -> policy.Rules:

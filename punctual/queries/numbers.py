@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Executable, Float, case
+from sqlalchemy import Float, case
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
 
@@ -49,12 +48,6 @@ def _values_on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(Values, "postgresql")
 def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
     return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
-
-
-def fetched(s: Session, statement: Executable, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """The driver's own tuples: nothing is built for a row, and every statement here asks for plain values."""
-    with s.connection().execute(statement, values) as result:
-        return list(result.cursor.fetchall())
 
 
 def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:

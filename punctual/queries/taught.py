@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from punctual.core.day import Days
 from punctual.core.duration import Learned, from_bytes, nothing
 from punctual.models import Learned as LearnedRow
+from punctual.models import Plain
 
 #: Raise it when the same columns come to mean something else.
 MEANING = 5
@@ -18,12 +19,12 @@ MEANING = 5
 FORMAT = zlib.crc32(f"{MEANING}{[f.name for f in fields(Learned)]}{[f.name for f in fields(Days)]}".encode()) >> 1
 
 _kept: dict[tuple[str, int], Learned] = {}
-_NEWEST = select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_by(LearnedRow.id.desc()).limit(1)
+_NEWEST = Plain(select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_by(LearnedRow.id.desc()).limit(1))
 
 
 def current(s: Session) -> Learned:
     """The newest learned state of this database, or the built-in priors."""
-    newest = s.connection().execute(_NEWEST).scalar()
+    newest = _NEWEST.scalar(s.connection())
     key = (str(s.get_bind().engine.url), newest or 0)
     if key not in _kept:
         _kept.clear()

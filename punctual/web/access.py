@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import select
+from sqlalchemy import bindparam, func, select
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from punctual import clock, links
 from punctual.config import Settings
-from punctual.models import ApiToken, Signin, Technician, User, db
+from punctual.models import ApiToken, Plain, Signin, Technician, User, db
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -72,15 +72,28 @@ def set_cookie(response: Response, kind: str, value: str, seconds: int) -> Respo
     return response
 
 
-def signed_in(kind: str, at: datetime) -> Signin | None:
-    """The live session of that kind this request carries."""
+def signed_in(kind: str, at: datetime) -> Any:
+    """The live session of that kind this request carries: id, user_id, technician_id and whether they are `active`."""
     value = request.cookies.get(cookie(kind), "")
     if not value:
         return None
-    found = db.session.scalar(select(Signin).where(Signin.token_hash == links.hashed(value)))
+    with db.engine.connect() as c:
+        found = _SIGNED_IN.first(c, token=links.hashed(value))
     if found is None or found.revoked_at is not None or found.expires_at <= at:
         return None
     return found if (found.user_id if kind == "dispatcher" else found.technician_id) else None
+
+
+_SIGNED_IN = Plain(
+    select(
+        Signin.id, Signin.user_id, Signin.technician_id, Signin.expires_at, Signin.revoked_at,
+        func.coalesce(Technician.active, User.active).label("active"),
+    )
+    .outerjoin(Technician, Technician.id == Signin.technician_id)
+    .outerjoin(User, User.id == Signin.user_id)
+    .where(Signin.token_hash == bindparam("token", "")),
+    "token",
+)  # fmt: skip
 
 
 def init_app(app: Flask) -> None:
@@ -138,20 +151,19 @@ def own_page() -> None:
 
 def _dispatcher() -> None:
     found = signed_in("dispatcher", g.at)
-    user = db.session.get(User, found.user_id) if found else None
-    if user is None or not user.active:
+    user = db.session.get(User, found.user_id) if found and found.active else None
+    if user is None:
         raise Unauthorized("Sign in to the board first.")
-    g.user, g.signin = user, found
+    g.user, g.signin_id = user, found.id
     if request.method not in SAFE:
         csrf.protect()
 
 
 def _technician() -> None:
     found = signed_in("technician", g.at)
-    technician = db.session.get(Technician, found.technician_id) if found else None
-    if technician is None or not technician.active:
+    if found is None or not found.active:
         raise Unauthorized("You are signed out here. Ask the office for a new link.")
-    g.technician, g.signin = technician, found
+    g.technician_id, g.signin_id = found.technician_id, found.id
 
 
 def _api(scope: str) -> None:

@@ -31,7 +31,7 @@ def feed(token: str) -> Base:
 @allow("technician")
 def mine() -> str:
     """Show a technician the address of their own feed."""
-    return render_template("technician/calendar.html", **addresses(g.technician.id))
+    return render_template("technician/calendar.html", **addresses(g.technician_id))
 
 
 def addresses(technician_id: int) -> dict[str, str]:

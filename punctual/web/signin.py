@@ -91,7 +91,7 @@ def enter(token: str) -> Base:
 @allow("dispatcher")
 def sign_out() -> Base:
     """Ends this session."""
-    verbs.sign_out(g.signin.id, at=g.at)
+    verbs.sign_out(g.signin_id, at=g.at)
     response = redirect(url_for("signin.form"), 303)
     response.delete_cookie(cookie("dispatcher"))
     return response
@@ -119,7 +119,7 @@ def enrol(token: str) -> Base:
 @allow("technician")
 def sign_out_phone() -> Base:
     """Ends this phone's session and wipes what it kept."""
-    verbs.sign_out(g.signin.id, at=g.at)
+    verbs.sign_out(g.signin_id, at=g.at)
     response = redirect(url_for("technician.day"), 303)
     response.delete_cookie(cookie("technician"))
     response.headers["Clear-Site-Data"] = '"cache", "storage"'

@@ -16,7 +16,7 @@ from punctual.actions import Refused
 from punctual.actions import note as notes
 from punctual.actions import technician as verbs
 from punctual.core.day import at_wall, local
-from punctual.models import Company, db
+from punctual.models import Company, Technician, db
 from punctual.queries import technician as queries
 from punctual.queries import whole
 from punctual.web.access import allow
@@ -47,7 +47,7 @@ def _render(template: str, **more: object) -> str:
     tomorrow = request.args.get("day") == "tomorrow"
     zone = db.session.get_one(Company, 1).zone
     on = local(g.at, zone).date() + timedelta(days=1 if tomorrow else 0)
-    page = queries.phone(db.session(), g.technician, at=g.at, on=on)
+    page = queries.phone(db.session(), db.session.get_one(Technician, g.technician_id), at=g.at, on=on)
     return render_template(
         f"technician/{template}.html",
         phone=page,
@@ -75,7 +75,7 @@ def live() -> Response:
     version = db.session.execute(
         text("SELECT version FROM board_version WHERE date = :d"), {"d": on.isoformat()}
     ).scalar()
-    tag = f"{version or 0}-{g.technician.id}-{g.at:%H%M}-{request.args.get('day', '')}"
+    tag = f"{version or 0}-{g.technician_id}-{g.at:%H%M}-{request.args.get('day', '')}"
     response = make_response()
     response.set_etag(tag)
     if request.if_none_match.contains(tag):
@@ -107,12 +107,12 @@ def tap(visit_id: int, step: str) -> Response | Base:
     tapped = _instant(given.get("tapped_at")) or g.at
     key = str(given.get("key") or uuid4())
     if kind == "undo":
-        taken = verbs.undo(visit_id, technician_id=g.technician.id, key=key, tapped_at=tapped, at=g.at)
+        taken = verbs.undo(visit_id, technician_id=g.technician_id, key=key, tapped_at=tapped, at=g.at)
     else:
         taken = verbs.report(
             visit_id,
             kind,
-            technician_id=g.technician.id,
+            technician_id=g.technician_id,
             key=key,
             tapped_at=tapped,
             at=g.at,
@@ -187,7 +187,7 @@ def _instant(value: Any) -> datetime | None:
 @allow("technician")
 def read(visit_id: int) -> Base:
     """I have read what the customer wrote."""
-    notes.read_by_technician(visit_id, technician_id=g.technician.id, at=g.at)
+    notes.read_by_technician(visit_id, technician_id=g.technician_id, at=g.at)
     return redirect(url_for("technician.day"), 303)
 
 
@@ -195,7 +195,7 @@ def read(visit_id: int) -> Base:
 @allow("technician")
 def photo(photo_id: int) -> Response:
     """A photo of a customer whose visit is this technician's."""
-    data = whole.photo_for(db.session(), photo_id, g.technician.id)
+    data = whole.photo_for(db.session(), photo_id, g.technician_id)
     if data is None:
         raise NotFound("There is no such photo on your day.")
     return make_response(data, 200, {"Content-Type": "image/jpeg"})

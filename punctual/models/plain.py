@@ -1,0 +1,147 @@
+"""Statements made into SQL once and run by the database's own driver, where making them costs more than running them."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.exc import DBAPIError
+
+Convert = Callable[[Any], Any]
+
+
+class Plain:
+    """A statement of SQLAlchemy Core that is compiled once for each database and then run as text.
+
+    What each call gives are its bindparam()s, by name; everything else in it is fixed. It runs inside the transaction
+    its connection has begun, if it has. Errors are SQLAlchemy's own, as if it had run the statement itself.
+    """
+
+    def __init__(self, statement: Executable, *given: str) -> None:
+        self.statement, self.given = statement, given
+        self._ready: dict[str, _Ready] = {}
+
+    def all(self, c: Connection, **values: Any) -> list[Any]:
+        """Every row, as named tuples of converted values."""
+        ready = self._on(c)
+        cursor = ready.run(c, values)
+        return ready.named(cursor, cursor.fetchall())
+
+    def first(self, c: Connection, **values: Any) -> Any:
+        """The first row as a named tuple, or None."""
+        ready = self._on(c)
+        cursor = ready.run(c, values)
+        row = cursor.fetchone()
+        return None if row is None else ready.named(cursor, [row])[0]
+
+    def scalar(self, c: Connection, **values: Any) -> Any:
+        """The first column of the first row as the driver gives it, or None."""
+        row = self._on(c).run(c, values).fetchone()
+        return None if row is None else row[0]
+
+    def rows(self, c: Connection, **values: Any) -> list[tuple[Any, ...]]:
+        """The driver's own tuples."""
+        found: list[tuple[Any, ...]] = self._on(c).run(c, values).fetchall()
+        return found
+
+    def run(self, c: Connection, **values: Any) -> int:
+        """How many rows it wrote."""
+        count: int = self._on(c).run(c, values).rowcount
+        return count
+
+    def many(self, c: Connection, values: list[dict[str, Any]]) -> None:
+        """Once for each of these values."""
+        self._on(c).many(c, values)
+
+    def _on(self, c: Connection) -> _Ready:
+        found = self._ready.get(c.dialect.name)
+        if found is None:
+            found = self._ready[c.dialect.name] = _Ready(self.statement, self.given, c.dialect)
+        return found
+
+
+class _Ready:
+    """The text for one database, where its values go, and how they are converted on the way in and out."""
+
+    def __init__(self, statement: Executable, given: tuple[str, ...], dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+        self.sql: str = compiled.string
+        self.positional: bool = compiled.positional
+        names = list(compiled.positiontup if self.positional else compiled.params)
+        into = {b.key: b.type.dialect_impl(dialect).bind_processor(dialect) for b in compiled.binds.values()}
+        self.fixed = [_converted(into.get(n), compiled.params[n]) if n not in given else None for n in names]
+        self.names = names
+        self.slots = [(i, n, into.get(n)) for i, n in enumerate(names) if n in given]
+        self.columns: list[Any] = list(getattr(statement, "selected_columns", None) or ())
+        self.row = _row([c.key for c in self.columns])
+        self.dialect = dialect
+        self.out: list[tuple[int, Convert]] | None = None
+
+    def run(self, c: Connection, values: dict[str, Any]) -> Any:
+        """A cursor after the statement."""
+        cursor, parameters = c.connection.cursor(), self._parameters(values)
+        with _explained(c.dialect, self.sql, parameters):
+            cursor.execute(self.sql, parameters)
+        return cursor
+
+    def many(self, c: Connection, values: list[dict[str, Any]]) -> None:
+        """The statement once for each of these values."""
+        cursor, parameters = c.connection.cursor(), [self._parameters(v) for v in values]
+        with _explained(c.dialect, self.sql, parameters):
+            cursor.executemany(self.sql, parameters)
+
+    def _parameters(self, values: dict[str, Any]) -> Any:
+        found = self.fixed.copy()
+        for i, name, convert in self.slots:
+            value = values[name]
+            found[i] = convert(value) if convert is not None else value
+        return found if self.positional else dict(zip(self.names, found, strict=True))
+
+    def named(self, cursor: Any, rows: list[Any]) -> list[Any]:
+        """Rows by name, converted as their types want it for what this driver gives."""
+        if self.out is None:
+            types = [
+                (c.type.dialect_impl(self.dialect), d[1]) for c, d in zip(self.columns, cursor.description, strict=True)
+            ]
+            made = [t.result_processor(self.dialect, code) for t, code in types]
+            self.out = [(i, f) for i, f in enumerate(made) if f is not None]
+        if not self.out:
+            return [self.row(r) for r in rows]
+        found = []
+        for r in rows:
+            values = list(r)
+            for i, convert in self.out:
+                values[i] = convert(values[i])
+            found.append(self.row(values))
+        return found
+
+
+def _row(names: list[str]) -> Callable[[Iterable[Any]], Any]:
+    """How a row by those names is made."""
+    kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+    made: Callable[[Iterable[Any]], Any] = kind._make
+    return made
+
+
+class _explained:
+    """A driver's error becomes SQLAlchemy's: the doors answer those."""
+
+    def __init__(self, dialect: Dialect, sql: str, parameters: Any) -> None:
+        self.dialect, self.sql, self.parameters = dialect, sql, parameters
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            return
+        driver: Any = self.dialect.loaded_dbapi
+        if isinstance(error, driver.Error):
+            raise DBAPIError.instance(self.sql, self.parameters, error, driver.Error, dialect=self.dialect) from error
+
+
+def _converted(convert: Convert | None, value: Any) -> Any:
+    return value if convert is None else convert(value)

@@ -1,0 +1,75 @@
+"""Statements run by the driver itself give what SQLAlchemy gives, on both databases, and fail as it fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from punctual.actions import transaction
+from punctual.models import Place, Plain, Technician, Visit
+from tests import build
+from tests.build import wall
+
+DAY = """
+Tom 08:00-17:00 home 51.4545,-2.5879
+  08:30-09:00 Priya boiler 60 at 51.4683,-2.5967
+  09:45-10:00 Grace boiler 45 leave 12:00
+"""
+
+
+def test_rows_are_what_sqlalchemy_reads(app: Flask) -> None:
+    every = select(Visit.__table__).where(Visit.id == bindparam("visit", 0), Visit.state.in_(["planned", "arrived"]))
+    plain = Plain(every, "visit")
+    with transaction() as s:
+        made = build.day(s, DAY)
+        for visit in made.visits.values():
+            theirs = s.connection().execute(every, {"visit": visit.id}).one()
+            assert tuple(plain.first(s.connection(), visit=visit.id)) == tuple(theirs)
+            assert plain.first(s.connection(), visit=visit.id).window_start.tzinfo is not None
+        assert plain.first(s.connection(), visit=0) is None
+
+
+def test_values_are_kept_as_sqlalchemy_keeps_them(app: Flask) -> None:
+    at = wall("10:00") + timedelta(microseconds=7)
+    with transaction() as s:
+        visit = build.day(s, DAY).visits["Priya"]
+        Plain(
+            Visit.__table__.update().where(Visit.id == bindparam("v", 0)).values(arrived_at=bindparam("at", None)),  # type: ignore[attr-defined]
+            "v",
+            "at",
+        ).run(s.connection(), v=visit.id, at=at)
+        s.refresh(visit)
+        assert visit.arrived_at == at
+        skills = {"skills": ["gas"], "id": visit.technician_id}
+        Plain(
+            Technician.__table__.update()  # type: ignore[attr-defined]
+            .where(Technician.id == bindparam("id", 0))
+            .values(skills=bindparam("skills", None, Technician.__table__.c.skills.type)),
+            "id",
+            "skills",
+        ).many(s.connection(), [skills])
+        s.refresh(visit.technician)
+        assert visit.technician.skills == ["gas"]
+
+
+def test_it_stands_or_falls_with_its_transaction(app: Flask) -> None:
+    add = Plain(insert(Place.__table__).values(address=bindparam("a", ""), state="known"), "a")
+    with pytest.raises(RuntimeError), transaction() as s:
+        add.run(s.connection(), a="1 Upton Road")
+        raise RuntimeError
+    with transaction() as s:
+        assert s.scalar(select(Place.id)) is None
+
+
+def test_a_drivers_error_is_sqlalchemys(app: Flask) -> None:
+    add = Plain(
+        insert(Technician.__table__).values(ref=bindparam("ref", ""), name="Tom Hale", active=True, link_version=1),
+        "ref",
+    )
+    with pytest.raises(IntegrityError), transaction() as s:
+        add.run(s.connection(), ref="T1")
+        add.run(s.connection(), ref="T1")
