@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from punctual.core.day import local
 from punctual.core.promise import LATE, MISSED, OTHER
 from punctual.models import Company, Concern, Good, Message, Notice, Promise, User, Visit
 from punctual.queries import promises as queries
+from punctual.queries import ways
 
 
 def noun(kind: str, language: str) -> str:
@@ -124,8 +126,16 @@ def given(good: Good, language: str) -> str:
 
 
 def _promise(s: Session, message: Message) -> Promise | None:
-    promise_id = s.get_one(Notice, message.notice_id).promise_id
-    return s.get(Promise, promise_id) if promise_id else None
+    notice = s.get(Notice, message.notice_id) if message.notice_id else None
+    return s.get(Promise, notice.promise_id) if notice is not None and notice.promise_id else None
+
+
+def of_sending(s: Session, own: Mapping[str, Any], company: Company, at: datetime) -> dict[str, str]:
+    """Since when nothing goes out, why, and what waits at this moment."""
+    count, urgent = ways.waiting(s, at)
+    since = datetime.fromisoformat(own["since"]) if own.get("since") else at
+    words = messages.clock_time(since, company.zone)
+    return {"time": words, "reason": own.get("why", "") or "not known", "count": str(count), "untold": str(urgent)}
 
 
 def of_staff(
@@ -135,8 +145,8 @@ def of_staff(
     own, promise = message.facts or {}, _promise(s, message)
     due = datetime.fromisoformat(own["due"]) if own.get("due") else at
     above = queries.above(s, promise.owner_id if promise else None)
-    page = "concerns" if message.kind == "esc_concern" else "promises"
-    return {
+    page = {"esc_concern": "concerns", "esc_sender": "sending"}.get(message.kind, "promises")
+    return (of_sending(s, own, company, at) if message.kind == "esc_sender" else {}) | {
         "company": messages.company_in_text(company.text_name),
         "company_full": company.name,
         "name": user.first_name,

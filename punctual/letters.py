@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.policy
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -98,9 +98,19 @@ def write(s: Session, message: Message, settings: Settings, at: datetime) -> Let
         return _to_customer(s, message, s.get_one(Visit, message.visit_id), company, settings, at)
     if message.user_id is not None:
         user = s.get_one(User, message.user_id)
-        words = messages.compose(message.kind, more.of_staff(s, message, user, company, settings, at), "en")
+        words = _to_user(s, message, user, company, settings, at)
         return _letter(s, message, words, company, user.email, user.name, settings, at, None, None)
     return _to_technician(s, message, s.get_one(Technician, message.technician_id), company, settings, at)
+
+
+def _to_user(
+    s: Session, message: Message, user: User, company: Company, settings: Settings, at: datetime
+) -> messages.Composed:
+    """Their own message, or one of any kind as an example: exactly as it reads, and its subject says what it is."""
+    if language := (message.facts or {}).get("example"):
+        words = messages.example(message.kind, language)
+        return replace(words, subject=f"Example: {words.subject}")
+    return messages.compose(message.kind, more.of_staff(s, message, user, company, settings, at), "en")
 
 
 def _to_customer(

@@ -21,7 +21,7 @@ from punctual.core.segments import MOST, fold, size
 #: Longest values in a text (words.md): longer is cut at a word for a company, dropped for a name.
 COMPANY_CAP, NAME_CAP = 20, 12
 #: Texts that never carry the line on STOP and HELP (words.md 0.4): they are about it, or for staff.
-NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol"})
+NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol", "esc_sender"})
 #: A heading begins with a capital also where the greeting's comma lets the sentence begin without (German).
 _HEADING = re.compile(r"(<h1>)(\w)")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -251,4 +251,7 @@ EXAMPLE: dict[str, Any] = {
     "last_report": "8:10",
     "next_from": "10:00",
     "range_from": True,
+    "count": "12",
+    "untold": "3",
+    "reason": "The provider cannot be reached.",
 }

@@ -12,7 +12,7 @@ from functools import partial
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from punctual import clock, deliver, fallback, fault, gate, outbox
+from punctual import clock, deliver, fallback, fault, gate, outage, outbox
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.deliver import Ready
@@ -33,9 +33,13 @@ FAILURES = 5
 
 @dataclass
 class Way:
-    """A way out with its breaker: closed after an outage, tried again when the pause is over."""
+    """A way out with its breaker: closed after an outage, tried again when the pause is over.
+
+    `noted`: an outage may be written down, by this sender or one before it.
+    """
 
     transport: Transport
+    noted: bool = True
     closed_until: datetime | None = None
     outages: int = 0
     failures: int = 0
@@ -43,8 +47,11 @@ class Way:
     def is_open(self) -> bool:
         return self.closed_until is None or clock.now() >= self.closed_until
 
-    def worked(self) -> None:
+    def worked(self) -> bool:
+        """Open again; True where an outage may be written down that is over now."""
+        noted, self.noted = self.noted, False
         self.closed_until, self.outages, self.failures = None, 0, 0
+        return noted
 
     def failed(self, error: TransportError) -> None:
         """Count it; an outage, or too many failures in a row, close the way for a while."""
@@ -53,7 +60,7 @@ class Way:
         self.failures += 1
         if error.outage or self.failures >= FAILURES:
             self.closed_until = clock.after(PAUSES_S[min(self.outages, len(PAUSES_S) - 1)])
-            self.outages, self.failures = self.outages + 1, 0
+            self.outages, self.failures, self.noted = self.outages + 1, 0, True
 
 
 class Sender:
@@ -120,13 +127,17 @@ class Sender:
             way.failed(error)
             with transaction() as s:
                 deliver.refused(s, ready, error, at=at)
+                if not way.is_open():
+                    outage.down(s, ready.channel, way.transport.name, error.sentence, at=at)
             return 0
         if receipt is None:
             return 0
-        way.worked()
+        again = way.worked()
         fault.reach("handed_over")
         with transaction() as s:
             deliver.accepted(s, ready, receipt, at=at)
+            if again:
+                outage.up(s, ready.channel, at=at)
         fault.reach("outcome")
         return 1
 
@@ -164,6 +175,8 @@ class Sender:
             way.failed(error)
             with transaction() as s:
                 deliver.unanswered(s, ready, error, at=at)
+                if not way.is_open():
+                    outage.down(s, ready.channel, way.transport.name, error.sentence, at=at)
             return None
         if found is None:
             with transaction() as s:

@@ -60,6 +60,9 @@ CAPS: dict[str, object] = {
     "visit_ref": "your 10:50 AM visit",
     "last_report": "10:10 AM",
     "next_from": "11:50 AM",
+    "count": "12",
+    "untold": "3",
+    "reason": "The provider cannot be reached.",
     "wish": "Wednesday 18 November 2026, 16:00",
     "offer_list": ["Wednesday 18 November 2026, between 14:00 and 14:30"],
 }

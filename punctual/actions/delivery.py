@@ -1,15 +1,17 @@
-"""What an operator or a dispatcher does with sending itself: pause it all, resume, release a copy, send one again."""
+"""What an operator or a dispatcher does with sending itself: pause it all, resume, release a copy, send one again, see one."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
 
 from punctual import gate, outbox
 from punctual.actions import Refused, transaction
 from punctual.config import Settings
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
-from punctual.models import Message, Visit, touch_board
+from punctual.models import Message, User, Visit, touch_board
 from punctual.queries import board
 
 #: A message in one of these states can be sent again by hand.
@@ -54,3 +56,16 @@ def send_again(message_id: int, *, at: datetime) -> int:
         touch_board(s, visit.date if visit else local(at, board.zone(s)).date())
         outbox.ring(s)
         return message.visit_id or 0
+
+
+def send_example(kind: str, language: str, *, to: str, at: datetime) -> None:
+    """A message of that kind with example values, to somebody of the board themselves, by the way e-mails leave."""
+    with transaction() as s:
+        user = s.scalar(select(User).where(func.lower(User.email) == to.strip().lower(), User.active))
+        if user is None:
+            raise Refused(f"{to} is nobody of this board; an example goes to its own people only.", status=422)
+        outbox.put(
+            s, key=f"example:{user.id}:{kind}:{language}:{at.isoformat()}", kind=kind, at=at, reason="by_hand",
+            cause="example", facts={"example": language}, person=user, to="dispatcher",
+            useful_until=at + timedelta(minutes=30),
+        )  # fmt: skip

@@ -10,6 +10,8 @@ import click
 from punctual.cli.frame import application, main, told
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from punctual.core.segments import Size
     from punctual.messages import Composed
 
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     "--calendar", type=click.Path(file_okay=False, path_type=Path), help="Write the calendar mails into this folder."
 )
 @click.option("--html", type=click.Path(file_okay=False, path_type=Path), help="Write the HTML parts into this folder.")
+@click.option("--to", default="", help="E-mail of somebody of the board: the example is sent to them, not printed.")
 @told
-def preview(kind: str, language: str, calendar: Path | None, html: Path | None) -> None:
+def preview(kind: str, language: str, calendar: Path | None, html: Path | None, to: str) -> None:
     """The words of a message kind (or all), with example values and segments; or the calendar mails as files."""
     from punctual import messages
     from punctual.core.kinds import KINDS
@@ -36,6 +39,9 @@ def preview(kind: str, language: str, calendar: Path | None, html: Path | None) 
     if language not in ("en", "es", "de"):
         raise click.ClickException(f"There are no words in {language}. The languages are en, es and de.")
     app = application()
+    if to:
+        _to_myself(app, kind, language, to)
+        return
     for one in [kind] if kind else list(KINDS):
         with app.test_request_context():
             made = messages.example(one, language)
@@ -43,6 +49,17 @@ def preview(kind: str, language: str, calendar: Path | None, html: Path | None) 
         if html is not None:
             html.mkdir(parents=True, exist_ok=True)
             (html / f"{one}.{language}.html").write_text(made.html, encoding="utf-8")
+
+
+def _to_myself(app: Flask, kind: str, language: str, to: str) -> None:
+    from punctual import clock
+    from punctual.actions import delivery
+
+    if not kind:
+        raise click.ClickException("Say which kind of message, as in: punctual preview reminder --to you@example.com")
+    with app.app_context():
+        delivery.send_example(kind, language, to=to, at=clock.now())
+    click.echo(f"Waits in the outbox for {to}: the worker sends it at once.")
 
 
 def _show(kind: str, made: Composed, air: Size) -> None:

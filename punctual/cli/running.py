@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from punctual.cli.frame import application, main, told
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 @main.command()
 @told
 def serve() -> None:
     """Serve the pages (larger set-ups: beside one or more workers)."""
-    from punctual.processes import gunicorn
+    from punctual.processes import STOPPED, gunicorn, together
 
-    application()
-    os.execv(sys.executable, gunicorn())
+    app = application()
+    code = together([gunicorn()], beside=lambda: _alarm(app))
+    raise SystemExit(0 if code == STOPPED else code)
 
 
 @main.command()
@@ -45,8 +50,20 @@ def run() -> None:
     """Web and worker together, for one machine; Ctrl-C ends both."""
     from punctual.processes import gunicorn, together
 
-    application()
-    together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]])
+    app = application()
+    together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]], beside=lambda: _alarm(app))
+
+
+def _alarm(app: Flask) -> None:
+    """Whoever looks after sending hears when no worker lives; a database that is away is no reason to end."""
+    from punctual import clock
+    from punctual.actions import alarm
+
+    with app.app_context():
+        try:
+            alarm.dead_worker(app.config["SETTINGS"], at=clock.now())
+        except Exception:
+            logging.getLogger(__name__).exception("the look after the worker failed")
 
 
 @main.command()

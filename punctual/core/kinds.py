@@ -72,6 +72,7 @@ _ALL = (
     Kind("tech_nudge", "staff", 30),
     Kind("esc_promise", "staff", 24 * 60, after=True),
     Kind("esc_concern", "staff", 24 * 60, after=True),
+    Kind("esc_sender", "staff", 30, after=True),
     Kind("enrol", "staff", 24 * 60),
 )
 

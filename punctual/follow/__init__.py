@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from punctual.follow import good, promises, visits
+from punctual.follow import good, promises, sending, visits
 
 #: Each looks at an instant, in a transaction of its own; `truth` compares after that, with what these told.
-LOOKS = (promises.look, visits.look, good.look)
+LOOKS = (promises.look, visits.look, good.look, sending.look)

@@ -2,7 +2,7 @@
 
 from punctual.models.base import Base, UtcDateTime, db, tune
 from punctual.models.care import Concern, Difference, Good, GoodRule, Look, Photo
-from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay
+from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay, Outage
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
 from punctual.models.plain import Plain
 from punctual.models.schedule import (
@@ -45,6 +45,7 @@ __all__ = [
     "Look",
     "Message",
     "Notice",
+    "Outage",
     "Photo",
     "Place",
     "Plain",

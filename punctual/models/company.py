@@ -83,6 +83,17 @@ class Heartbeat(Model):
     note: Mapped[str] = mapped_column(Text, default="")
 
 
+class Outage(Model):
+    """A way out that is closed (a channel with its transport): since when, when it was last tried, and why."""
+
+    __tablename__ = "outage"
+    channel: Mapped[str] = mapped_column(String(10), primary_key=True)
+    transport: Mapped[str] = mapped_column(String(20))
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    tried_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    why: Mapped[str] = mapped_column(Text, default="")
+
+
 class Gate(Model):
     """One row: the instance this database belongs to (see gate.py), and whether somebody paused all messages."""
 

@@ -308,9 +308,10 @@ def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
         n = tasks.unwarned(s, g.at)
         text = f"Messages are not going out since {board_words.clock(since, queries.zone(s))}."
         more = f" {n} customer{'s' if n != 1 else ''} would wait unwarned." if n else ""
-        found.append({"id": "worker", "look": "late", "text": text + more})
+        found.append({"id": "worker", "look": "late", "text": text + more, "href": "/board/sending"})
     if (shut := board_sending.banner(s)) is not None:
         found.append(shut)
+    found += board_sending.closed(s, g.at)
     if stopped := heard.stopped(s):
         text = f"Texts are stopped since {board_words.clock(stopped.at, queries.zone(s))}. E-mails go instead."
         more = f" {(stopped.facts or {}).get('why', '')} Mend it, then say so in the list."

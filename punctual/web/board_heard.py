@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, abort, g, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from punctual import messages
+from punctual.actions import delivery
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
 from punctual.core.segments import size
@@ -13,6 +14,7 @@ from punctual.models import db
 from punctual.queries import board, heard
 from punctual.web import board_words as words
 from punctual.web.access import allow, settings
+from punctual.web.board_forms import back
 
 door = Blueprint("heard", __name__)
 LANGUAGES = {"en": "English", "es": "Español", "de": "Deutsch"}
@@ -45,8 +47,21 @@ def texts() -> str:
         "board/words.html",
         language=language,
         languages=LANGUAGES,
+        sent=request.args.get("sent", ""),
+        me=g.user.email,
         kinds=[(kind, words.KINDS.get(kind, kind), m, size(m.sms)) for kind, m in made],
     )
+
+
+@door.post("/words/<kind>/to-me")
+@allow("dispatcher")
+def to_me(kind: str) -> Answer:
+    """One mail to whoever is signed in, by the way mails leave."""
+    language = request.form.get("language", "en")
+    if kind not in KINDS or language not in LANGUAGES:
+        abort(404)
+    delivery.send_example(kind, language, to=g.user.email, at=g.at)
+    return back(f"/board/words?language={language}&sent={kind}#{kind}")
 
 
 @door.get("/words/<kind>.html")

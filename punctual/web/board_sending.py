@@ -1,21 +1,48 @@
-"""Sending itself, on the board: pause everything and resume, send one message again, and why nothing goes out."""
+"""Sending itself, on the board: how each way out stands and whom to call, pause and resume, one message once more."""
 
 from __future__ import annotations
 
-from flask import Blueprint, g
+from datetime import datetime
+
+from flask import Blueprint, g, render_template
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as Answer
 
 from punctual import gate
 from punctual.actions import delivery
-from punctual.models import Gate
-from punctual.queries import board
+from punctual.core.day import local
+from punctual.models import Gate, db
+from punctual.queries import board, heard, ways
 from punctual.web import board_words as words
 from punctual.web.access import allow, settings
 from punctual.web.board_forms import ID, back
 from punctual.web.board_visit import by
 
 door = Blueprint("sending", __name__)
+
+
+#: What a channel's messages are called.
+NAMES = {"email": "E-mails", "sms": "Texts"}
+
+
+@door.get("/sending")
+@allow("dispatcher")
+def page() -> str:
+    """Each way out: does it work, since when not and why, what waits, what to do; and who is to be called meanwhile."""
+    s, given, here = db.session(), settings(), board.zone(db.session())
+    today = local(g.at, here).date()
+    return render_template(
+        "board/sending.html",
+        ways=[ways.way(s, channel, g.at) for channel in NAMES],
+        transports={"email": given.mail, "sms": given.sms},
+        names=NAMES,
+        shut=gate.shut(s, given),
+        stopped=heard.stopped(s),
+        waiting=ways.unwarned(s, g.at),
+        at=g.at,
+        kinds=words.KINDS,
+        when=lambda at: words.when(at, here, today),
+    )
 
 
 @door.post("/sending/pause")
@@ -40,6 +67,19 @@ def again(message_id: int) -> Answer:
     """One message once more, written afresh."""
     delivery.send_again(message_id, at=g.at)
     return back("/board/messages")
+
+
+def closed(s: Session, at: datetime) -> list[dict[str, str]]:
+    """A banner for each way out that is closed: since when, how many wait, what happens meanwhile."""
+    found = []
+    for way in (ways.way(s, channel, at) for channel in NAMES):
+        if way.outage is None or not way.closed(at):
+            continue
+        text = f"{NAMES[way.channel]} cannot leave since {words.clock(way.outage.since, board.zone(s))}: {way.waiting} wait"
+        text += f", {way.urgent} of them urgent." if way.urgent else "."
+        text += " It is tried again at least every minute."
+        found.append({"id": f"way-{way.channel}", "look": "late", "text": text, "href": "/board/sending"})
+    return found
 
 
 def banner(s: Session) -> dict[str, str] | None:

@@ -56,6 +56,7 @@ KINDS = {
     "declined": "Answer: declined, what now?",
     "not_free": "Answer: proposed time not free",
     "tech_nudge": "Technician asked for news",
+    "esc_sender": "Alarm: messages are not going out",
     "enrol": "Link to enrol a phone",
     "signin": "Sign-in link",
     "call": "To be called",
@@ -300,6 +301,7 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
         "booked": "The visit was booked.",
         "cancelled": "The visit was cancelled.",
         "cap": "The automatic messages for this visit are used up.",
+        "outage": f"Texts did not go out since {_time(facts, 'since', zone)}.",
     }
     first = sentences.get(reason, "")
     if reason == "late" and facts.get("since") and facts.get("since_chance") != facts.get("chance"):
