@@ -150,10 +150,9 @@ def check_then_insert(ana: int, *, exempt: bool) -> Callable[[int, Barrier], boo
     """What a careless program does: look, everybody at once, and then write what was free a moment ago."""
 
     def act(visit_id: int, barrier: Barrier) -> bool:
-        free = slots.still_free(db.session(), visit_id, ana, START, at=NOW)
+        (free,) = slots.still_free(db.session(), visit_id, [(ana, START)], at=NOW)
         db.session.rollback()
         barrier.wait()
-        assert free is not None
         try:
             with transaction() as s:
                 s.add(

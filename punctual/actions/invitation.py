@@ -202,7 +202,11 @@ def _free(s: Session, visit: Visit, start: datetime, at: datetime) -> int | None
     on = local(start, visit.zone).date()
     working = select(Shift.technician_id).join(Technician).where(Shift.date == on, Technician.active.is_(True))
     ids = sorted(s.scalars(working), key=lambda i: (i != visit.technician_id, i))
-    return next((i for i in ids if slots.still_free(s, visit.id, i, start, at=at) is not None), None)
+    for some in (ids[:1], ids[1:]):
+        free = {x.technician for x in slots.still_free(s, visit.id, [(i, start) for i in some], at=at)}
+        if free:
+            return next(i for i in some if i in free)
+    return None
 
 
 def _task(s: Session, visit: Visit, word: str, found: Incoming, at: datetime, **facts: str) -> None:

@@ -82,9 +82,12 @@ def call_due(s: Session, at: datetime) -> datetime:
 
 
 def _hold(s: Session, visit: Visit, found: Sequence[Slot], at: datetime) -> list[Slot]:
-    """Claim the best of them that do not overlap, in one order for everybody: who waits for whom makes no circle."""
+    """Claim the best of them that are still free and do not overlap, in one order for everybody: who waits for whom makes no circle."""
     s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", SlotClaim.expires_at <= at))
     s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", SlotClaim.visit_id == visit.id))
+    free = slots.still_free(s, visit.id, [(x.technician, x.start) for x in found], at=at, held=True)
+    still = {(x.technician, x.start) for x in free}
+    found = [x for x in found if (x.technician, x.start) in still]
     best: list[Slot] = []
     for slot in found:
         if len(best) < HELD and not any(_overlap(slot, other, visit.planned_min) for other in best):
@@ -107,9 +110,7 @@ def _overlap(a: Slot, b: Slot, long: float) -> bool:
 
 
 def _held(s: Session, visit: Visit, slot: Slot, at: datetime, ends: datetime) -> bool:
-    """Claim one; False when it is not free any more."""
-    if slots.still_free(s, visit.id, slot.technician, slot.start, at=at, held=True) is None:
-        return False
+    """Claim one; False when somebody was quicker."""
     try:
         with s.begin_nested():
             s.add(

@@ -264,9 +264,11 @@ def _claim(
         SlotClaim.expires_at > at,
     )
     held = not forced and s.scalar(mine) is not None
-    slot = None if forced else slots.still_free(s, visit.id, technician_id, start, at=at, held=held)
-    if slot is None and not forced:
-        raise Refused(TAKEN)
+    slot = None
+    if not forced:
+        slot = next(iter(slots.still_free(s, visit.id, [(technician_id, start)], at=at, held=held)), None)
+        if slot is None:
+            raise Refused(TAKEN)
     over = select(Visit.id).where(Visit.state.in_(OVER), Visit.technician_id == technician_id)
     idle = or_(
         SlotClaim.visit_id == visit.id,

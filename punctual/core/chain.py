@@ -85,16 +85,32 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Fl
         rested |= ~head & (days.planned_start[before] >= days.break_start[chains.day])
     state = _State(np.repeat(free[:, None], SAMPLES, axis=1).astype(np.float32), free, rested)
     which = np.arange(len(chains.first))
+    usual = _usual(days, learned)
     for k in range(int((chains.last - chains.first).max(initial=-1)) + 1):
         which = which[chains.first[which] + k <= chains.last[which]]
-        step = _step(days, chains, which, k, learned, over, travel, state)
+        step = _step(days, chains, which, k, learned, over, travel, state, usual)
         state.free[which], state.mean[which] = step.finish, step.mean_finish
         yield step
 
 
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """How long the work of each row takes on the log scale, and the shape of the spread at each sample's level."""
+
+    mean: Floats
+    sd: Floats
+    shape: Singles
+
+
+def _usual(days: Days, learned: Learned) -> _Usual:
+    mean, sd = spread_of(learned, days.job_type, np.repeat(days.technician, np.diff(days.offset)))
+    return _Usual(mean, sd, np.interp(STRATA, LEVELS, learned.shape).astype(np.float32))
+
+
 def _step(
-    days: Days, chains: Chains, which: Ints, k: int, learned: Learned, over: Floats, travel: Floats, state: _State
-) -> Step:
+    days: Days, chains: Chains, which: Ints, k: int, learned: Learned, over: Floats, travel: Floats, state: _State,
+    usual: _Usual,
+) -> Step:  # fmt: skip
     row, day, at, seen = chains.first[which] + k, chains.day[which], chains.at[which], chains.seen[which]
     come = np.where(days.arrived[row] <= seen, days.arrived[row], np.nan) - at
     gone = np.where(over[row] <= seen, over[row], np.nan) - at
@@ -108,7 +124,7 @@ def _step(
     if begun.any():
         arrive[begun] = come[begun, None]
         mean_arrive = np.where(begun, come, mean_arrive)
-    finish, work, mean_finish = _finishes(days, row, day, k, at, seen, learned, arrive, mean_arrive, begun)
+    finish, work, mean_finish = _finishes(days, row, k, at, seen, learned, usual, arrive, mean_arrive, begun)
     done = ~np.isnan(gone)
     if done.any():
         finish[done] = gone[done, None]
@@ -170,13 +186,12 @@ def _arrivals(
 
 
 def _finishes(
-    days: Days, row: Ints, day: Ints, k: int, at: Floats, seen: Floats, learned: Learned, arrive: Singles,
+    days: Days, row: Ints, k: int, at: Floats, seen: Floats, learned: Learned, usual: _Usual, arrive: Singles,
     mean_arrive: Floats, begun: Bools,
 ) -> tuple[Singles, Singles, Floats]:  # fmt: skip
     """When they are over, how long the work takes, and the mean schedule's end."""
     planned = days.planned_min[row]
-    mean, sd = spread_of(learned, days.job_type[row], days.technician[day])
-    z = np.interp(STRATA, LEVELS, learned.shape).astype(np.float32)[order(2 * k + 1)]
+    mean, sd, z = usual.mean[row], usual.sd[row], usual.shape[order(2 * k + 1)]
     whole = np.exp(sd.astype(np.float32)[:, None] * z + (mean + np.log(planned)).astype(np.float32)[:, None])
     expected = planned * np.exp(mean)
     finish = arrive + whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned, spread_of
+from punctual.core.splice import begun, drives
 from punctual.core.travel import estimate, into
 
 #: A break may begin this many minutes late.
@@ -75,7 +77,7 @@ def plan(days: Days, learned: Learned, at: float, z: float) -> Plan:
     n = days.rows
     arrive, finish, sure_arrive, sure_finish = np.zeros((4, n))
     drive = into(days, learned.changeover)
-    made = Plan(arrive, finish, sure_arrive, sure_finish, drive, _begun(days))
+    made = Plan(arrive, finish, sure_arrive, sure_finish, drive, begun(days))
     counts = np.diff(days.offset)
     free, behind, spread = np.maximum(days.shift_start, at), np.zeros(len(days)), np.zeros(len(days))
     rested = np.isnan(days.break_start)
@@ -89,10 +91,6 @@ def plan(days: Days, learned: Learned, at: float, z: float) -> Plan:
         behind[day], spread[day] = _stop(days, learned, at, z, rows, day, begin, behind[day], spread[day], made)
         free[day] = made.finish[rows]
     return made
-
-
-def _begun(days: Days) -> Bools:
-    return ~(np.isnan(days.on_my_way) & np.isnan(days.arrived) & np.isnan(days.finished))
 
 
 def _stop(
@@ -215,6 +213,16 @@ def _limits(days: Days, made: Plan, rests: Bools, day_of: Ints) -> tuple[Floats,
     return must, np.fmax(promised, made.sure_arrive)
 
 
+def roomy(found: Gaps, long: float) -> Gaps:
+    """The gaps of a date that can hold so many minutes: they stand first."""
+    return found[: int(np.searchsorted(-found["room"], -long, side="right"))]
+
+
+def together(parts: Sequence[Gaps]) -> Gaps:
+    """Gaps of several dates after one another (as bytes: NumPy looks at every name of a structure that it joins)."""
+    return np.concatenate([p.view(f"V{GAP.itemsize}") for p in parts]).view(GAP)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One visit to be fitted in: where it is (degrees, its place's row), what kind of work, planned minutes, and how
@@ -252,14 +260,14 @@ def fits(found: Gaps, work: Work, starts: Floats, learned: Learned, z: float) ->
     A start fits after what comes before it with the drive, soon enough after it to be kept as often as the company
     asks; and early enough before what comes next, with what its own spread adds. `z` is 0 for the plan alone.
     """
-    some = found[: int(np.searchsorted(-found["room"], -work.planned, side="right"))]
+    some = found[found["room"] >= work.planned]
     some = some[some["close"] - np.maximum(some["free"], starts[0] if len(starts) else np.inf) >= work.planned]
     usual, sd = expected(
         learned, np.full(len(some), work.planned), np.full(len(some), work.job_type), some["technician"]
     )
     here = np.full(len(some), work.lat), np.full(len(some), work.lon)
-    there = _drives(work.out, some["place0"], estimate(some["lat0"], some["lon0"], *here))
-    back = _drives(work.back, some["place1"], estimate(*here, some["lat1"], some["lon1"]))
+    there = drives(work.out, some["place0"], np.nan_to_num(estimate(some["lat0"], some["lon0"], *here)))
+    back = drives(work.back, some["place1"], np.nan_to_num(estimate(*here, some["lat1"], some["lon1"])))
     low = np.maximum(some["free"] + there, some["sure"] + there - work.window if z else -np.inf)
     length = np.maximum(usual, work.planned)
     extra = np.sqrt((some["sure"] - some["free"]) ** 2 + (z * sd) ** 2) if z else 0.0
@@ -274,13 +282,3 @@ def fits(found: Gaps, work: Work, starts: Floats, learned: Learned, z: float) ->
     gap = np.repeat(np.arange(len(some)), count)
     index = np.arange(len(gap)) - np.repeat(np.cumsum(count) - count, count) + first[gap]
     return Found(index, some["technician"][gap], some["shift"][gap], there[gap])
-
-
-def _drives(known: dict[int, float], place: Ints, guess: Floats) -> Floats:
-    """Minutes of each drive: as known, else estimated; 0 where a place is not known."""
-    guess = np.nan_to_num(guess)
-    if not known:
-        return guess
-    ids = np.array(sorted(known), dtype=np.int64)
-    at = np.minimum(np.searchsorted(ids, place), len(ids) - 1)
-    return np.where(ids[at] == place, np.array([known[i] for i in ids.tolist()])[at], guess)

@@ -13,6 +13,7 @@ import numpy as np
 from punctual.core.day import Bools, Day, Days, Floats, Ints, Visit, Window, at_wall, local, minutes
 from punctual.core.forecast import Forecast
 from punctual.core.room import Found
+from punctual.core.splice import rows_of
 
 #: What a customer loses, in minutes of trouble: a day of waiting, each minute off the time of day they had (or, the
 #: same day, each minute later), somebody they do not know, each tenth of a chance that the time is not kept.
@@ -124,20 +125,29 @@ def pick(
 
     The soonest, later today with the same technician, another technician, the usual time, the next mornings and
     afternoons; then, where there is room, whatever is next best. One start only once. `sure` says of some of them how
-    sure each is, NaN for one that is not to be offered: the place of one that fails goes to the next of its kind.
+    sure each is, NaN for one that is not to be offered: the place of one that fails goes to the next of its kind, which is
+    asked about at the same time: twice as many days at once cost a third more, a second look twice as much.
     """
     cost = loss(found, grid, wish)
     left = np.ones(len(found), dtype=np.bool_)
+    known: dict[int, float] = {}
     chosen: list[tuple[int, str, float]] = []
     for _ in range(ROUNDS):
-        asked = _diverse(found, grid, wish, cost, left, most - len(chosen), {why for _, why, _ in chosen if why})
+        have = {why for _, why, _ in chosen if why}
+        asked = _diverse(found, grid, wish, cost, left, most - len(chosen), have)
         if not asked:
             break
-        for (i, why), chance in zip(asked, sure([i for i, _ in asked]), strict=True):
-            kept = not np.isnan(chance)
+        if any(i not in known for i, _ in asked):
+            next_ = left.copy()
+            next_[[i for i, _ in asked]] = False
+            spare = _diverse(found, grid, wish, cost, next_, most - len(chosen), have)
+            new = sorted({i for i, _ in (*asked, *spare)} - known.keys())
+            known |= zip(new, sure(new), strict=True)
+        for i, why in asked:
+            kept = not np.isnan(known[i])
             left &= (found.start != found.start[i]) if kept else np.arange(len(found)) != i
             if kept:
-                chosen.append((i, why, float(chance)))
+                chosen.append((i, why, known[i]))
         if len(chosen) >= most:
             break
     return sorted(chosen, key=lambda c: cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE)
@@ -190,29 +200,28 @@ def with_visit(day: Day, visit: Visit) -> Day:
     return replace(day, visits=(*begun, *rest))
 
 
-def breaks(made: Forecast, row: int) -> float:
-    """The chance that a visit's promise or its customer's own limit is not kept."""
-    missed = float(made.p_deadline[row])
-    return max(float(made.p_window[row]), 0.0 if np.isnan(missed) else missed)
+def breaks(days: Days, made: Forecast) -> Floats:
+    """The chance of each row that its promise or its customer's own limit is not kept; 0 where somebody has come."""
+    chance = np.fmax(made.p_window, made.p_deadline)
+    return np.where(np.isnan(days.arrived) & np.isnan(days.finished), chance, 0.0)
 
 
-def chances(days: Days, made: Forecast, day: int) -> dict[int, float]:
-    """The chance of breaking of every visit of one day that nobody has begun, by visit."""
-    rows = range(int(days.offset[day]), int(days.offset[day + 1]))
-    open_ = (r for r in rows if np.isnan(days.arrived[r]) and np.isnan(days.finished[r]))
-    return {int(days.visit_id[r]): breaks(made, r) for r in open_}
+def keeps(days: Days, made: Forecast, put: Ints, own: int, risk: float) -> Floats:
+    """For days of which the last len(put) are the first ones with a visit put into them - the n-th into day put[n] -
+    the chance that its time is kept; NaN where it must not be offered.
 
-
-def keeps(before: dict[int, float], after: dict[int, float], own: int, risk: float) -> float:
-    """The chance that the visit's own time is kept when it is put into the day; NaN when it must not be offered.
-
-    It must not when its own chance of breaking, or that of anybody who is there already, would come above `risk` -
+    It must not where its own chance of breaking, or that of anybody who is there already, would come above `risk` -
     one that is above it already must not rise.
     """
-    for visit_id, chance in after.items():
-        if chance > risk and (visit_id == own or chance > before.get(visit_id, 0.0) + NOISE):
-            return float("nan")
-    return 1.0 - after[own]
+    chance, first = breaks(days, made), len(days) - len(put)
+    begin = int(days.offset[first])
+    mine = days.visit_id[begin:] == own
+    after, day = chance[begin:], np.repeat(np.arange(len(put)), np.diff(days.offset[first:]))
+    row = rows_of(days, put)
+    before = np.zeros(len(after))
+    before[~mine] = chance[row] + NOISE
+    bad = np.bincount(day, (after > risk) & (after > before), len(put)) > 0
+    return np.where(bad, np.nan, 1.0 - after[mine])
 
 
 def in_time(found: Found, grid: Starts, limit: Window | None, work: float, window: float) -> Found:

@@ -43,9 +43,9 @@ UNSEEN = frozenset({"dropped"})
 
 _ASKED = Values(bindparam("ids", "", type_=String)).table_valued("value", name="asked")
 _WANTED = _ASKED.join(shift_, shift_.c.id == cast(_ASKED.c.value, Integer))
-_MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
+MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
 #: name -> expression; every one a number. Names that end in _at are instants.
-_SHIFT = {
+SHIFT = {
     "id": shift_.c.id,
     "technician": shift_.c.technician_id,
     "start_at": Moment(shift_.c.starts_at),
@@ -58,7 +58,7 @@ _SHIFT = {
     "home_lat": home_.c.lat,
     "home_lon": home_.c.lon,
 }
-_VISIT = {
+VISIT = {
     "shift": shift_.c.id,
     "id": visit_.c.id,
     "job_type": visit_.c.job_type_id,
@@ -109,7 +109,7 @@ SIGN = (
     .scalar_subquery()
 )  # fmt: skip
 _SHIFTS = Plain(
-    select(*_SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
+    select(*SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
     .select_from(
         _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
         .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
@@ -119,9 +119,9 @@ _SHIFTS = Plain(
     "ids",
 )
 _VISITS = Plain(
-    select(*_VISIT.values())
+    select(*VISIT.values())
     .select_from(
-        _WANTED.join(visit_, _MINE)
+        _WANTED.join(visit_, MINE)
         .join(customer_, customer_.c.id == visit_.c.customer_id)
         .outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
@@ -134,7 +134,7 @@ _NEWS = Plain(
         notice_.c.resolved_by, message_.c.state,
     )
     .select_from(
-        _WANTED.join(visit_, _MINE)
+        _WANTED.join(visit_, MINE)
         .join(notice_, notice_.c.visit_id == visit_.c.id)
         .outerjoin(message_, message_.c.notice_id == notice_.c.id)
     )
@@ -188,11 +188,11 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     """
     c, ids = s.connection(), json.dumps(sorted(set(shift_ids)))
     found = _SHIFTS.rows(c, ids=ids)
-    shift = table(_SHIFT, [r[: len(_SHIFT)] for r in found])
+    shift = table(SHIFT, [r[: len(SHIFT)] for r in found])
     named = [r[0] for r in found]
     read = partial(_visits, c, shift)
     visit = read(named) if memory is None or at is None else memory.rows(named, [r[-4] for r in found], at, read)
-    days = _days(shift, visit)
+    days = days_of(shift, visit)
     told = _news(_NEWS.rows(c, ids=ids), days, visit["version"])
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
@@ -223,13 +223,13 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
 def _visits(c: Connection, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
     """The visits of some of these shifts, in order, with the way into each."""
     some = shift if len(ids) == len(shift) else shift[np.isin(shift["id"], ids)]
-    visit = table(_VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else [])
-    visit = visit[_ordered(visit)]
-    visit["travel"] = _travel(c, _days(some, visit), some["home"])
+    visit = table(VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else [])
+    visit = visit[ordered(visit)]
+    visit["travel"] = travel(c, days_of(some, visit), some["home"])
     return visit
 
 
-def _ordered(visit: NDArray[np.void]) -> Ints:
+def ordered(visit: NDArray[np.void]) -> Ints:
     """Made visits in the order they were made, then the one under way, then the plan; day by day."""
     state = visit["state"]
     over, arrived, away = state >= ENDED, state == ENDED - 1, state == ON_MY_WAY
@@ -241,7 +241,8 @@ def _ordered(visit: NDArray[np.void]) -> Ints:
     return np.asarray(np.lexsort((visit["id"], when, rank, visit["shift"])))
 
 
-def _days(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
+def days_of(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
+    """Columns of some days: shifts in order of id, visits as `ordered` has them."""
     day_of = np.searchsorted(shift["id"], visit["shift"])
     counts = np.bincount(day_of, minlength=len(shift))
     broken = np.isnan(shift["break_at"]) | np.isnan(shift["break_end_at"])
@@ -285,7 +286,7 @@ def _days(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
     )
 
 
-def _travel(c: Connection, days: Days, home: Floats) -> Floats:
+def travel(c: Connection, days: Days, home: Floats) -> Floats:
     """Minutes into each row still ahead, where the travel table has the way from the last known place; NaN elsewhere."""
     out = np.full(days.rows, np.nan)
     if not days.rows:

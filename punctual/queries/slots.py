@@ -14,18 +14,17 @@ from sqlalchemy.orm import Session
 from punctual.core import forecast as core
 from punctual.core import rescue
 from punctual.core import slot as core_slot
-from punctual.core.day import OVER, Window, at_wall, instant, local, minutes
-from punctual.core.day import Place as Point
-from punctual.core.day import Visit as Stop
+from punctual.core.day import OVER, Days, Ints, Window, at_wall, instant, local, minutes
 from punctual.core.duration import Learned
 from punctual.core.policy import Rules
-from punctual.core.room import Found, Gaps, Work, fits, gaps
-from punctual.core.slot import Slot, Starts, Wish
+from punctual.core.room import Found, Gaps, Work, fits, gaps, roomy, together
+from punctual.core.slot import NOISE, Slot, Starts, Wish
+from punctual.core.splice import New, joined, neighbours, only, with_each, without
 from punctual.core.travel import estimate
-from punctual.models import BoardVersion, JobType, Place, Shift, SlotClaim, Technician, Travel, Visit
+from punctual.models import JobType, Place, Plain, SlotClaim, Technician, Travel, Visit
 from punctual.queries import day as days
+from punctual.queries import packed, taught
 from punctual.queries.others import others
-from punctual.queries.taught import current
 
 #: A free time begins at least this long from now: somebody has to get there.
 LEAD = timedelta(minutes=30)
@@ -33,33 +32,35 @@ LEAD = timedelta(minutes=30)
 PAST = 6
 
 visit_, place_, job_, travel_ = Visit.__table__, Place.__table__, JobType.__table__, Travel.__table__
-shift_, technician_, claim_, version_ = (
-    Shift.__table__,
-    Technician.__table__,
-    SlotClaim.__table__,
-    BoardVersion.__table__,
-)
+technician_, claim_ = Technician.__table__, SlotClaim.__table__
 
-_WHAT = (
-    select(visit_, job_.c.skill, place_.c.lat, place_.c.lon)
+_WHAT = Plain(
+    select(
+        visit_, job_.c.skill, place_.c.lat, place_.c.lon,
+    )
     .select_from(
         visit_.join(job_, job_.c.id == visit_.c.job_type_id).outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
-    .where(visit_.c.id == bindparam("visit"))
+    .where(visit_.c.id == bindparam("visit", 0)),
+    "visit",
+)  # fmt: skip
+_WHO = Plain(select(technician_.c.id, technician_.c.skills, technician_.c.home_place_id).where(technician_.c.active))
+_DRIVES = Plain(
+    select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).where(
+        or_(travel_.c.from_place == bindparam("place", 0), travel_.c.to_place == bindparam("place", 0))
+    ),
+    "place",
 )
-_WHO = select(technician_.c.id, technician_.c.skills, technician_.c.home_place_id).where(technician_.c.active)
-_VERSIONS = select(version_.c.date, version_.c.version).where(
-    version_.c.date.between(bindparam("first"), bindparam("last"))
+_WAY = Plain(
+    select(travel_.c.minutes).where(
+        travel_.c.from_place == bindparam("before", 0), travel_.c.to_place == bindparam("after", 0)
+    ),
+    "before",
+    "after",
 )
-_SHIFTS = (
-    select(shift_.c.id, shift_.c.date)
-    .where(shift_.c.date.in_(bindparam("dates", expanding=True)), shift_.c.off == "")
-    .order_by(shift_.c.id)
-)
-_DRIVES = select(travel_).where(
-    or_(travel_.c.from_place == bindparam("place"), travel_.c.to_place == bindparam("place"))
-)
-_CLAIMS = (
+_HOME = Plain(select(technician_.c.home_place_id).where(technician_.c.id == bindparam("technician", 0)), "technician")
+_AT = bindparam("at", None, type_=claim_.c.ends_at.type)
+_CLAIMS = Plain(
     select(
         claim_.c.technician_id, claim_.c.starts_at, claim_.c.ends_at, claim_.c.planned_start, place_.c.lat, place_.c.lon
     )
@@ -67,24 +68,27 @@ _CLAIMS = (
         claim_.join(visit_, visit_.c.id == claim_.c.visit_id).outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
     .where(
-        claim_.c.visit_id != bindparam("visit"),
-        claim_.c.ends_at > bindparam("at"),
+        claim_.c.visit_id != bindparam("visit", 0),
+        claim_.c.ends_at > _AT,
         claim_.c.exempt.is_(False),
         visit_.c.state.not_in(OVER),
-        or_(claim_.c.kind != "hold", claim_.c.expires_at > bindparam("at")),
-    )
+        or_(claim_.c.kind != "hold", claim_.c.expires_at > _AT),
+    ),
+    "visit",
+    "at",
 )
-_PAST = (
+_PAST = Plain(
     select(visit_.c.window_start)
-    .where(visit_.c.customer_id == bindparam("customer"), visit_.c.state == "done")
+    .where(visit_.c.customer_id == bindparam("customer", 0), visit_.c.state == "done")
     .order_by(visit_.c.window_start.desc())
-    .limit(PAST)
+    .limit(PAST),
+    "customer",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What is looked for, and by whose rules."""
+    """What is looked for, by whose rules, who can do it, and the known drives to it and from it (core.splice.New)."""
 
     visit: Any
     rules: Rules
@@ -92,14 +96,25 @@ class _Search:
     at: datetime
     z: float
     grid: Starts
+    able: Ints
+    out: dict[int, float]
+    back: dict[int, float]
 
     @property
     def zone(self) -> str:
         return str(self.visit.zone)
 
+    @property
+    def today(self) -> date:
+        return local(self.at, self.zone).date()
 
-#: The gaps of a date by (database, date), with what they were made from: good as long as none of it has changed.
-_kept: dict[tuple[str, date], tuple[tuple[Any, ...], Learned, Gaps]] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """The starts that fit, and the days they are in - without the visit."""
+
+    found: Found
+    parts: list[Days]
 
 
 def free(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
@@ -109,7 +124,7 @@ def free(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
     not free. How sure each is, is not worked out: see offers().
     """
     search = _search(s, visit_id, at)
-    found = _found(s, search)
+    found = _fit(s, search).found
     return [_slot(search, found, i) for i in np.argsort(found.start, kind="stable").tolist()]
 
 
@@ -118,43 +133,47 @@ def offers(s: Session, visit_id: int, *, at: datetime, most: int = 6) -> list[Sl
     fits. The full forecast has the last word: none raises anybody's chance of a broken promise over the company's
     limit."""
     search = _search(s, visit_id, at)
-    found = _found(s, search)
-    if not len(found):
+    fit = _fit(s, search)
+    if not len(fit.found):
         return []
-    picked = core_slot.pick(found, search.grid, _wish(s, search), most, sure=lambda some: _sure(s, search, found, some))
-    return [replace(_slot(search, found, i), why=why.partition(":")[0], sure=sure) for i, why, sure in picked]
+    picked = core_slot.pick(
+        fit.found, search.grid, _wish(s, search), most, sure=lambda some: _sure(s, search, fit, some)
+    )
+    return [replace(_slot(search, fit.found, i), why=why.partition(":")[0], sure=sure) for i, why, sure in picked]
 
 
 def still_free(
-    s: Session, visit_id: int, technician_id: int, start: datetime, *, at: datetime, held: bool = False
-) -> Slot | None:
-    """The slot if that start is (still) free, asked inside the transaction that takes it.
+    s: Session, visit_id: int, wanted: Collection[tuple[int, datetime]], *, at: datetime, held: bool = False
+) -> list[Slot]:
+    """Those of some (technician, start) that are (still) free, asked inside the transaction that takes them.
 
-    What was kept for this customer (`held`) need only fit the plan: it was promised when the forecast was better.
+    Everything is looked at anew: claims, shift, drives and breaks, everybody's promises, the forecast with its spread.
+    What was kept for this customer (`held`) is not taken from them for less than the forecast's own noise.
     """
     search = _search(s, visit_id, at)
-    on = local(start, search.zone).date()
-    ids = _shifts(s, [on + timedelta(days=n) for n in (-1, 0, 1)], technician_id)
-    found = _kept_apart(
-        s, replace(search, z=0.0) if held else search, _fresh(s, search, ids, 0.0 if held else search.z)
-    )
-    for i in np.flatnonzero(search.grid.at[found.start] == minutes(start)).tolist():
-        sure = [1.0] if held else _sure(s, search, found, [i])
-        if not np.isnan(sure[0]):
-            return replace(_slot(search, found, i), sure=sure[0])
-    return None
+    if held:
+        search = replace(search, z=0.0, rules=replace(search.rules, offer_risk=search.rules.offer_risk + NOISE))
+    dates = {local(start, search.zone).date() + timedelta(days=n) for _, start in wanted for n in (-1, 0, 1)}
+    there = packed.read(s, min(dates), max(dates), {technician for technician, _ in wanted})
+    there = _without(s, search, there)
+    found = _kept_apart(s, search, gaps(there, search.learned, minutes(at), search.z))
+    asked = {(technician, minutes(start)) for technician, start in wanted}
+    keys = zip(found.technician.tolist(), search.grid.at[found.start].tolist(), strict=True)
+    some = [i for i, key in enumerate(keys) if key in asked]
+    sure = _sure(s, search, _Fit(found, [there]), some)
+    return [replace(_slot(search, found, i), sure=x) for i, x in zip(some, sure, strict=True) if not np.isnan(x)]
 
 
 def at_time(s: Session, visit_id: int, start: datetime, *, at: datetime) -> Slot | None:
     """Who could come at that very start: the present technician first; None when nobody can."""
     search = _search(s, visit_id, at)
-    found = _found(s, search)
+    fit = _fit(s, search)
+    found, mine = fit.found, search.visit.technician_id
     there = np.flatnonzero(search.grid.at[found.start] == minutes(start)).tolist()
-    for i in sorted(there, key=lambda n: (found.technician[n] != search.visit.technician_id, found.drive[n])):
-        sure = _sure(s, search, found, [i])
-        if not np.isnan(sure[0]):
-            return replace(_slot(search, found, i), sure=sure[0])
-    return None
+    first = sorted(there, key=lambda n: (found.technician[n] != mine, found.drive[n]))
+    sure = _sure(s, search, fit, first)
+    good = (replace(_slot(search, found, i), sure=x) for i, x in zip(first, sure, strict=True) if not np.isnan(x))
+    return next(good, None)
 
 
 def within(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
@@ -166,94 +185,79 @@ def within(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
     search = replace(search, grid=rescue.inside(window, minutes(at)), rules=replace(search.rules, window_min=0.0))
     if not len(search.grid.at):
         return []
-    found = _kept_apart(s, search, np.concatenate(_packed(s, search, [v.date])))
-    some = rescue.ways(found, search.grid, v.technician_id)
-    put = [(int(found.shift[i]), replace(_slot(search, found, i), window=window)) for i in some]
-    sure = _judged(s, search, put) if put else []
-    return [replace(slot, sure=x) for (_, slot), x in zip(put, sure, strict=True) if not np.isnan(x)]
+    (there,) = _packed(s, search, [v.date])
+    found = _kept_apart(s, search, there.gaps)
+    ways = rescue.ways(found, search.grid, v.technician_id)
+    some = [replace(_slot(search, found, i), window=window) for i in ways]
+    sure = _judged(s, search, [there.days], found.shift[ways], some)
+    return [replace(slot, sure=x) for slot, x in zip(some, sure, strict=True) if not np.isnan(x)]
 
 
 def _search(s: Session, visit_id: int, at: datetime) -> _Search:
     s.flush()
-    visit = s.connection().execute(_WHAT, {"visit": visit_id}).one()
-    rules = days.rules(s)
+    connection = s.connection()
+    visit, rules, learned = _WHAT.first(connection, visit=visit_id), days.rules(s), taught.current(s)
     today = local(at, visit.zone).date()
     grid = core_slot.starts(today, today + timedelta(days=rules.offer_days), visit.zone, rules.grid_min)
     soon = int(np.searchsorted(grid.at, minutes(at + LEAD)))
     ahead = Starts(grid.at[soon:], grid.day[soon:], grid.minute[soon:])
-    return _Search(visit, rules, current(s), at, core_slot.spreads(rules.offer_risk), ahead)
+    who = _WHO.all(connection)
+    able = np.array([r.id for r in who if not visit.skill or visit.skill in (r.skills or ())], dtype=np.int64)
+    out, back = _drives(s, visit.place_id, {r.home_place_id: -r.id for r in who if r.home_place_id})
+    return _Search(visit, rules, learned, at, core_slot.spreads(rules.offer_risk), ahead, able, out, back)
 
 
-def _found(s: Session, search: _Search) -> Found:
+def _drives(s: Session, place: int | None, homes: dict[int, int]) -> tuple[dict[int, float], dict[int, float]]:
+    """Known minutes to a place and from it, by the other place; to it also by home (minus the technician)."""
+    out: dict[int, float] = {}
+    back: dict[int, float] = {}
+    for r in _DRIVES.all(s.connection(), place=place) if place else ():
+        if r.to_place == place:
+            out[r.from_place] = out[homes.get(r.from_place, r.from_place)] = float(r.minutes)
+        else:
+            back[r.to_place] = float(r.minutes)
+    return out, back
+
+
+def _fit(s: Session, search: _Search) -> _Fit:
     """Every start that fits, over all technicians and days."""
-    today = local(search.at, search.zone).date()
-    dates = [today + timedelta(days=n) for n in range(-1, search.rules.offer_days + 1)]
-    own = _shifts(s, [search.visit.date], search.visit.technician_id) if search.visit.technician_id else []
-    parts = [_roomy(g, search.visit.planned_min) for g in _packed(s, search, dates)]
-    parts = [g[~np.isin(g["shift"], own)] if own else g for g in parts]
-    if own and today <= search.visit.date <= dates[-1]:
-        parts.append(_fresh(s, search, own, search.z))
-    return _kept_apart(s, search, np.concatenate(parts))
+    first, last = search.today - timedelta(days=1), search.today + timedelta(days=search.rules.offer_days)
+    every = _packed(s, search, [first + timedelta(days=n) for n in range((last - first).days + 1)])
+    v = search.visit
+    some = [roomy(p.gaps, v.planned_min) for p in every]
+    parts = [p.days for p in every]
+    if v.technician_id and first <= v.date <= last:
+        n = (v.date - first).days
+        mine = parts[n].technician == v.technician_id
+        own = _without(s, search, only(parts[n], np.flatnonzero(mine)))
+        some[n] = some[n][some[n]["technician"] != v.technician_id]
+        some.append(gaps(own, search.learned, minutes(search.at), search.z))
+        parts.append(own)
+    return _Fit(_kept_apart(s, search, together(some)), parts)
 
 
-def _roomy(found: Gaps, long: float) -> Gaps:
-    """The gaps that can hold so many minutes: they stand first."""
-    return found[: int(np.searchsorted(-found["room"], -long, side="right"))]
+def _packed(s: Session, search: _Search, which: Sequence[date]) -> list[packed.Packed]:
+    return packed.dates(s, which, at=search.at, today=search.today, learned=search.learned, z=search.z)
 
 
-def _packed(s: Session, search: _Search, dates: Sequence[date]) -> list[Gaps]:
-    """The gaps of whole dates, packed anew where the board of the date has changed - and every minute until today.
-
-    What a writer sees is not kept for others: it may be rolled back.
-    """
-    url, today = str(s.get_bind().engine.url), local(search.at, search.zone).date()
-    rows = s.connection().execute(_VERSIONS, {"first": dates[0], "last": dates[-1]})
-    versions = {r.date: r.version for r in rows}
-    writing = s.connection().get_execution_options().get("writer", False)
-    made = []
-    for on in dates:
-        minute = search.at.replace(second=0, microsecond=0) if on <= today else None
-        key = (versions.get(on, 0), id(search.learned), search.z, minute)
-        have = _kept.get((url, on))
-        if have is None or have[0] != key:
-            have = (key, search.learned, _fresh(s, search, _shifts(s, [on]), search.z, whole=True))
-            if not writing:
-                _kept[(url, on)] = have
-        made.append(have[2])
-    return made
-
-
-def _fresh(s: Session, search: _Search, ids: Sequence[int], z: float, *, whole: bool = False) -> Gaps:
-    """The gaps of some days as they are this moment; without the visit itself unless `whole`."""
-    loaded = days.load(s, ids)
-    if not whole:
-        loaded = [core_slot.without(d, search.visit.id) for d in loaded]
-    return gaps(days.packed(s, loaded), search.learned, minutes(search.at), z)
-
-
-def _shifts(s: Session, dates: Collection[date], technician_id: int | None = None) -> list[int]:
-    """Ids of the shifts of some dates on which somebody works - one technician, or everybody."""
-    found = _SHIFTS if technician_id is None else _SHIFTS.where(shift_.c.technician_id == technician_id)
-    return list(s.connection().execute(found, {"dates": list(dates)}).scalars())
+def _without(s: Session, search: _Search, some: Days) -> Days:
+    """Some days without the visit; where drives are known, so is the one past it."""
+    ends = neighbours(some, search.visit.id)
+    way = np.nan
+    if ends is not None and not np.isnan(some.travel).all():
+        c, before = s.connection(), ends[0]
+        before = before if before > 0 else _HOME.scalar(c, technician=-before) or 0
+        known = _WAY.scalar(c, before=before, after=ends[1])
+        way = np.nan if known is None else float(known)
+    return without(some, search.visit.id, way)
 
 
 def _kept_apart(s: Session, search: _Search, some: Gaps) -> Found:
     """The starts in some gaps that fit, that somebody with the skill can take, and that nobody has claimed."""
-    v, connection = search.visit, s.connection()
-    who = connection.execute(_WHO).all()
-    homes = {r.home_place_id: -r.id for r in who if r.home_place_id}
-    out: dict[int, float] = {}
-    back: dict[int, float] = {}
-    for r in connection.execute(_DRIVES, {"place": v.place_id}) if v.place_id else ():
-        if r.to_place == v.place_id:
-            out[r.from_place] = out[homes.get(r.from_place, r.from_place)] = float(r.minutes)
-        else:
-            back[r.to_place] = float(r.minutes)
+    v = search.visit
     lat, lon = (np.nan, np.nan) if v.lat is None or v.lon is None else (v.lat, v.lon)
-    work = Work(lat, lon, v.job_type_id, v.planned_min, search.rules.window_min, out, back)
-    able = [r.id for r in who if not v.skill or v.skill in (r.skills or ())]
-    found = fits(some, work, search.grid.at, search.learned, search.z)
-    found = found.only(np.flatnonzero(np.isin(found.technician, able)))
+    work = Work(lat, lon, v.job_type_id, v.planned_min, search.rules.window_min, search.out, search.back)
+    found = fits(some[np.isin(some["technician"], search.able)], work, search.grid.at, search.learned, search.z)
     here = (search.grid.at[found.start] == minutes(v.window_start)) & (found.technician == (v.technician_id or 0))
     found = core_slot.in_time(found.only(np.flatnonzero(~here)), search.grid, *_limit(search))
     return core_slot.apart(found, search.grid, v.planned_min, _claims(s, search, lat, lon))
@@ -270,7 +274,7 @@ def _limit(search: _Search) -> tuple[Window | None, float, float]:
 
 def _claims(s: Session, search: _Search, lat: float, lon: float) -> list[tuple[int, float, float, float]]:
     """Claims that stand: of other visits that are still to be made, holds that have not run out; with the drive."""
-    rows = s.connection().execute(_CLAIMS, {"visit": search.visit.id, "at": search.at}).all()
+    rows = _CLAIMS.all(s.connection(), visit=search.visit.id, at=search.at)
     here = np.full(len(rows), lat), np.full(len(rows), lon)
     there = np.array([r.lat for r in rows], dtype=np.float64), np.array([r.lon for r in rows], dtype=np.float64)
     drive = np.nan_to_num(estimate(*here, *there)) if rows else np.empty(0)
@@ -283,7 +287,7 @@ def _claims(s: Session, search: _Search, lat: float, lon: float) -> list[tuple[i
 def _wish(s: Session, search: _Search) -> Wish:
     v = search.visit
     had = local(v.window_start, search.zone)
-    past = list(s.connection().execute(_PAST, {"customer": v.customer_id}).scalars())
+    past = [r.window_start for r in _PAST.all(s.connection(), customer=v.customer_id)]
     return Wish(
         technician=v.technician_id,
         today=local(search.at, search.zone).toordinal(),
@@ -299,44 +303,43 @@ def _slot(search: _Search, found: Found, i: int) -> Slot:
     return Slot(int(found.technician[i]), start, window, float(found.drive[i]))
 
 
-def _sure(s: Session, search: _Search, found: Found, some: Sequence[int]) -> list[float]:
+def _sure(s: Session, search: _Search, fit: _Fit, some: Sequence[int]) -> list[float]:
     """How sure each of some times is; NaN: it must not be offered."""
-    return _judged(s, search, [(int(found.shift[i]), _slot(search, found, i)) for i in some])
+    return _judged(s, search, fit.parts, fit.found.shift[list(some)], [_slot(search, fit.found, i) for i in some])
 
 
-def _judged(s: Session, search: _Search, put: Sequence[tuple[int, Slot]]) -> list[float]:
+def _judged(s: Session, search: _Search, parts: Sequence[Days], shifts: Ints, some: Sequence[Slot]) -> list[float]:
     """The full forecast of each slot's day with and without the visit: the chance that its window is kept; NaN where
     its own chance of breaking, or somebody else's, would come above the company's limit."""
-    loaded = {d.id: core_slot.without(d, search.visit.id) for d in days.load(s, sorted({shift for shift, _ in put}))}
-    after = [core_slot.with_visit(loaded[shift], _moved(search, slot)) for shift, slot in put]
-    columns = days.packed(s, [*loaded.values(), *after])
+    if not some:
+        return []
+    ids, day = np.unique(shifts, return_inverse=True)
+    bare = packed.chosen(parts, ids)
+    columns = joined([bare, with_each(only(bare, day), _new(search, some))])
     made = core.forecast(
         columns, search.learned, minutes(search.at), threshold=search.rules.threshold_min,
         others=others(s, search.at, search.learned),
     )  # fmt: skip
-    before = {d: core_slot.chances(columns, made, n) for n, d in enumerate(loaded)}
-    return [
-        core_slot.keeps(
-            before[shift],
-            core_slot.chances(columns, made, len(loaded) + n),
-            search.visit.id,
-            search.rules.offer_risk,
-        )
-        for n, (shift, _) in enumerate(put)
-    ]
+    return list(map(float, core_slot.keeps(columns, made, day, search.visit.id, search.rules.offer_risk)))
 
 
-def _moved(search: _Search, slot: Slot) -> Stop:
-    """The visit as it would be at that time; a limit of the customer's own belongs to its day."""
+def _new(search: _Search, some: Sequence[Slot]) -> New:
+    """The visit as it would be at these times; a limit of the customer's own belongs to its day."""
     v = search.visit
-    same = v.deadline is not None and local(v.deadline, v.zone).date() == local(slot.start, v.zone).date()
-    return Stop(
+    own = v.deadline and local(v.deadline, v.zone).date()
+    placed = v.lat is not None and v.lon is not None
+    return New(
         id=v.id,
         job_type=v.job_type_id,
-        planned_start=slot.start,
-        planned_min=v.planned_min,
-        window=slot.window,
-        place=None if v.lat is None or v.lon is None else Point(v.lat, v.lon, v.place_id),
-        deadline=v.deadline if same else None,
-        deadline_kind="arrive" if v.deadline_kind == "arrive" else "done",
+        planned=v.planned_min,
+        lat=v.lat if placed else np.nan,
+        lon=v.lon if placed else np.nan,
+        place=v.place_id if placed else 0,
+        start=np.array([minutes(x.start) for x in some]),
+        end=np.array([minutes(x.window.end) for x in some]),
+        window=np.array([minutes(x.window.start) for x in some]),
+        deadline=np.array([minutes(v.deadline) if own == local(x.start, v.zone).date() else np.nan for x in some]),
+        arrive=v.deadline_kind == "arrive",
+        out=search.out,
+        back=search.back,
     )

@@ -11,7 +11,7 @@ from punctual.core import forecast as core
 from punctual.core.day import Day, Place, Visit, Window, instant, minutes, pack
 from punctual.core.duration import nothing
 from punctual.core.room import Found, Work, expected, fits, gaps, late, plan
-from punctual.core.slot import chances, keeps, spreads
+from punctual.core.slot import keeps, spreads
 from tests import walk
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -46,8 +46,8 @@ def offered(day: Day, visit: Visit) -> list[datetime]:
     put = [walk.put(day, visit, t, WINDOW) for t in fit]
     columns = pack([day, *put])
     made = core.forecast(columns, nothing(), minutes(NOW))
-    before = chances(columns, made, 0)
-    return [t for n, t in enumerate(fit) if not np.isnan(keeps(before, chances(columns, made, n + 1), visit.id, RISK))]
+    sure = keeps(columns, made, np.zeros(len(fit), dtype=np.int64), visit.id, RISK)
+    return [t for t, x in zip(fit, sure, strict=True) if not np.isnan(x)]
 
 
 def breaks_on_the_mean(day: Day, visit: Visit, start: datetime) -> list[int]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from punctual.core.day import Window, local, minutes
+from punctual.core.day import Day, Visit, Window, local, minutes, pack
+from punctual.core.duration import nothing
+from punctual.core.forecast import forecast
 from punctual.core.room import Found
 from punctual.core.slot import Slot, Wish, apart, grid, in_time, keeps, loss, pick, spreads, starts, usual
 
@@ -122,12 +125,23 @@ def test_who_loses_less_stands_first_and_unsure_times_stand_behind() -> None:
     assert [sure for _, _, sure in picked] == [1.0, 0.0]
 
 
+def sure(before: float, after: float, own: float) -> float:
+    """How sure the new visit 9 is, put into a day with one other visit, by everybody's chance of breaking."""
+    window = Window(at(24, 9), at(24, 10))
+    one, new = (Visit(n, 1, at(24, 9), 45.0, window, None) for n in (1, 9))
+    bare = Day(1, 1, TODAY, Window(at(24, 8), at(24, 17)), (one,))
+    days = pack([bare, replace(bare, visits=(one, new))])
+    made = replace(forecast(days, nothing(), minutes(at(24, 8))), p_window=np.array([before, after, own]))
+    (found,) = keeps(days, made, np.zeros(1, dtype=np.int64), 9, 0.2)
+    return float(found)
+
+
 def test_a_time_is_offered_only_where_nobodys_chance_of_breaking_rises_over_the_limit() -> None:
-    assert keeps({1: 0.05}, {1: 0.15, 9: 0.1}, 9, 0.2) == pytest.approx(0.9)
-    assert np.isnan(keeps({1: 0.05}, {1: 0.25, 9: 0.1}, 9, 0.2))
-    assert np.isnan(keeps({1: 0.05}, {1: 0.05, 9: 0.3}, 9, 0.2))
-    assert keeps({1: 0.5}, {1: 0.5, 9: 0.0}, 9, 0.2) == 1.0
-    assert np.isnan(keeps({1: 0.5}, {1: 0.6, 9: 0.0}, 9, 0.2))
+    assert sure(0.05, 0.15, 0.1) == pytest.approx(0.9)
+    assert np.isnan(sure(0.05, 0.25, 0.1))
+    assert np.isnan(sure(0.05, 0.05, 0.3))
+    assert sure(0.5, 0.5, 0.0) == 1.0
+    assert np.isnan(sure(0.5, 0.6, 0.0))
 
 
 def test_how_sure_is_said_as_so_many_of_ten_and_never_as_ten() -> None:

@@ -1,0 +1,122 @@
+"""Dates packed for the search: everybody's days as columns and their gaps, kept as long as a date's board version stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Date, Integer, Select, String, bindparam, cast, select
+from sqlalchemy.orm import Session
+
+from punctual.core.day import Days, Ints, minutes
+from punctual.core.duration import Learned
+from punctual.core.room import Gaps, gaps
+from punctual.core.splice import joined, only
+from punctual.models import BoardVersion, Plain, Technician
+from punctual.queries.columns import MINE, SHIFT, VISIT, days_of, home_, ordered, place_, shift_, travel, visit_
+from punctual.queries.numbers import Values, table
+
+technician_, version_ = Technician.__table__, BoardVersion.__table__
+
+_FIRST, _LAST = bindparam("first", None, type_=Date), bindparam("last", None, type_=Date)
+_ASKED = Values(bindparam("who", "", type_=String)).table_valued("value", name="asked")
+#: What is read of a visit: nobody is told anything here.
+_STOP = {name: column for name, column in VISIT.items() if name not in ("mailed", "texted")}
+
+
+def _of(statement: Select[Any]) -> tuple[Plain, Plain]:
+    """For everybody who works on some dates in a row, and for some of them."""
+    there = statement.where(shift_.c.date.between(_FIRST, _LAST), shift_.c.off == "")
+    some = there.where(shift_.c.technician_id.in_(select(cast(_ASKED.c.value, Integer))))
+    return Plain(there, "first", "last"), Plain(some, "first", "last", "who")
+
+
+_SHIFTS, _MY_SHIFTS = _of(
+    select(*SHIFT.values())
+    .select_from(
+        shift_.join(technician_, technician_.c.id == shift_.c.technician_id).outerjoin(
+            home_, home_.c.id == technician_.c.home_place_id
+        )
+    )
+    .order_by(shift_.c.id)
+)
+_VISITS, _MY_VISITS = _of(
+    select(*_STOP.values())
+    .select_from(shift_.join(visit_, MINE).outerjoin(place_, place_.c.id == visit_.c.place_id))
+    .where(visit_.c.state != "cancelled")
+)
+_VERSIONS = Plain(
+    select(version_.c.date, version_.c.version).where(version_.c.date.between(_FIRST, _LAST)), "first", "last"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One date: what it was made from, everybody's days in order of id, and their gaps, the one with most room first."""
+
+    key: tuple[Any, ...]
+    learned: Learned
+    days: Days
+    gaps: Gaps
+
+
+#: By (database, date): good as long as none of what it was made from has changed.
+_kept: dict[tuple[str, date], Packed] = {}
+
+
+def read(s: Session, first: date, last: date, technicians: Collection[int] | None = None) -> Days:
+    """The days of dates in a row on which somebody works - some technicians, or everybody - as they are this moment."""
+    c, values = s.connection(), {"first": first, "last": last}
+    if technicians is None:
+        shift = table(SHIFT, _SHIFTS.rows(c, **values))
+        visit = table(_STOP, _VISITS.rows(c, **values))
+    else:
+        who = json.dumps(sorted(technicians))
+        shift = table(SHIFT, _MY_SHIFTS.rows(c, **values, who=who))
+        visit = table(_STOP, _MY_VISITS.rows(c, **values, who=who))
+    days = days_of(shift, visit[ordered(visit)])
+    days.travel[:] = travel(c, days, shift["home"])
+    return days
+
+
+def dates(s: Session, which: Sequence[date], *, at: datetime, today: date, learned: Learned, z: float) -> list[Packed]:
+    """Some dates in a row, packed anew where the board of the date has changed - and every minute until today.
+
+    What a writer sees is not kept for others: it may be rolled back.
+    """
+    url = str(s.get_bind().engine.url)
+    versions = {r.date: r.version for r in _VERSIONS.all(s.connection(), first=which[0], last=which[-1])}
+    writing = s.connection().get_execution_options().get("writer", False)
+    if not writing:
+        for gone in [k for k in _kept if k[0] == url and k[1] < which[0]]:
+            _kept.pop(gone, None)
+    made = []
+    for on in which:
+        minute = at.replace(second=0, microsecond=0) if on <= today else None
+        key = (versions.get(on, 0), id(learned), z, minute)
+        have = _kept.get((url, on))
+        if have is None or have.key != key:
+            days = read(s, on, on)
+            have = Packed(key, learned, days, gaps(days, learned, minutes(at), z))
+            if not writing:
+                _kept[(url, on)] = have
+        made.append(have)
+    return made
+
+
+def chosen(parts: Sequence[Days], shifts: Ints) -> Days:
+    """The days of some shifts, in that order; each is in one of the parts, which are in order of id."""
+    found, order, n = [], np.zeros(len(shifts), dtype=np.int64), 0
+    for days in parts:
+        at = np.searchsorted(days.day_id, shifts)
+        here = np.flatnonzero(at < len(days))
+        here = here[days.day_id[at[here]] == shifts[here]]
+        if len(here):
+            found.append(only(days, at[here]))
+            order[here] = n + np.arange(len(here))
+            n += len(here)
+    return only(joined(found), order)
