@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from punctual.core.day import Days, Floats, local, minutes
+from punctual.core.day import Days, Floats, Ints, local, minutes
 from punctual.core.duration import Learned
 from punctual.core.fit import fit
 from punctual.core.looks import BUDGETS, WATCHED, Choice, Looks, curve, looked, looks_from, spread_over
@@ -53,6 +53,7 @@ class Found:
     gone: tuple[date, ...]
     state: Learned
     facts: dict[str, Any]
+    chosen: Choice | None
 
 
 def due(s: Session, since: datetime) -> bool:
@@ -80,8 +81,7 @@ def find(s: Session, *, at: datetime, everything: bool = False, progress: Progre
     taught = book.taught(book.before)
     state = book.state(book.before)
     choices = _choices(book, looks, state, rules)
-    chosen = next((c.chance for c in choices if c.budget == rules.false_alarm_budget), np.nan)
-    state = replace(state, tell_chance=chosen)
+    chosen = next((c for c in choices if c.budget == rules.false_alarm_budget), None)
     return Found(
         at=at,
         until=_midnight(book.before),
@@ -91,6 +91,7 @@ def find(s: Session, *, at: datetime, everything: bool = False, progress: Progre
         gone=book.gone,
         state=state,
         facts=_facts(book, taught, state, choices),
+        chosen=chosen,
     )
 
 
@@ -107,9 +108,9 @@ def keep(s: Session, found: Found) -> LearnedRow:
             day.looks = found.looks[on]
         if on in found.gone:
             day.visits, day.format, day.columns, day.looks = 0, 0, b"", b""
-    company, chance = s.get(Company, 1), found.state.tell_chance
-    if company is not None and chance == chance:
-        company.rules = {**company.rules, "tell_chance": round(chance, 3)}
+    company, chosen = s.get(Company, 1), found.chosen
+    if company is not None and chosen is not None:
+        company.rules = {**company.rules, "tell_chance": chosen.chance, "tell_rise": chosen.rise}
     row = LearnedRow(
         at=found.at,
         until=found.until,
@@ -259,23 +260,26 @@ def _choices(book: _Book, looks: dict[date, Looks], state: Learned, rules: Rules
     """What each budget buys, by the looks of dates that are not forgotten; [] with too little history."""
     if state.visits < ENOUGH:
         return []
-    chance, late = _scores(book, {on: x for on, x in looks.items() if not book.forgotten(on)}, TAUGHT)
-    if len(late) < ENOUGH_LOOKS:
+    scores = _scores(book, {on: x for on, x in looks.items() if not book.forgotten(on)}, TAUGHT)
+    if len(scores[1]) < ENOUGH_LOOKS:
         newest = book.taught(book.before)[-LOOKED_WEEKS:]
-        chance, late = _scores(book, _looked(book, newest, state, rules), 0)
+        scores = _scores(book, _looked(book, newest, state, rules), 0)
     budgets = sorted({*BUDGETS, rules.false_alarm_budget})
-    return curve(chance, late, late=rules.threshold_min, ahead=rules.warn_by_min, budgets=budgets)
+    return curve(*scores, late=rules.threshold_min, ahead=rules.warn_by_min, budgets=budgets)
 
 
-def _scores(book: _Book, looks: dict[date, Looks], taught: int) -> tuple[Floats, Floats]:
-    """Chances at every look and minutes after the window's end, of visits looked at by a state that had learned enough."""
+def _scores(book: _Book, looks: dict[date, Looks], taught: int) -> tuple[Floats, Floats, Ints]:
+    """Chances at every look, minutes after the window's end, and dates (ordinals) of visits that were looked at by a
+    state that had learned enough."""
     chances, lateness = [np.empty((0, len(WATCHED)))], [np.empty(0)]
+    dates = [np.empty(0, dtype=np.int64)]
     for on in sorted(looks):
         sure = looks[on].taught >= taught
         days = book.lessons([on])[0].days
         chances.append(looks[on].watched[sure])
         lateness.append((days.arrived - days.window_end)[looks[on].row[sure]])
-    return np.concatenate(chances), np.concatenate(lateness)
+        dates.append(np.full(int(sure.sum()), on.toordinal(), dtype=np.int64))
+    return np.concatenate(chances), np.concatenate(lateness), np.concatenate(dates)
 
 
 def _facts(book: _Book, taught: Collection[date], state: Learned, choices: list[Choice]) -> dict[str, Any]:

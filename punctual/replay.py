@@ -29,6 +29,8 @@ from punctual.worker import Worker
 LATE = 15.0
 #: Every day in progress is looked at this often; days whose technician owes a report, every minute.
 CALM_MIN = 5
+#: Days looked at in one go.
+PIECE = 200
 #: Printed beside what was asked for: warned so many minutes ahead.
 ALSO = (30.0,)
 
@@ -104,7 +106,7 @@ def run(
         if history is not None:
             intake.take(history, name="history.csv", at=start, by="replay", zone=zone, actuals=True)
         intake.take(recorded, name="recorded.csv", at=start, by="replay", zone=zone)
-        company.change_rules({"false_alarm_budget": budget})
+        company.change_rules({"false_alarm_budget": budget, "warn_by_min": in_time})
         jobs = _jobs(recorded)
         first = min(j.plan_start for j in jobs.values())
         on: date = db.session.scalar(select(func.min(Visit.date)).where(Visit.state == "planned")) or start.date()
@@ -153,7 +155,8 @@ def _jobs(recorded: bytes) -> dict[int, Job]:
 
 
 def _live(app: Flask, jobs: dict[int, Job], progress: Callable[[int, int], None]) -> int:
-    """Live every minute of the recorded days: reports as they were made, looks, deliveries. Returns how many looks."""
+    """Live every minute of the recorded days: reports as they were made, looks, deliveries, and every night the day
+    before is learned from. Returns how many looks."""
     worker = Worker(app)
     events = [(j.start, 0, j) for j in jobs.values()] + [(j.end, 1, j) for j in jobs.values()]
     heap = [(at, kind, j.visit) for at, kind, j in events]
@@ -175,11 +178,13 @@ def _live(app: Flask, jobs: dict[int, Job], progress: Callable[[int, int], None]
             for k, (a, b) in spans.items()
             if a <= minute <= b and (minute % CALM_MIN == 0 or _owes(by_shift[k], minute))
         ]
-        for i in range(0, len(due), 40):
+        for i in range(0, len(due), PIECE):
             with transaction() as s:
-                watch.look(s, due[i : i + 40], at=at)
+                watch.look(s, due[i : i + PIECE], at=at)
         looks += len(due)
         worker.deliver(at)
+        if minute % 60 == 0:
+            worker.nightly(at)
         progress(total - len(heap), total)
     worker.sender.close()
     return looks

@@ -85,7 +85,7 @@ class Worker:
             minute = at.replace(second=0, microsecond=0)
             if self.looked is None or minute != self.looked:
                 self.looked = minute
-                for chore in (self._watch, self._follow, self._remind, self._expire, self._learn):
+                for chore in (self._watch, self._follow, self._remind, self._expire, self.nightly):
                     self._safely(chore, at)
 
     def deliver(self, at: datetime) -> tuple[int, int]:
@@ -176,7 +176,7 @@ class Worker:
                 for claim in w.scalars(sql(SlotClaim).where(SlotClaim.id.in_(gone))):
                     w.delete(claim)
 
-    def _learn(self, at: datetime) -> None:
+    def nightly(self, at: datetime) -> None:
         """Learn once a night, at the start where nothing was learned yet, and when a day is to be forgotten. Nothing is
         locked while it is worked out."""
         s = db.session()

@@ -175,13 +175,16 @@ def _places(desk: Desk, spots: Iterable[values.Spot]) -> None:
     ids = insert_all(
         desk.s,
         Place,
-        [
-            {"address": x.address, "lat": x.lat, "lon": x.lon, "state": "pending" if x.lat is None else "known"}
-            for x in fresh
-        ],
+        [{"address": x.address, "lat": x.lat, "lon": x.lon, "state": _place_state(x)} for x in fresh],
     )
     desk.places.update(zip(fresh, ids, strict=True))
-    desk.counts.pending_places = sum(x.lat is None for x in fresh)
+    desk.counts.pending_places = sum(_place_state(x) == "pending" for x in fresh)
+
+
+def _place_state(spot: values.Spot) -> str:
+    if spot.lat is not None:
+        return "known"
+    return "named" if spot.named else "pending"
 
 
 def _technicians(desk: Desk, given: list[values.Technician]) -> None:

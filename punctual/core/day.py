@@ -40,7 +40,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A point on the earth, degrees; `id` is the place's row, 0 when it has none."""
+    """A point on the earth, degrees, NaN where only its name is known; `id` is the place's row, 0 when it has none."""
 
     lat: float
     lon: float

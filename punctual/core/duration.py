@@ -36,8 +36,7 @@ class Learned:
     drive: factor on estimated travel. own_mean/own_sd: log of the whole duration over what a technician said it would
     be. forgotten: share of reports that are never tapped. shift, spread: what today's circumstances do to the level at
     which a visit starts, and to the log of the range's width. calm_h [H], calm [H, 101]: what is left, by minutes ahead.
-    visits: how many taught this. tell_chance: chance of being late at which the false-alarm budget is met, NaN when
-    not calibrated.
+    visits: how many taught this.
     """
 
     types: Ints
@@ -65,7 +64,6 @@ class Learned:
     calm_h: Floats
     calm: Floats
     visits: int
-    tell_chance: float
 
     def to_bytes(self) -> bytes:
         """The state as a NumPy archive."""
@@ -111,7 +109,7 @@ def nothing() -> Learned:
         type_start=empty, places=none, place_start=empty, technician_start=empty,
         changeover=0.0, drive=1.0, own_mean=0.0, own_sd=PRIOR_OWN_SD, forgotten=PRIOR_FORGOTTEN,
         shift=Additive.none(), spread=Additive.none(), calm_h=np.zeros(1), calm=NORMAL[None, :],
-        visits=0, tell_chance=np.nan,
+        visits=0,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The chance at which a delay is told - one number for all, or a column for many visits - and when it flaps too much."""
+"""The chance at which a delay is told, by how long ahead it is, for one visit or a column - and when it flaps too much."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALL_CHANCE = 0.5
 #: A forecast that crosses the limit so often within this span mutes its visit for as long again (policy 1).
 FLAP_SPAN = timedelta(minutes=30)
 #: The company's own limit is learned from looks this long before a visit (looks.WATCHED); outside of them this one counts.
-NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.9
+NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.95
 
 
 def limits(lead_s: Floats | float, rules: Rules) -> Floats:
@@ -23,9 +23,22 @@ def limits(lead_s: Floats | float, rules: Rules) -> Floats:
 
     Farther ahead much may still change, and later a warning spares little waiting: there it must be all but certain.
     """
-    lead = np.asarray(lead_s)
-    own = (lead <= NEAR.total_seconds()) & (lead >= LAST.total_seconds())
-    return np.where(own, rules.tell_chance, max(rules.tell_chance, SURE_CHANCE))
+    lead = np.asarray(lead_s) / 60.0
+    own = (lead <= minutes_of(NEAR)) & (lead >= minutes_of(LAST))
+    early = lifted(lead, rules.tell_rise, rules.warn_by_min)
+    risen = rules.tell_chance + (1.0 - rules.tell_chance) * early
+    return np.where(own, risen, max(rules.tell_chance, SURE_CHANCE))
+
+
+def lifted(lead: Floats, rise: float, warn_by: float) -> Floats:
+    """The share of the way to certainty by which the limit is higher so many minutes ahead: nothing at the warn-by clock,
+    `rise` at NEAR. A company that can still warn in time may wait for a surer forecast."""
+    near = minutes_of(NEAR)
+    return np.asarray(rise * np.clip((lead - warn_by) / max(near - warn_by, 1.0), 0.0, 1.0))
+
+
+def minutes_of(span: timedelta) -> float:
+    return span.total_seconds() / 60.0
 
 
 def muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:

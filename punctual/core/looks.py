@@ -14,6 +14,7 @@ from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned
 from punctual.core.fleet import fleet
 from punctual.core.forecast import P10, P50, P90
+from punctual.core.limit import lifted
 from punctual.core.packed import from_bytes, to_bytes
 from punctual.core.past import last_steps, past_looks
 
@@ -25,6 +26,13 @@ _AT_LOOKS = [WATCHED.index(x) for x in LOOKS]
 BUDGETS = (0.01, 0.02, 1 / 30, 0.05, 0.08, 0.1, 0.15, 0.2)
 #: Limits of a chance at which a customer is told: below, everybody would be told; above, nobody.
 LOWEST, HIGHEST = 0.2, 0.98
+LIMITS: Floats = np.round(np.arange(LOWEST, HIGHEST + 1e-9, 0.002), 3)
+#: Ways for the limit to rise with the time ahead (limit.lifted).
+RISES = (0.0, 0.25, 0.5, 0.75)
+#: Dates after which one counts half as much towards the budget - or as many as ENOUGH_VISITS take, if that is more.
+HALF_LIFE, ENOUGH_VISITS = 7.0, 500
+#: Standard errors of the share of false alarms, from date to date, that must fit the budget too.
+PRUDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +103,19 @@ def spread_over(days: Days, most: int) -> Bools:
     return chosen
 
 
-def highest(watched: Floats, ahead: float) -> Floats:
-    """For every visit the highest chance that two looks in a row at least `ahead` minutes before it agreed on; 0 without."""
-    early = np.where(np.isnan(watched), 0.0, watched)[:, np.asarray(WATCHED) >= ahead]
+def highest(watched: Floats, ahead: float, *, rise: float, warn_by: float) -> Floats:
+    """For every visit the highest limit (limit.limits, at the warn-by clock) that two looks in a row at least `ahead`
+    minutes before it agreed to have reached; 0 without."""
+    lift = lifted(np.asarray(WATCHED), rise, warn_by)
+    reached = (np.where(np.isnan(watched), 0.0, watched) - lift) / (1.0 - lift)
+    early = reached[:, np.asarray(WATCHED) >= ahead]
     return np.asarray(np.max(np.minimum(early[:, :-1], early[:, 1:]), axis=1, initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A false-alarm budget and what it buys. chance: at which customers are told. recall: share of the late warned in
-    time. in_vain, too_late, unwarned: customers in a hundred."""
+    time. in_vain, too_late, unwarned: customers in a hundred. rise: Rules.tell_rise."""
 
     budget: float
     chance: float
@@ -112,33 +123,83 @@ class Choice:
     in_vain: float
     too_late: float
     unwarned: float
+    rise: float = 0.0
 
 
 def curve(
-    watched: Floats, lateness: Floats, *, late: float, ahead: float, budgets: Sequence[float] = BUDGETS
+    watched: Floats,
+    lateness: Floats,
+    date: Ints,
+    *,
+    late: float,
+    ahead: float,
+    budgets: Sequence[float] = BUDGETS,
 ) -> list[Choice]:
-    """What each budget would have bought: the lowest chance that warns at most that share of those served on time.
+    """What each budget would have bought: the lowest limit that warns at most that share of those served on time.
 
-    lateness [n]: minutes after the window's end. ahead: minutes before the planned start that count as in time.
-    Empty where nobody was on time.
+    lateness [n]: minutes after the window's end. date [n]: ordinals; a date counts half as much as one HALF_LIFE dates
+    newer, for good and bad weeks come in rows, and the share may not pass the budget by its own standard error from
+    date to date. ahead: minutes before the planned start that count as in time. Of RISES the one that spares the late
+    most minutes. Empty where nobody was on time.
     """
-    ever, early = highest(watched, 0.0), highest(watched, ahead)
-    tardy = lateness > late
-    on_time = np.sort(ever[~tardy])
-    found = []
-    for budget in budgets if len(on_time) else ():
-        edge = on_time[len(on_time) - 1 - min(int(budget * len(on_time) + 1e-9), len(on_time) - 1)]
-        limit = float(np.clip(edge + 1e-3, LOWEST, HIGHEST))
-        told, timely = ever >= limit, early >= limit
-        share = 100.0 / len(lateness)
-        found.append(
-            Choice(
-                budget=budget,
-                chance=round(limit, 3),
-                recall=float(np.mean(timely[tardy])) if tardy.any() else 1.0,
-                in_vain=float(np.sum(told & ~tardy) * share),
-                too_late=float(np.sum(told & ~timely & tardy) * share),
-                unwarned=float(np.sum(~told & tardy) * share),
-            )
+    if not (lateness <= late).any():
+        return []
+    weight = _recent(date)
+    tries = [
+        (
+            rise,
+            highest(watched, 0.0, rise=rise, warn_by=ahead),
+            highest(watched, ahead, rise=rise, warn_by=ahead),
         )
+        for rise in RISES
+    ]
+    found = []
+    for budget in budgets:
+        made = [_choice(budget, rise, ever, early, lateness, date, weight, late) for rise, ever, early in tries]
+        found.append(max(made, key=lambda x: x[0])[1])
     return found
+
+
+def _recent(date: Ints) -> Floats:
+    """Weights of visits by how many dates ago they were; a small company's dates count for longer."""
+    newest, age = np.unique(date, return_inverse=True)
+    ago = (len(newest) - 1 - age).astype(np.float64)
+    return np.asarray(0.5 ** (ago / max(HALF_LIFE, ENOUGH_VISITS * len(newest) / len(date))))
+
+
+def _choice(
+    budget: float, rise: float, ever: Floats, early: Floats, lateness: Floats, date: Ints, weight: Floats, late: float
+) -> tuple[float, Choice]:
+    """The minutes spared the late by this budget with this rise, and the choice."""
+    tardy = lateness > late
+    limit = _lowest(budget, ever[~tardy], date[~tardy], weight[~tardy])
+    told, timely = ever >= limit, early >= limit
+    minutes, total = weight * np.where(tardy, lateness - late, 0.0), weight.sum()
+    share = 100.0 / total
+    return float(minutes[timely].sum()), Choice(
+        budget=budget,
+        chance=round(limit, 3),
+        recall=float(weight[timely & tardy].sum() / weight[tardy].sum()) if tardy.any() else 1.0,
+        in_vain=float(weight[told & ~tardy].sum() * share),
+        too_late=float(weight[told & ~timely & tardy].sum() * share),
+        unwarned=float(weight[~told & tardy].sum() * share),
+        rise=rise,
+    )
+
+
+def _lowest(budget: float, reached: Floats, date: Ints, weight: Floats) -> float:
+    """The lowest limit at which the weighted share of these on-time visits, and its standard error, fit the budget."""
+    total = weight.sum()
+    _, of = np.unique(date, return_inverse=True)
+    whole = np.bincount(of, weight)
+
+    def spent(limit: float) -> float:
+        told = np.bincount(of, weight * (reached >= limit))
+        share = told.sum() / total
+        return float(share + PRUDENCE * np.sqrt(np.sum((told - share * whole) ** 2)) / total)
+
+    low, high = 0, len(LIMITS) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if spent(LIMITS[middle]) <= budget else (middle + 1, high)
+    return float(LIMITS[low])

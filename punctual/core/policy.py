@@ -22,6 +22,9 @@ class Rules:
     threshold_min: float = _rule(15.0, "Late means arriving more than this many minutes after the window's end.")
     false_alarm_budget: float = _rule(0.05, "Share of customers served on time who may get a delay notice.")
     tell_chance: float = _rule(0.8, "Chance of being late at which a customer is told, until history calibrates it.")
+    tell_rise: float = _rule(
+        0.0, "How much of the way to certainty that limit rises from the warn-by clock to 90 minutes ahead; learned."
+    )
     second_look_min: float = _rule(5.0, "Minutes the chance must stay over the limit before silence alone warns.")
     deadline_chance: float = _rule(0.5, "Chance of making the customer's deadline below which they are asked.")
     warn_by_min: float = _rule(30.0, "A warning is in time when accepted this many minutes before the window opens.")

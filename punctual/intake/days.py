@@ -10,7 +10,7 @@ from punctual.core.day import Window, at_wall
 from punctual.intake import cells
 from punctual.intake.cells import Problem, Wrong
 from punctual.intake.sheet import Sheet, columns
-from punctual.intake.values import Checked, Customer, Job, Shift, Technician, Unreadable, Visit
+from punctual.intake.values import Checked, Customer, Job, Shift, Spot, Technician, Unreadable, Visit
 
 COLUMNS = (
     "resource_id", "date", "seq", "job_type", "planned_start", "planned_end", "actual_start", "actual_end",
@@ -62,6 +62,8 @@ def _visit(row: int, cell: dict[str, str], zone: str, actuals: bool) -> Visit:
         raise Wrong("resource_id, seq and job_type must be there and short.")
     if len(cell["job_type"]) > 80:
         raise Wrong("`job_type` is longer than 80 characters.")
+    if len(cell.get("place", "")) > 300:
+        raise Wrong("`place` is longer than 300 characters.")
     on = cells.day(cell["date"])
     start, end = _instant(cell["planned_start"], zone), _instant(cell["planned_end"], zone)
     if end <= start or end - start > timedelta(days=1):
@@ -71,7 +73,7 @@ def _visit(row: int, cell: dict[str, str], zone: str, actuals: bool) -> Visit:
     if (arrived is None) != (finished is None) or (arrived and finished and finished < arrived):
         raise Wrong("`actual_end` must be there with `actual_start`, and not before it.")
     name = f"{resource}-{seq}"
-    kept = {k: cell[k] for k in (*NEEDED, *(("actual_start", "actual_end") if actuals else ()))}
+    kept = {k: cell.get(k, "") for k in (*NEEDED, "place", *(("actual_start", "actual_end") if actuals else ()))}
     return Visit(
         row=row,
         ref=f"{on.isoformat()}-{name}",
@@ -85,7 +87,7 @@ def _visit(row: int, cell: dict[str, str], zone: str, actuals: bool) -> Visit:
         technician=resource,
         job=cell["job_type"],
         customer=Customer(name, name, f"{_mailbox(name)}@example.com", None, "en", None, False),
-        spot=None,
+        spot=Spot(cell["place"], named=True) if cell.get("place") else None,
         arrived=arrived,
         finished=finished,
     )

@@ -22,11 +22,12 @@ class Known:
 
 
 class Spot(NamedTuple):
-    """Where something is: an address, and degrees where the file has them."""
+    """Where something is: an address, and degrees where the file has them; `named`: a name nobody need look up."""
 
     address: str
     lat: float | None = None
     lon: float | None = None
+    named: bool = False
 
 
 class Technician(NamedTuple):

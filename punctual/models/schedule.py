@@ -36,7 +36,8 @@ class JobType(Model):
 
 
 class Place(Model):
-    """Where a visit is. `state`: known, pending (to be geocoded), not_found."""
+    """Where a visit is. `state`: known, pending (to be geocoded), not_found, named (of a recorded day: told apart from
+    others by its name alone, never looked up)."""
 
     __tablename__ = "place"
     id: Mapped[int] = mapped_column(primary_key=True)

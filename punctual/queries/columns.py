@@ -273,7 +273,7 @@ def days_of(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
         window_end=floats(visit["window_end_at"]),
         lat=floats(visit["lat"], nowhere),
         lon=floats(visit["lon"], nowhere),
-        place_id=np.where(nowhere, 0, visit["place"]).astype(np.int64),
+        place_id=ints(visit["place"]),
         on_my_way=floats(visit["on_my_way_at"]),
         arrived=floats(visit["arrived_at"]),
         finished=floats(visit["finished_at"]),
@@ -293,12 +293,13 @@ def travel(c: Connection, days: Days, home: Floats) -> Floats:
         return out
     row = np.arange(days.rows)
     day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
-    last = np.maximum.accumulate(np.where(days.place_id > 0, row, -1))
+    known = (days.place_id > 0) & ~np.isnan(days.lat)
+    last = np.maximum.accumulate(np.where(known, row, -1))
     before = np.concatenate([[-1], last[:-1]])
     inside = before >= days.offset[day_of]
     homes = np.where(np.isnan(days.home_lat), 0, home).astype(np.int64)
     start = np.where(inside, days.place_id[np.maximum(before, 0)], homes[day_of])
-    wanted = np.flatnonzero((start > 0) & (days.place_id > 0) & np.isnan(days.arrived) & np.isnan(days.finished))
+    wanted = np.flatnonzero((start > 0) & known & np.isnan(days.arrived) & np.isnan(days.finished))
     if len(wanted):
         ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
         found = _WAYS[c.dialect.name].rows(c, ways=ways)

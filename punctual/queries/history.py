@@ -150,6 +150,10 @@ def _day(first: Any, rows: list[Any]) -> Day:
     return Day(0, first.technician_id, first.date, shift, tuple(_visit(r) for r in rows), rest, home)
 
 
+def _degrees(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
 def _visit(r: Any) -> Visit:
     return Visit(
         id=r.id,
@@ -157,7 +161,7 @@ def _visit(r: Any) -> Visit:
         planned_start=r.planned_start,
         planned_min=r.planned_min,
         window=Window(r.window_start, r.window_end),
-        place=Place(r.lat, r.lon, r.place_id) if r.lat is not None and r.lon is not None else None,
+        place=None if r.place_id is None else Place(_degrees(r.lat), _degrees(r.lon), r.place_id),
         state="done",
         on_my_way_at=r.on_my_way_at,
         arrived_at=r.arrived_at,

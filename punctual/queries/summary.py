@@ -98,7 +98,8 @@ def summary(s: Session, since: date, until: date, *, in_time: float | None = Non
     days = seen.days
     lateness = days.arrived - days.window_end
     if would:
-        told, timely = (highest(seen.watched, x) >= rules.tell_chance for x in (0.0, ahead))
+        reached = (highest(seen.watched, x, rise=rules.tell_rise, warn_by=rules.warn_by_min) for x in (0.0, ahead))
+        told, timely = (x >= rules.tell_chance for x in reached)
         counted = ~np.isnan(seen.watched).all(axis=1)
     else:
         told, timely = _told(days, figures.warned(s, since, until), ahead)

@@ -171,7 +171,7 @@ def test_columns_give_the_reasons_that_a_decision_alone_gives(seed: int) -> None
 
 
 def test_another_threshold_in_the_columns_would_be_noticed() -> None:
-    other = replace(RULES, threshold_min=25.0, tell_chance=0.5)
+    other = replace(RULES, threshold_min=25.0, tell_chance=0.5, tell_rise=0.5)
     assert any(differences(Case(seed, other)) for seed in range(60))
 
 

@@ -1,0 +1,80 @@
+"""The limit that a false-alarm budget buys: what two looks in a row reach live is what was counted when it was learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from punctual.core.limit import NEAR, SURE_CHANCE, limits
+from punctual.core.looks import RISES, WATCHED, curve, highest
+from punctual.core.policy import Rules
+
+RNG = np.random.default_rng(20261125)
+MONDAY = 739_000
+
+
+def past(
+    dates: int, a_day: int = 60, *, bad_last: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # chances, lateness, date
+    """Visits whose chance says what it means, looked at ever closer to what will be; on bad dates more is uncertain."""
+    n = dates * a_day
+    date = np.repeat(np.arange(dates), a_day)
+    truth = RNG.normal(np.where(bad_last & (date >= dates - 7), -2.0, -12.0), 12.0, n)
+    ahead = np.asarray(WATCHED)[None, :]
+    seen = truth[:, None] + RNG.normal(0.0, 0.12 * ahead + 2.0, (n, len(WATCHED)))
+    chance = 1.0 / (1.0 + np.exp(-seen / (0.1 * ahead + 2.0)))
+    return chance, truth, MONDAY + date
+
+
+@pytest.mark.parametrize("rise", RISES)
+def test_who_is_counted_as_told_is_who_two_live_looks_in_a_row_would_tell(rise: float) -> None:
+    chance, _, _ = past(20)
+    rules = replace(Rules(), tell_chance=0.55, tell_rise=rise)
+    live = chance >= limits(60.0 * np.asarray(WATCHED), rules)
+    told = (live[:, :-1] & live[:, 1:]).any(axis=1)
+    counted = highest(chance, 0.0, rise=rise, warn_by=rules.warn_by_min) >= rules.tell_chance
+    assert told.any()
+    assert (told == counted).all()
+    assert (highest(chance, 0.0, rise=0.0, warn_by=30.0) >= 0.55).sum() >= counted.sum()
+
+
+def test_the_limit_rises_with_the_time_ahead_and_is_all_but_certain_outside() -> None:
+    rules = replace(Rules(), tell_chance=0.5, tell_rise=0.5)
+    near = NEAR.total_seconds()
+    at_clock, at_near, beyond, too_late = limits(np.array([30 * 60.0, near, near + 60, 14 * 60.0]), rules)
+    assert (at_clock, at_near, beyond, too_late) == (0.5, 0.75, SURE_CHANCE, SURE_CHANCE)
+    assert (limits(60.0 * np.arange(15.0, 90.0), replace(rules, tell_rise=0.0)) == 0.5).all()
+
+
+@pytest.mark.parametrize("budget", [0.02, 0.05, 0.1])
+def test_a_budget_is_kept_on_the_dates_it_was_learned_from(budget: float) -> None:
+    chance, late, date = past(40)
+    [choice] = curve(chance, late, date, late=0.0, ahead=30.0, budgets=[budget])
+    told = highest(chance, 0.0, rise=choice.rise, warn_by=30.0) >= choice.chance
+    on_time = late <= 0
+    assert 0.3 * budget < told[on_time].mean() <= budget * 1.15
+    assert told[~on_time].mean() > 0.5
+    lower = highest(chance, 0.0, rise=choice.rise, warn_by=30.0) >= choice.chance - 0.15
+    assert lower[on_time].mean() > budget, "a lower limit would have passed the budget"
+
+
+def test_bad_weeks_ask_for_more_certainty_at_once() -> None:
+    calm, bad = past(40), past(40, bad_last=True)
+    limit = [curve(*x, late=0.0, ahead=30.0, budgets=[0.05])[0] for x in (calm, bad)]
+    old = bad[0], bad[1], np.full(len(bad[1]), MONDAY)
+    whole = curve(*old, late=0.0, ahead=30.0, budgets=[0.05])[0]
+
+    def share(choice: object, of: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
+        recent = (of[2] >= MONDAY + 33) & (of[1] <= 0)
+        reached = highest(of[0], 0.0, rise=choice.rise, warn_by=30.0)  # type: ignore[attr-defined]
+        return float((reached[recent] >= choice.chance).mean())  # type: ignore[attr-defined]
+
+    assert share(limit[1], bad) < share(limit[0], bad)
+    assert share(limit[1], bad) < share(whole, bad), "all dates alike, the bad week would pass the budget further"
+
+
+def test_nobody_on_time_buys_nothing() -> None:
+    chance, late, date = past(3)
+    assert curve(chance, np.abs(late) + 1.0, date, late=0.0, ahead=30.0) == []
