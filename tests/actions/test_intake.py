@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import threading
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox
-from punctual.actions import Refused, intake, schedule, transaction
+from punctual.actions import Refused, intake, places, schedule, transaction
 from punctual.core.day import Window
 from punctual.models import (
     BoardVersion,
@@ -32,6 +35,7 @@ from punctual.models import (
     Visit,
     db,
 )
+from punctual.queries import columns
 from punctual.queries import day as queries
 from tests import build
 
@@ -262,6 +266,16 @@ def test_recorded_days_make_their_own_company(s: Session) -> None:
     assert queries.rules(s).storm_cause == queries.rules(s).storm_all == 0
     assert queries.rules(s).max_delay == 2, "all other rules stay"
     assert visit(s, "2008-02-13-N757LV-7").customer.email == "N757LV-7@example.com"
+
+
+def test_recorded_places_are_told_apart_by_name_and_never_looked_up(s: Session) -> None:
+    counts = take(RECORDED, zone="America/New_York")
+    states = set(s.scalars(select(Place.state)))
+    assert counts.pending_places == 0 and states == {"named"} and places.pending(s) is None
+    named = select(Place.address).join(Visit, Visit.place_id == Place.id).order_by(Visit.planned_start)
+    assert s.scalars(named).all() == [x["place"] for x in csv.DictReader(io.StringIO(RECORDED.decode()))]
+    days = columns.see(s, list(s.scalars(select(Shift.id)))).days
+    assert (days.place_id > 0).all() and np.isnan(days.lat).all()
 
 
 def test_recorded_days_leave_a_company_its_rules(s: Session) -> None:
