@@ -83,9 +83,9 @@ def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Wind
     return outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
 
 
-def tells(kind: str) -> bool:
-    """Whether a message of that kind tells a range that is then compared with what happens."""
-    return kind in FORECAST or KINDS[kind].moves_window
+def tells(message: Message) -> bool:
+    """Whether this message tells a range that is then compared with what happens."""
+    return tells_forecast(message) or KINDS[message.kind].moves_window
 
 
 def write(s: Session, message: Message, settings: Settings, at: datetime) -> Letter:
@@ -132,7 +132,7 @@ def _to_customer(
     words = messages.compose(message.kind, facts, customer.language)
     return _letter(
         s, message, words, company, customer.email or "", customer.name, settings, at, calendar,
-        told if tells(message.kind) else None, facts.get("link_mail_stop", ""),
+        told if tells(message) else None, facts.get("link_mail_stop", ""),
     )  # fmt: skip
 
 
@@ -177,9 +177,8 @@ def customer_facts(
     facts |= _own_facts(own, visit)
     kind = KINDS[message.kind]
     if message.kind == "correction":
-        with force_locale(messages.locale_of(language)):
-            facts["truth"] = messages.fill(_("{tech} is not on the way. Expected {from}-{to}."), facts)
-    facts["range_from"] = message.kind in FORECAST or message.kind in (
+        facts["truth"] = _truth(own.get("of", ""), visit, facts)
+    facts["range_from"] = tells_forecast(message) or message.kind in (
         "booked",
         "reminder",
         "invitation",
@@ -190,6 +189,23 @@ def customer_facts(
     if kind.class_ == "delay" or message.kind == "keep_impossible":
         facts["times_link"] = f"{link}/times"
     return facts | more.of(s, message, visit, at)
+
+
+def _truth(of: str, visit: Visit, facts: dict[str, Any]) -> str:
+    """The present state in a sentence, for who was told something that does not hold."""
+    with force_locale(messages.locale_of(visit.customer.language)):
+        if visit.state == "arrived":
+            said = _("The work is not done yet.") if of == "done" else _("{tech} has arrived.")
+        elif visit.state == "on_my_way":
+            said = _("{tech} is on the way. Expected {from}-{to}.")
+        else:
+            said = _("{tech} is not on the way. Expected {from}-{to}.")
+    return messages.fill(str(said), facts)
+
+
+def tells_forecast(message: Message) -> bool:
+    """Whether this message tells the range as it is forecast: a correction does so unless the technician is there."""
+    return message.kind in FORECAST and (message.facts or {}).get("of", "on_my_way") == "on_my_way"
 
 
 def _own_facts(own: dict[str, Any], visit: Visit) -> dict[str, Any]:

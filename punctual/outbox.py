@@ -214,14 +214,6 @@ def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Colle
     return count
 
 
-def told(s: Session, visit_id: int, kind: str, cause: str) -> bool:
-    """Whether a message of that kind and cause was handed over, or may have been."""
-    found = select(Message.id).where(
-        Message.visit_id == visit_id, Message.kind == kind, Message.cause == cause, Message.state.in_(HANDED_OVER)
-    )
-    return s.scalar(found.limit(1)) is not None
-
-
 def claim(s: Session, *, at: datetime, by: str, limit: int = 20, channels: Collection[str] | None = None) -> list[int]:
     """Take messages that are due (queued, held until now, or left behind by a worker whose lease ran out).
 

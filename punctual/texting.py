@@ -99,7 +99,7 @@ def write(s: Session, message: Message, settings: Settings, at: datetime) -> let
         body=words.encode(),
         mail_id=letters.mail_id(message, settings.key("link"), "text"),
         sequence=None,
-        told=told if letters.tells(message.kind) else None,
+        told=told if letters.tells(message) else None,
         segments=size(words).segments,
     )
 

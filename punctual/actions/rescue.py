@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
-from punctual.actions import effect, schedule
+from punctual.actions import correct, effect, schedule
 from punctual.core.day import OVER, Window, outward
 from punctual.core.kinds import KINDS
 from punctual.models import Message, Notice, Shift, Technician, Visit, touch_board
@@ -65,9 +65,12 @@ def hand(
 ) -> None:  # fmt: skip
     """The visit goes to that technician, its promise stays; unsent messages are dropped and both days are looked at."""
     before = Window(visit.told_start, visit.told_end) if visit.told_start and visit.told_end else None
+    setting_out = visit.on_my_way_at if visit.state == "on_my_way" else None
     schedule.anew(s, visit, at=at, cause=cause)
     schedule.reassign(s, visit, technician_id=technician.id, planned_start=start, at=at)
     outbox.supersede(s, visit.id, at=at, why=f"given to {technician.first_name}")
+    if setting_out is not None:
+        correct.undone(s, visit.id, "on_my_way", since=setting_out, at=at, cause=cause, shift_id=new.id)
     touch_board(s, visit.date)
     watch.look(s, sorted({x.id for x in (old, new) if x}), at=at, cause=cause)
     if before is not None:

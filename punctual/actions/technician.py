@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
-from punctual.actions import Refused, ended, rescue, transaction
+from punctual.actions import Refused, correct, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
@@ -94,7 +94,7 @@ def undo(
 ) -> Taken:
     """Take the last report about a visit back (or the one with `of_key`); what it queued is not sent.
 
-    If the customer was told already, the dispatcher is asked to call. Raises Refused when there is nothing to undo.
+    If the customer was told already, one correction goes the same way. Raises Refused when there is nothing to undo.
     """
     _sane("done", key, 0, None, tapped_at, at)
     with transaction() as s:
@@ -118,7 +118,8 @@ def undo(
         reports = _reports(s, visit_id)
         taken_back = _last(s, reports, of_key)
         s.connection().execute(update(report_).where(report_.c.id == report_id).values(undoes_id=taken_back.id))
-        _take_back(s, row, taken_back, at)
+        told = {"since": taken_back.received, "cause": f"report:{taken_back.id}", "shift_id": row.shift_id}
+        correct.undone(s, visit_id, taken_back.kind, at=at, **told)
         return _settled(s, row, _reports(s, visit_id), report_id, "undo", at)
 
 
@@ -266,26 +267,6 @@ def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
     if not left:
         raise Refused("There is nothing to undo for this visit.", status=409)
     return max(left, key=lambda r: (r.at, r.id))
-
-
-def _take_back(s: Session, row: Any, back: Report, at: datetime) -> None:
-    """Remove what the report queued; where the customer was told already, one correction goes the same way."""
-    if back.kind == "nobody_home":
-        outbox.supersede(s, row.id, at=at, why="undone", kinds=("nobody_home",))
-    if back.kind != "on_my_way" or outbox.supersede(s, row.id, at=at, why="undone", kinds=("on_my_way",)):
-        return
-    cause = f"report:{back.id}"
-    if outbox.told(s, row.id, "on_my_way", cause):
-        outbox.put(
-            s,
-            key=f"{row.id}:{row.promise_version}:correction:{back.id}",
-            kind="correction",
-            at=at,
-            reason="undone",
-            cause=cause,
-            visit=s.get(VisitRow, row.id),
-            shift_id=row.shift_id,
-        )
 
 
 def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:

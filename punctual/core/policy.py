@@ -144,7 +144,7 @@ class Now:
 
     `heard`: the technician has reported since the message was put. The chances are of the newest forecast: of arriving
     too late, outside the window, and after the customer's limit; None where there is no forecast. `promise`: the state of
-    the promise the message is about.
+    the promise the message is about; `corrects`: the report that a correction takes back.
     """
 
     state: str
@@ -155,6 +155,7 @@ class Now:
     p_window: float = 0.0
     p_deadline: float | None = None
     promise: str = "open"
+    corrects: str = "on_my_way"
 
 
 def untrue(kind: str, now: Now, rules: Rules) -> str:
@@ -167,11 +168,12 @@ def untrue(kind: str, now: Now, rules: Rules) -> str:
         return "the visit is cancelled"
     if now.state in OVER:
         return f"the visit is {now.state.replace('_', ' ')}"
-    if now.arrived and kind in BEFORE_ARRIVAL:
+    setting_out = kind != "correction" or now.corrects == "on_my_way"
+    if now.arrived and kind in BEFORE_ARRIVAL and setting_out:
         return "we have arrived"
     if kind == "on_my_way" and now.state != "on_my_way":
         return "on my way was taken back"
-    if kind == "correction" and now.state == "on_my_way":
+    if kind == "correction" and setting_out and now.state == "on_my_way":
         return "the technician is on the way again"
     if kind in ("tech_nudge", "no_time_yet") and now.heard:
         return "the technician has reported since"

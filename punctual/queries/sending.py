@@ -64,6 +64,7 @@ def truth(s: Session, message: Message) -> Now | None:
         p_window=made.p_window if made else 0.0,
         p_deadline=made.p_deadline if made else None,
         promise=_promise(s, message),
+        corrects=(message.facts or {}).get("of", "on_my_way"),
     )
 
 

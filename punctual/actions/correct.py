@@ -1,0 +1,44 @@
+"""What was said to a customer is taken back: dropped while it has not left, else one correction on the same channel."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from punctual import outbox
+from punctual.models import Message, Visit
+
+#: A report, and the kinds that told customers what it said.
+SAYS = {"on_my_way": ("on_my_way",), "nobody_home": ("nobody_home",), "done": ("signoff", "promise_kept")}
+
+
+def undone(
+    s: Session, visit_id: int, kind: str, *, since: datetime, at: datetime, cause: str, shift_id: int | None = None
+) -> None:
+    """A report of that kind, received at `since`, holds no longer. Once a cause, outside every cap (policy 1)."""
+    kinds = SAYS.get(kind, ())
+    if not kinds:
+        return
+    outbox.supersede(s, visit_id, at=at, why="undone", kinds=kinds)
+    told = select(Message.channel).where(
+        Message.visit_id == visit_id, Message.customer_id.is_not(None), Message.kind.in_(kinds),
+        Message.created_at >= since, Message.state.in_(outbox.HANDED_OVER),
+    )  # fmt: skip
+    channel = s.scalar(told.order_by(Message.id.desc()).limit(1))
+    if channel is None:
+        return
+    visit = s.get_one(Visit, visit_id)
+    outbox.put(
+        s,
+        key=f"{visit_id}:{visit.promise_version}:correction:{cause}",
+        kind="correction",
+        at=at,
+        reason="undone",
+        cause=cause,
+        facts={"of": kind},
+        visit=visit,
+        shift_id=shift_id,
+        channel=channel,
+    )
