@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from math import asin, cos, exp, radians, sin, sqrt
 
+import numpy as np
+
 from punctual.core.day import Day, Place, Visit, Window
 
 #: What the product says of work and roads nobody has learned about (core/duration.py, core/travel.py), written again.
@@ -52,13 +54,24 @@ def broken(visit: Visit, arrive: datetime, end: datetime) -> bool:
 
 def chances(day: Day, at: datetime, tries: int, seed: int) -> dict[int, float]:
     """How often each visit's promise breaks when the day is lived many times, with durations drawn anew each time."""
-    dice = random.Random(seed)
-    hits = {v.id: 0 for v in day.visits}
-    for _ in range(tries):
-        lived = live(day, at, [v.planned_min * exp(MEAN + SD * dice.gauss(0, 1)) for v in day.visits])
-        for visit, (arrive, end) in zip(day.visits, lived, strict=True):
-            hits[visit.id] += broken(visit, arrive, end)
-    return {i: n / tries for i, n in hits.items()}
+    dice = np.random.default_rng(seed)
+    start = max(day.shift.start, at)
+
+    def after(moment: datetime) -> float:
+        return (moment - start).total_seconds() / 60.0
+
+    free, here, rested, found = np.zeros(tries), day.home, day.break_ is None, {}
+    for visit in day.visits:
+        if not rested and day.break_ and visit.planned_start >= day.break_.start:
+            free = np.maximum(free, after(day.break_.start)) + after(day.break_.end) - after(day.break_.start)
+            rested = True
+        arrive = np.maximum(free + drive(here, visit.place), after(visit.window.start))
+        free, here = arrive + visit.planned_min * np.exp(MEAN + SD * dice.standard_normal(tries)), visit.place
+        late = arrive > after(visit.window.end)
+        if visit.deadline is not None:
+            late |= (arrive if visit.deadline_kind == "arrive" else free) > after(visit.deadline)
+        found[visit.id] = float(late.mean())
+    return found
 
 
 def put(day: Day, visit: Visit, start: datetime, window_min: float) -> Day:

@@ -28,7 +28,7 @@ def arrivals(day: dict[str, object]) -> list[int]:
     for i in range(n):
         if isinstance(pause, list) and pause[0] == i:
             steps.append(vroom.VehicleStepBreak(1))
-            breaks = [vroom.Break(1, [vroom.TimeWindow(pause[1], 10_000_000)], pause[2])]
+            breaks = [vroom.Break(1, [vroom.TimeWindow(pause[1], pause[1] + 1_000_000)], pause[2])]
         steps.append(vroom.VehicleStepSingle(i + 1))
     problem.add_vehicle(
         vroom.Vehicle(1, start=0, time_window=vroom.TimeWindow(start, start + 1_000_000), steps=steps, breaks=breaks)
