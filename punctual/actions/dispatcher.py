@@ -109,6 +109,8 @@ def add_visit(
     window: Window,
     planned_min: int,
     notes: str,
+    deadline: datetime | None = None,
+    deadline_kind: str = "done",
     tell: bool,
     at: datetime,
     by: By,
@@ -122,6 +124,8 @@ def add_visit(
             _technician(s, technician_id)
         if window.end <= at:
             raise Refused("That time has passed. Choose a later one.", status=422, field="from")
+        if deadline is not None and deadline <= window.start:
+            raise Refused("The customer's limit must be after the visit begins.", status=422, field="limit")
         made = schedule.add(
             s,
             customer=_customer(s, caller, at),
@@ -132,6 +136,8 @@ def add_visit(
             planned_min=float(planned_min or job.planned_min),
             window=window,
             notes=notes,
+            deadline=deadline,
+            deadline_kind=deadline_kind,
             at=at,
             by=by.source,
             tell=tell,

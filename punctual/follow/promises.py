@@ -8,19 +8,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
-from punctual.core import promise as core
-from punctual.core.day import OVER, at_wall, local
-from punctual.models import Company, Concern, Promise, Shift, User, Visit
+from punctual.core.day import OVER
+from punctual.follow import jobs
+from punctual.models import Concern, Promise, Shift, User, Visit
 from punctual.queries import day as days
 from punctual.queries import promises as queries
-
-#: The forecast has to be this much later than a promise that hangs on it before it is moved.
-SLACK = timedelta(minutes=5)
 
 
 def look(s: Session, at: datetime) -> int:
     """Do what is due; returns how many promises were touched. Looking twice at the same instant changes nothing."""
-    done = _by_forecast(s, at) + _jobs(s, at)
+    done = _by_forecast(s, at) + jobs.look(s, at)
     for promise_id, step in queries.needing(s, at):
         promise = s.get_one(Promise, promise_id, with_for_update=True, populate_existing=True)
         if promise.state != "open":
@@ -81,38 +78,9 @@ def _by_forecast(s: Session, at: datetime) -> int:
     moved = 0
     for promise, visit, shift_id in rows:
         forecast = days.forecasts(s, [shift_id]).get(visit.id)
-        if forecast is None or forecast.finish[1] <= promise.due_at + SLACK:
+        if forecast is None or forecast.finish[1] <= promise.due_at + jobs.SLACK:
             continue
-        due = _quarter(forecast.finish[2])
+        due = jobs.quarter(forecast.finish[2])
         promises.move(s, promise, due, at=at, by="forecast")
         moved += 1
     return moved
-
-
-def _quarter(at: datetime) -> datetime:
-    """Up to the next quarter of an hour."""
-    at = at.replace(second=0, microsecond=0) + timedelta(minutes=1 if at.second or at.microsecond else 0)
-    return at + timedelta(minutes=-at.minute % 15)
-
-
-def _jobs(s: Session, at: datetime) -> int:
-    """The overall date of a job is forecast again from its visits: where one of them has moved past it, it is moved."""
-    zone = s.scalar(select(Company.zone)) or "UTC"
-    rows = s.scalars(select(Promise).where(Promise.kind == "job", Promise.state == "open", Promise.due_at > at)).all()
-    moved = 0
-    for promise in rows:
-        due = _finished(s, promise, zone)
-        if due is not None and due > promise.due_at:
-            promises.move(s, promise, due, at=at, by="forecast")
-            moved += 1
-    return moved
-
-
-def _finished(s: Session, promise: Promise, zone: str) -> datetime | None:
-    """By when the job's last visit is over, at the end of that day's office hours; None without one to come."""
-    last = queries.last_visit(s, promise.job_id or 0)
-    if last is None or last.state in OVER:
-        return None
-    ends = last.window_end + timedelta(minutes=last.planned_min)
-    close = at_wall(local(ends, zone).date(), core.OFFICE[1], 0, zone)
-    return max(close, _quarter(ends))

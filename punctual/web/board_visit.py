@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from flask import Blueprint, g, make_response, render_template, request
@@ -118,17 +118,24 @@ def cancel(visit_id: int) -> Response:
 def edit(visit_id: int) -> Response:
     """Notes, planned minutes and the customer's own limit."""
     visit = found(visit_id).visit
-    limit = request.form.get("limit", "").strip()
+    deadline, kind = _limit(visit.date, visit.zone)
     dispatcher.edit_visit(
         visit_id,
         notes=form.text("notes", 2000),
         planned_min=form.number("minutes", low=5, high=1440, default=round(visit.planned_min)),
-        deadline=form.time("limit", visit.date, visit.zone) if limit else None,
-        deadline_kind="arrive" if request.form.get("limit_kind") == "arrive" else "done",
+        deadline=deadline,
+        deadline_kind=kind,
         at=g.at,
         by=by(),
     )
     return back(shown(visit_id))
+
+
+def _limit(on: date, zone: str) -> tuple[datetime | None, str]:
+    """The customer's own limit on that day, and what it means."""
+    given = request.form.get("limit", "").strip()
+    kind = "arrive" if request.form.get("limit_kind") == "arrive" else "done"
+    return form.time("limit", on, zone) if given else None, kind
 
 
 @door.post(f"/visits/<{ID}:visit_id>/plan")
@@ -208,7 +215,7 @@ def add() -> Response:
     opens, closes = form.time("from", on, zone), form.time("to", on, zone)
     if closes <= opens:
         raise Refused("The window must end after it opens.", status=422, field="to")
-    known = form.chosen("customer")
+    known, (deadline, kind) = form.chosen("customer"), _limit(on, zone)
     made = dispatcher.add_visit(
         dispatcher.Caller(
             id=known,
@@ -222,6 +229,8 @@ def add() -> Response:
         window=Window(opens, closes),
         planned_min=form.number("minutes", low=5, high=1440, default=0),
         notes=form.text("notes", 2000),
+        deadline=deadline,
+        deadline_kind=kind,
         tell=form.ticked("tell"),
         at=g.at,
         by=by(),

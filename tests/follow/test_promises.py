@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from punctual.actions import dispatcher, schedule, technician, transaction
 from punctual.actions import promise as verbs
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
 from punctual.follow import promises as follow
-from punctual.models import Message, Notice, Promise, User, Visit, db
+from punctual.models import Forecast, Message, Notice, Promise, User, Visit, db
 from tests import build
 from tests.build import DATE, LONG_AGO, Built, wall
 
@@ -229,6 +229,39 @@ def test_the_overall_date_of_a_job_moves_with_notice_when_one_of_its_visits_move
     assert [kind for _, kind, _ in put()] == ["promise_made", "moved_by_us", "promise_moved"]
     new = db.session.scalars(select(Promise).where(Promise.kind == "job", Promise.state == "open")).one()
     assert (new.due_at, new.visit_id) == (wall("18:00", later), second)
+
+
+@pytest.mark.parametrize(("minutes", "moves"), [(60, 0), (480, 1)])
+def test_the_overall_date_moves_where_the_forecast_says_so_though_no_window_has_moved(
+    built: Built, minutes: int, moves: int
+) -> None:
+    verbs.group("New boiler", [built.visits["Grace"].id], wall("18:00"), at=wall("08:05"), by=DANA)
+    tap(built, "Priya", "arrived", "09:00")
+    tap(built, "Priya", "late", "09:20", minutes)
+    assert look(wall("09:21")) == moves
+    kinds = [kind for _, kind, _ in put()]
+    assert ("promise_moved" in kinds) == bool(moves)
+    grace = db.session.get_one(Visit, built.visits["Grace"].id)
+    assert grace.window_start == wall("10:00"), "the window stands: only the forecast has moved"
+    due = db.session.scalars(select(Promise.due_at).where(Promise.kind == "job", Promise.state == "open")).one()
+    assert due > wall("18:15") if moves else due == wall("18:00")
+
+
+def test_a_day_nobody_has_looked_at_yet_is_forecast_for_the_overall_date(built: Built) -> None:
+    """Its last visit would not be over in time though its window is kept: too much is planned before it."""
+    _, second = grouped(built)
+    with transaction() as s:
+        visit = s.get_one(Visit, second)
+        for n in range(3):
+            schedule.add(
+                s, customer=visit.customer, job_type=visit.job_type, technician_id=visit.technician_id,
+                place=visit.place, planned_start=visit.planned_start - timedelta(minutes=30 - n), planned_min=240,
+                window=Window(visit.window_start, visit.window_end), at=wall("08:06"), by="test", tell=False,
+            )  # fmt: skip
+        s.execute(delete(Forecast))
+    assert look(wall("08:07")) == 1
+    due = db.session.scalars(select(Promise.due_at).where(Promise.kind == "job", Promise.state == "open")).one()
+    assert due > wall("19:00", DATE + timedelta(days=2))
 
 
 def test_a_job_outlives_the_cancellation_of_its_last_visit(built: Built) -> None:

@@ -128,10 +128,13 @@ def test_a_walk_in_is_added_by_hand(board: Desk) -> None:
         technician=str(board.built.technicians["Ana"].id),
         date=str(DATE),
         address="9 Park Row",
+        limit="16:00",
+        limit_kind="arrive",
         **{"from": "14:00", "to": "14:30"},
     )
     assert answer.status_code == 303
-    assert "Omar Said" in board.text(answer.headers["Location"])
+    page = board.text(answer.headers["Location"])
+    assert "Omar Said" in page and "Arrive by" in page and "16:00" in page
     assert "Omar Said" in board.get("/board/").text
 
 
@@ -206,6 +209,7 @@ def test_messages_are_listed_by_state_with_their_reason(board: Desk) -> None:
         ("/board/visits/99999999999999999999/cancel", {}, 404, ""),
         ("/board/tasks/999/resolve", {}, 404, "There is no such task."),
         ("/board/visits", {"date": "2026-11-24", "from": "10:00", "to": "11:00"}, 422, "Who is it for?"),
+        ("/board/visits", {"name": "Omar Said", "job": "1", "date": "2026-11-24", "from": "10:00", "to": "11:00", "limit": "09:30"}, 422, "must be after the visit begins"),
         ("/board/technicians/999/off", {"day": "2026-11-24"}, 404, "There is no shift"),
         ("/board/technicians/999/link", {}, 404, "There is no such technician."),
         ("/board/customers/999", {"name": "x"}, 404, "There is no such customer."),
