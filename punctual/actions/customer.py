@@ -50,9 +50,9 @@ def _locked(s: Session, visit_id: int, also: Shift | None = None) -> Visit:
 
 
 def unfinished(s: Session, visit_id: int, at: datetime, also: Shift | None = None) -> Visit:
-    """The visit, locked, if its customer may still change it."""
+    """The visit, locked, if its customer may still change it; one that nobody came to stays theirs to move."""
     visit = _locked(s, visit_id, also)
-    if visit.state in OVER or at > visit.window_end + visits.EXPIRED:
+    if visit.state in OVER or (at > visit.window_end + visits.EXPIRED and not visits.missed(s, visit)):
         raise Refused("This visit is over or cancelled already, so nothing was changed. Ask for a call if you need us.")
     return visit
 

@@ -58,7 +58,7 @@ else:
 
 
 def tune(engine: Engine) -> None:
-    """SQLite: WAL, full sync, foreign keys, and BEGIN IMMEDIATE for writers.
+    """SQLite: WAL, full sync, foreign keys, erased content overwritten, and BEGIN IMMEDIATE for writers.
 
     A writer is a connection with the execution option `writer` (see actions.transaction); everybody else reads with
     a deferred BEGIN. A deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout, hence
@@ -70,7 +70,9 @@ def tune(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connect(dbapi: Any, record: Any) -> None:
         dbapi.isolation_level = None
-        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            "busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON",
+        ):  # fmt: skip
             dbapi.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

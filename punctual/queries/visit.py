@@ -125,7 +125,7 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
     doomed = _doomed(visit, made, rules.deadline_chance) or last == "please_choose"
     quiet = last == "no_time_yet"
     state = _state(visit, made, at, rules.tell_chance, doomed=doomed, quiet=quiet)
-    if state in ("on_time", "at_risk", "late", "very_late", "no_time", "expired") and _missed(s, visit):
+    if state in ("on_time", "at_risk", "late", "very_late", "no_time", "expired") and missed(s, visit):
         state = "missed"
     return Story(
         visit=visit,
@@ -161,7 +161,7 @@ def _stops(s: Session, shift_id: int, visit_id: int) -> tuple[Stop, ...]:
     return tuple(found)
 
 
-def _missed(s: Session, visit: Visit) -> bool:
+def missed(s: Session, visit: Visit) -> bool:
     """The promise of this version is broken, and nobody came."""
     mine = Promise.visit_id == visit.id, Promise.kind == "window", Promise.version == visit.promise_version
     return s.scalar(select(Promise.state).where(*mine)) == "broken"

@@ -6,7 +6,7 @@ from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as Answer
 
 from punctual import gate
-from punctual.actions import Refused, access
+from punctual.actions import Refused, access, erase
 from punctual.actions import people as verbs
 from punctual.actions.delivery import AGAIN
 from punctual.core.day import local
@@ -159,6 +159,16 @@ def edit_customer(customer_id: int) -> Answer:
 def cancel_customer(customer_id: int) -> Answer:
     """Cancel every coming visit of a customer."""
     verbs.cancel_customer(customer_id, tell=form.ticked("tell"), at=g.at, by=by())
+    return back(f"/board/customers/{customer_id}")
+
+
+@door.post(f"/customers/<{ID}:customer_id>/erase")
+@allow("dispatcher")
+def erase_customer(customer_id: int) -> Answer:
+    """Erase who they are and what they wrote; what was promised and kept stays as counts."""
+    if not form.ticked("sure"):
+        raise Refused("Tick that you are sure: what is erased cannot be brought back.", status=422, field="sure")
+    erase.customer(customer_id, folder=settings().outbox_folder, at=g.at, by=by())
     return back(f"/board/customers/{customer_id}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -165,3 +167,21 @@ def test_work_that_is_done_is_not_booked_again(built: Built) -> None:
     free = slots.offers(db.session(), priya, at=wall("10:41"))[0]
     with pytest.raises(Refused, match="over or cancelled"):
         customer.choose(priya, free.technician, free.start, at=wall("10:41"))
+
+
+def test_whoever_nobody_came_to_may_choose_another_day_that_night(built: Built) -> None:
+    grace = built.visits["Grace"].id
+    with transaction() as s:
+        build.day(s, "Ana 08:00-17:00 skills boiler home 51.4600,-2.5800\n", on=DATE + timedelta(days=1))
+    look("17:30")
+    assert "missed" in told("Grace", built)
+    at = wall("23:15")
+    times = slots.offers(db.session(), grace, at=at, most=3)
+    customer.choose(grace, times[0].technician, times[0].start, at=at)
+    db.session.rollback()
+    assert db.session.get_one(Visit, grace).date == DATE + timedelta(days=1)
+
+
+def test_a_visit_of_yesterday_that_was_not_missed_is_history(built: Built) -> None:
+    with pytest.raises(Refused, match="over or cancelled already"):
+        customer.leave_by(built.visits["Grace"].id, "23:59", "done", at=wall("23:15"))

@@ -80,6 +80,7 @@ def test_everybody_on_the_visit_sees_it_and_nobody_else(lite: Flask) -> None:
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         picture()[:400],
         b"\xff\xd8\xff" + b"0" * 99,
+        b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"0" * 99,
     ],
 )
 def test_what_is_no_photo_is_refused_whole(lite: Flask, raw: bytes) -> None:
