@@ -53,6 +53,7 @@ def test_an_unexpected_outcome_would_be_noticed(tmp_path: Path) -> None:
         ("DTSTART;TZID=W. Europe Standard Time:20261124T090000", "11-24 08:00"),
         ("DTSTART;TZID=/freeassociation.sourceforge.net/Tzfile/America/New_York:20261124T090000", "11-24 14:00"),
         ("dtstart;tzid=europe/berlin:20261124T090000", "11-24 08:00"),
+        ("DTSTART;TZID=tzone://Microsoft/Utc:20261124T090000", "11-24 09:00"),
     ],
 )
 def test_a_time_means_one_instant_whatever_names_its_zone(line: str, utc: str) -> None:
@@ -89,6 +90,53 @@ def test_a_weekly_visit_is_repeated_where_it_is_not_excepted_moved_or_over() -> 
     found = events.read_all(both, here=HERE, first=date(2026, 11, 1), last=date(2026, 12, 31))
     assert sorted(starts(found)) == ["11-02 09:00", "11-17 11:00", "11-23 09:00", "11-30 09:00"]
     assert len({(e.uid, e.key) for e in found.events}) == 4
+
+
+WEEKS = ("DTSTART;TZID=Europe/Berlin:20261102T090000", "RRULE:FREQ=WEEKLY;COUNT=3")
+
+
+def test_an_occurrence_is_known_by_its_instant_whatever_zone_names_it() -> None:
+    moved = (
+        "END:VEVENT",
+        "BEGIN:VEVENT",
+        "UID:a@example.com",
+        "RECURRENCE-ID:20261109T080000Z",
+        "DTSTART:20261110T120000Z",
+    )
+    assert starts(read(*WEEKS, *moved)) == ["11-02 08:00", "11-16 08:00", "11-10 12:00"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("EXDATE:whenever", "EXDATE “whenever”. It names no time"),
+        ("EXRULE:FREQ=WEEKLY", "Exceptions by a rule are not read"),
+        (
+            "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:a@example.com\r\nDTSTART:20261110T120000Z\r\n"
+            "RECURRENCE-ID;RANGE=THISANDFUTURE:20261109T080000Z",
+            "It changes later ones too; only its own was changed.",
+        ),
+    ],
+)
+def test_what_a_repetition_says_and_is_not_followed_is_doubted(line: str, said: str) -> None:
+    found = read(*WEEKS, line)
+    assert len(found.events) == 3 and said in found.notes[0]
+
+
+@pytest.mark.parametrize("part", ["RSCALE=CHINESE", "BYEASTER=1"])
+def test_a_rule_that_is_only_half_understood_is_left_out(part: str) -> None:
+    found = read("DTSTART:20261102T090000Z", f"RRULE:FREQ=YEARLY;{part}")
+    assert found.events == [] and len(found.skipped) == 1
+
+
+def test_a_letter_that_a_line_end_cut_in_two_is_whole_again() -> None:
+    raw = (
+        event("DTSTART:20261124T090000Z")
+        .replace(b"Boiler", "Stra\u00dfe".encode())
+        .replace(b"\xc3\x9f", b"\xc3\r\n \x9f")
+    )
+    found = events.read_all(raw, here=HERE, first=date(2026, 11, 1), last=date(2026, 12, 31))
+    assert found.events[0].summary == "Straße" and found.notes == []
 
 
 def test_our_repetitions_are_those_of_another_library() -> None:

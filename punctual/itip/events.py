@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -10,6 +11,8 @@ from punctual.itip import read, recur, text
 from punctual.itip.text import Broken, Node, short
 from punctual.itip.zones import Unknown, Zones, wall
 
+#: A whole day.
+_DATE = re.compile(r"\d{8}")
 #: Events of a file, repeated ones counted each time, above which it is refused.
 MOST_EVENTS = 5000
 
@@ -86,11 +89,14 @@ class _Reader:
         """One calendar's events; a changed occurrence (RECURRENCE-ID) stands in for the one it names."""
         zones = Zones(calendar, self.here)
         events = calendar.inside("VEVENT")
-        changed: dict[tuple[str, str], bool] = {}
+        changed: set[tuple[str, object]] = set()
         for event in events:
             _well_formed(event)
             if (which := event.one("RECURRENCE-ID")) is not None:
-                changed[event.text("UID"), _key(which.value)] = True
+                at = self.named(which, which.value, zones)
+                changed |= {(event.text("UID"), _key(which.value)), (event.text("UID"), at)}
+                if which.param("RANGE"):
+                    self.doubt(which, "It changes later ones too; only its own was changed.")
         for event in events:
             try:
                 for made in self.each(event, zones, changed):
@@ -110,7 +116,21 @@ class _Reader:
             raise Broken(f"This calendar has more than {MOST_EVENTS} visits in these days. Export a shorter time.")
         self.found.events.append(event)
 
-    def each(self, event: Node, zones: Zones, changed: dict[tuple[str, str], bool]) -> Iterator[Event]:
+    def doubt(self, prop: text.Prop, what: str) -> None:
+        if len(self.found.notes) < text.MOST_NOTES:
+            self.found.notes.append(f"Line {prop.line}: {prop.name} “{short(prop.value)}”. {what}")
+
+    def named(self, prop: text.Prop, value: str, zones: Zones) -> datetime | None:
+        """The instant by which a property names an occurrence; None for a whole day, with a doubt for what is none."""
+        try:
+            found = _instant(value, prop.param("TZID"), zones)
+        except (Unknown, ValueError, OverflowError):
+            found = None
+        if found is None and not _DATE.fullmatch(value.strip()):
+            self.doubt(prop, "It names no time and was passed over.")
+        return found
+
+    def each(self, event: Node, zones: Zones, changed: set[tuple[str, object]]) -> Iterator[Event]:
         start = event.one("DTSTART")
         if start is None:
             self.skip(event, "it has no start")
@@ -126,12 +146,14 @@ class _Reader:
             yield from self.between([one], event)
         else:
             gone = {_key(x) for p in event.all("EXDATE") for x in p.value.split(",")}
-            instants = {_instant(x, p.param("TZID"), zones) for p in event.all("EXDATE") for x in p.value.split(",")}
+            instants = {self.named(p, x, zones) for p in event.all("EXDATE") for x in p.value.split(",")}
+            for prop in event.all("EXRULE"):
+                self.doubt(prop, "Exceptions by a rule are not read; what it leaves out was taken.")
             for found in self.repeated(event, one, start, zones):
                 if (
                     not {found.key, found.key[:8]} & gone
                     and found.start not in instants
-                    and (found.uid, found.key) not in changed
+                    and not {(found.uid, found.key), (found.uid, found.start)} & changed
                 ):
                     yield found
 

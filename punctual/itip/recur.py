@@ -14,6 +14,7 @@ FREQ = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 MOST = 10_000
 #: Parts with their least and greatest number (0 never counts).
 _NUMBERS = {"BYMONTH": 12, "BYMONTHDAY": 31, "BYYEARDAY": 366, "BYWEEKNO": 53, "BYSETPOS": 366}
+_KNOWN = {*_NUMBERS, "FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", "BYHOUR", "BYMINUTE", "BYSECOND"}
 _DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
 
 
@@ -60,6 +61,10 @@ def parse(text: str) -> Rule:
     freq = parts.get("FREQ", "")
     if freq not in FREQ:
         raise Wrong(f"it repeats by {freq or 'nothing'}; days, weeks, months and years are read")
+    if parts.get("RSCALE", "GREGORIAN") != "GREGORIAN":
+        raise Wrong(f"it repeats in the calendar {parts['RSCALE'][:20]}")
+    if strange := [x for x in parts if x not in _KNOWN and not x.startswith("X-") and x not in ("RSCALE", "SKIP")]:
+        raise Wrong(f"its rule has a part that is not known, {strange[0][:20]}")
     clock = tuple(parts.get(name, "") for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
     if not all(x == "" or (x.isdecimal() and len(x) < 3) for x in clock):
         raise Wrong("it repeats within a day")

@@ -12,6 +12,9 @@ MOST_NOTES = 200
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _PARAM = re.compile(r"\s*;\s*([A-Za-z0-9-]+)\s*=\s*")
+_ADDRESS = re.compile(r"://[^:]*:")
+#: A letter of several bytes that a line end cut in two, as programs do that count bytes.
+_SPLIT = re.compile(rb"([\xc2-\xf4][\x80-\xbf]{0,2})\r?\n[ \t](?=[\x80-\xbf])")
 _PLAIN = re.compile(r'[^";:,]*')
 _ESCAPE = re.compile(r"\\([nN,;\\])")
 _CARET = {"^n": "\n", "^^": "^", "^'": '"'}
@@ -97,6 +100,7 @@ def _decoded(raw: bytes, charset: str, notes: list[str]) -> str:
     """Text with plain line ends and without control characters."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         charset = "utf-16"
+    raw = _SPLIT.sub(rb"\1", raw)
     try:
         text = raw.decode(charset).removeprefix("\ufeff")
     except (UnicodeDecodeError, LookupError):
@@ -187,6 +191,9 @@ def _parsed(number: int, line: str) -> Prop | None:
         params.setdefault(found[1].upper(), []).extend(values)
     if line[at : at + 1] != ":":
         return None
+    if (address := _ADDRESS.match(line, at)) and params.get("TZID"):  # tzone://Microsoft/Custom, without its quotes
+        params["TZID"][-1] += address[0][:-1]
+        at = address.end() - 1
     return Prop(head[0].upper(), params, line[at + 1 :], number)
 
 
