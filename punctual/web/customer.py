@@ -19,7 +19,7 @@ from punctual.models import Answer, Company, Technician, Visit, db
 from punctual.queries import day as days
 from punctual.queries import offers, promises, slots
 from punctual.queries import visit as visits
-from punctual.web import filters
+from punctual.web import again, filters
 from punctual.web.access import allow, settings
 from punctual.web.ruler import ruler
 
@@ -56,6 +56,7 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         lang=story.visit.customer.language,
         **more,
     )
+    again.keep(body)
     return make_response(body, status)
 
 
@@ -142,6 +143,7 @@ def _done(token: str, saved: verbs.Saved, where: str = "customer.page") -> Base:
 
 @door.get("/<token>")
 @allow("customer")
+@again.page
 def page(token: str) -> Response:
     """The page; after a choice with the sentence that says it was saved."""
     return _page(token)
@@ -149,6 +151,7 @@ def page(token: str) -> Response:
 
 @door.get("/<token>/live")
 @allow("customer")
+@again.live
 def live(token: str) -> Response:
     """The part that moves: expected time, ruler, stops."""
     return _page(token, "live")

@@ -28,6 +28,9 @@ class Page:
     def get(self, path: str = "", status: int = 200, **headers: str) -> str:
         answer = self.client.get(f"/c/{self.token}{path}", headers=headers)
         assert answer.status_code == status, answer.text
+        self.app.extensions.pop("punctual_pages", None)
+        made = self.client.get(f"/c/{self.token}{path}", headers=headers)
+        assert answer.text == made.text, "a page that was kept is served only while it is what would be made"
         return str(answer.text)
 
     def text(self, path: str = "", status: int = 200) -> str:
