@@ -36,10 +36,12 @@ class Keep:
 
 def kept(folder: Path) -> list[EmailMessage]:
     """What the sink accepted so far, in order."""
-    return [
-        email.message_from_bytes(f.read_bytes(), policy=email.policy.SMTP)  # type: ignore[misc]
-        for f in sorted(folder.glob("*.eml"))
-    ]
+    return [mail(f) for f in sorted(folder.glob("*.eml"))]
+
+
+def mail(file: Path) -> EmailMessage:
+    """One of them."""
+    return email.message_from_bytes(file.read_bytes(), policy=email.policy.SMTP)  # type: ignore[return-value]
 
 
 async def main(port: int, folder: Path) -> None:

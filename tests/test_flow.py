@@ -6,29 +6,22 @@ Web, worker and mail server are processes of their own; the taps arrive over HTT
 from __future__ import annotations
 
 import csv
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, TypeVar
 
 import httpx2
 import icalendar
 import pytest
 
+from tests import running as processes
 from tests import sink
 from tests.conftest import fresh_postgres
-from tests.postgres import free_port
+from tests.running import Running
 
 DATA = Path(__file__).parent / "data"
-BIN = Path(sys.executable).parent
 START = datetime.fromisoformat("2008-02-13T18:20-05:00")
 SPEED = 60
 ZONE = "America/New_York"
@@ -37,63 +30,11 @@ kind,id,name,email,date,from,to,technician
 technician,SPARE,Ana Ribeiro,ana@example.com,,,,
 shift,,,,{day},08:00,17:00,SPARE
 """
-T = TypeVar("T")
-
-
-@dataclass
-class Running:
-    """A company of real processes."""
-
-    url: str
-    env: dict[str, str]
-    mails: Path
-    token: str = ""
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    logs: Path = Path()
-
-    def start(self, *command: str) -> None:
-        with (self.logs / f"{len(self.processes)}.log").open("wb") as log:
-            child = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True)
-        self.processes.append(child)
-
-    def punctual(self, *arguments: str) -> str:
-        done = subprocess.run([BIN / "punctual", *arguments], env=self.env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr + done.stdout
-        return done.stdout
-
-    def api(self, method: str, path: str, body: object = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answer = httpx2.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=20)
-        assert answer.status_code < 300, answer.text
-        return answer.json()
-
-    def stop(self) -> None:
-        for p in self.processes:
-            p.send_signal(signal.SIGTERM)
-        for p in self.processes:
-            try:
-                p.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(p.pid, signal.SIGKILL)
-
-    def log_text(self) -> str:
-        return "\n".join(f.read_text(errors="replace")[-3000:] for f in sorted(self.logs.glob("*.log")))
-
-
-def until(what: Callable[[], T | None], seconds: float, running: Running, why: str) -> T:
-    """The first thing that is true within some real seconds; else the logs."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.1)
-    pytest.fail(f"{why} did not happen within {seconds:.0f} s.\n{running.log_text()}")
 
 
 def mail_to(running: Running, address: str, word: str) -> EmailMessage | None:
     """The first accepted mail to an address whose subject has that word."""
-    found = [m for m in sink.kept(running.mails) if m["X-Envelope-To"] == address and word in m["Subject"].lower()]
+    found = [m for m in running.to(address) if word in m["Subject"].lower()]
     return found[0] if found else None
 
 
@@ -119,41 +60,15 @@ def tap(running: Running, visit: int, kind: str, wall: str, minutes: int = 0) ->
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     """The company on SQLite with one web process and one worker, on PostgreSQL with two of each."""
     kind, many = request.param
-    url = fresh_postgres(request) if kind == "postgres" else ""
-    port, smtp = free_port(), free_port()
-    env = os.environ | {
-        "PUNCTUAL_INSTANCE": str(tmp_path / "instance"),
-        "PUNCTUAL_ORIGIN": f"http://127.0.0.1:{port}",
-        "PUNCTUAL_PORT": str(port),
-        "PUNCTUAL_PROCESSES": str(many),
-        "PUNCTUAL_MAIL": "smtp",
-        "PUNCTUAL_SMTP_HOST": "127.0.0.1",
-        "PUNCTUAL_SMTP_PORT": str(smtp),
-        "PUNCTUAL_SMTP_TLS": "none",
-        "DATABASE_URL": url,
-    }
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    running = Running(f"http://127.0.0.1:{port}", env, tmp_path / "mails", logs=logs)
-    try:
-        running.start(sys.executable, "-m", "tests.sink", str(smtp), str(running.mails))
+    with processes.running(tmp_path, fresh_postgres(request) if kind == "postgres" else "", many) as running:
         running.punctual("import", str(DATA / "overrun_day.csv"), "--zone", ZONE)
-        running.token = running.punctual("token", "flow", "--scopes", "read,write").strip().splitlines()[-1].split()[-1]
-        env["PUNCTUAL_CLOCK"] = f"{START.isoformat(timespec='minutes')} x{SPEED}"
-        running.start(str(BIN / "punctual"), "serve")
+        running.enter()
+        running.env["PUNCTUAL_CLOCK"] = f"{START.isoformat(timespec='minutes')} x{SPEED}"
+        running.start(str(processes.BIN / "punctual"), "serve")
         for _ in range(many):
-            running.start(str(BIN / "punctual"), "worker")
-        until(lambda: healthy(running), 40, running, "A healthy start")
+            running.start(str(processes.BIN / "punctual"), "worker")
+        running.until(running.healthy, 40, "A healthy start")
         yield running
-    finally:
-        running.stop()
-
-
-def healthy(running: Running) -> bool:
-    try:
-        return httpx2.get(f"{running.url}/healthz", timeout=2).status_code == 200
-    except httpx2.HTTPError:
-        return False
 
 
 def test_an_overrun_warns_the_next_customer_who_then_chooses_another_time(running: Running) -> None:
@@ -169,7 +84,7 @@ def test_an_overrun_warns_the_next_customer_who_then_chooses_another_time(runnin
     warned = visits["7"]
     address = "N757LV-7@example.com"
     window_opens = datetime.fromisoformat(f"{recorded[6]['planned_start']}:00-05:00")
-    mail = until(lambda: mail_to(running, address, "late"), 60, running, "The warning")
+    mail = running.until(lambda: mail_to(running, address, "late"), 60, "The warning")
     sent = mail["Date"].datetime
     assert START < sent < window_opens, "the customer is warned before the window opens"
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -187,7 +102,7 @@ def test_an_overrun_warns_the_next_customer_who_then_chooses_another_time(runnin
     choice = {"slot": f"{chosen['technician_id']}|{chosen['start']}"}
     answer = httpx2.post(f"{link[0]}/choice", data=choice, follow_redirects=True, timeout=20)
     assert answer.status_code == 200, answer.text
-    moved = until(lambda: mail_to(running, address, "new"), 30, running, "The confirmation")
+    moved = running.until(lambda: mail_to(running, address, "new"), 30, "The confirmation")
     event = calendar(moved)
     after = running.api("GET", f"/visits/{warned['id']}")
     assert (
@@ -201,7 +116,7 @@ def test_an_overrun_warns_the_next_customer_who_then_chooses_another_time(runnin
         t for t in running.api("GET", f"/visits/{warned['id']}/times")["times"] if t["start"] != chosen["start"]
     )
     httpx2.post(f"{link[0]}/choice", data={"slot": f"{again['technician_id']}|{again['start']}"}, timeout=20)
-    second = until(lambda: newest(running, address, moved), 30, running, "The second confirmation")
+    second = running.until(lambda: newest(running, address, moved), 30, "The second confirmation")
     assert calendar(second)["UID"] == event["UID"], "the entry moves, no second one is made"
     assert int(calendar(second)["SEQUENCE"]) > int(event["SEQUENCE"])
     ids = [m["Message-ID"] for m in sink.kept(running.mails)]
@@ -210,5 +125,5 @@ def test_an_overrun_warns_the_next_customer_who_then_chooses_another_time(runnin
 
 def newest(running: Running, address: str, before: EmailMessage) -> EmailMessage | None:
     """A confirmation to the same address after that one."""
-    found = [m for m in sink.kept(running.mails) if m["X-Envelope-To"] == address and "new" in m["Subject"].lower()]
+    found = [m for m in running.to(address) if "new" in m["Subject"].lower()]
     return found[-1] if found and found[-1]["Message-ID"] != before["Message-ID"] else None
