@@ -46,7 +46,7 @@ def told(app: Flask, tmp_path: Path) -> Built:
         )
         s.add(GeocodeAnswer(query="2 Upton Road, Bristol", lat=51.46, lon=-2.6, at=wall("07:00")))
         built.visits["Grace"].notes = "Boiler in the loft"
-        suppression.stop(s, PHONE, suppression.ASKED, at=wall("07:00"))
+        suppression.stop(s, PHONE, suppression.ASKED["sms"], at=wall("07:00"))
     visit, tom = built.visits["Grace"].id, built.technicians["Tom"].id
     dispatcher.move(
         visit,
@@ -131,7 +131,7 @@ def test_what_was_kept_and_who_asked_for_no_texts_outlive_it(app: Flask, told: B
     assert db.session.execute(kept).all() == before
     visit = db.session.get_one(Visit, told.visits["Grace"].id)
     assert (visit.state, visit.arrived_at, visit.customer.name) == ("done", wall("10:20"), "Erased")
-    assert suppression.reason(db.session(), PHONE) == suppression.ASKED
+    assert suppression.reason(db.session(), PHONE) == suppression.ASKED["sms"]
 
 
 def test_places_and_words_of_others_stay(app: Flask, told: Built) -> None:
