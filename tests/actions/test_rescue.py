@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -13,6 +14,7 @@ from punctual.actions.technician import Taken
 from punctual.models import Message, Visit, db
 from tests import build
 from tests.build import Built, wall
+from tests.sender import Keeper, worker
 
 #: Lewis leaves Ana room for Grace between 9:30 and 11:00, or none.
 BUSY = build.MORNING.replace("11:00-11:30 Lewis boiler 60", "10:00-10:30 Lewis boiler 60")
@@ -97,3 +99,18 @@ def test_alone_nothing_is_given_to_somebody_who_would_break_a_promise(app: Flask
     overrun(built)
     assert grace(built).technician_id == built.technicians["Tom"].id
     assert queued(built) == ["deadline_done"]
+
+
+@pytest.mark.parametrize(("alone", "who", "told"), [(1, "Ana", []), (0, "Tom", ["late_first"])])
+def test_the_worker_does_the_same_by_itself(app: Flask, alone: int, who: str, told: list[str]) -> None:
+    """Tom's day is known to be two hours late, and nobody has looked at it since: the worker does."""
+    built = morning(build.MORNING.replace(" leave 12:00", ""), rescue_alone=alone)
+    with transaction() as s:
+        priya = s.get_one(Visit, built.visits["Priya"].id)
+        priya.state, priya.arrived_at, priya.late_min, priya.late_at = "arrived", wall("09:00"), 120.0, wall("09:20")
+    keeper = Keeper()
+    made = worker(app, keeper)
+    for minute in range(21, 40):
+        made.tick(wall(f"09:{minute}"))
+    assert grace(built).technician_id == built.technicians[who].id
+    assert [e.kind for e in keeper.kept if e.recipient == "grace@example.com"] == told
