@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
@@ -24,7 +25,15 @@ LANGUAGES = ("es", "de")
 STAFF = ("charts.py", "board_summary.py")
 #: Verbs whose refusals customers read: every sentence there is theirs.
 VERBS = ("customer", "offer", "concern", "signoff", "note")
-KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "t": None, "gettext": None, "ngettext": (1, 2)}
+KEYWORDS: dict[str, Any] = {
+    "_": None,
+    "t": None,
+    "gettext": None,
+    "lazy_gettext": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+}
+#: A sentence, a sentence and its plural, or a sentence with its context: "heading\x04Choose a new time".
 Id = str | tuple[str, ...]
 
 
@@ -32,12 +41,16 @@ def wanted() -> set[Id]:
     """Every sentence a customer may read: of their pages, their messages, their calendar, and of refusals."""
     found: set[Id] = set()
     for file in sorted(f for f in (ROOT / "punctual").rglob("*.py") if f.name not in STAFF):
-        found |= {m for _, m, _, _ in extract_from_file("python", file, KEYWORDS)}  # type: ignore[misc]
+        found |= {_id(m, context) for _, m, _, context in extract_from_file("python", file, KEYWORDS)}
     for file in _templates():
-        found |= {m for _, m, _, _ in extract_from_file("jinja2.ext:babel_extract", file, KEYWORDS)}  # type: ignore[misc]
+        found |= {_id(m, c) for _, m, _, c in extract_from_file("jinja2.ext:babel_extract", file, KEYWORDS)}
     for name in VERBS:
         found |= set(_refusals(ROOT / "punctual" / "actions" / f"{name}.py"))
     return found | set(_refusals(ROOT / "punctual" / "actions" / "schedule.py"))
+
+
+def _id(sentence: Any, context: str | None) -> Id:
+    return f"{context}\x04{sentence}" if context else sentence
 
 
 def _templates() -> Iterator[Path]:
@@ -71,8 +84,12 @@ def catalog(language: str) -> Catalog:
 
 def missing(language: str) -> list[Id]:
     """Sentences a language does not have."""
-    have = {m.id: m.string for m in catalog(language) if m.id}
+    have = _words(catalog(language))
     return [i for i in sorted(wanted(), key=str) if not _full(have.get(i))]
+
+
+def _words(made: Catalog) -> dict[Id, Any]:
+    return {_id(m.id, m.context): m.string for m in made if m.id}
 
 
 def _full(string: object) -> bool:
@@ -98,10 +115,11 @@ def save(language: str, made: Catalog) -> None:
 
 def update(language: str) -> int:
     """Take new sentences up, drop what nobody says any more, write .po and .mo; returns how many wait for words."""
-    old = {m.id: m.string for m in catalog(language) if m.id} if po(language).exists() else {}
+    old = _words(catalog(language)) if po(language).exists() else {}
     made = Catalog(locale=language, project="punctual", charset="utf-8", fuzzy=False)
     for i in sorted(wanted(), key=str):
-        made.add(i, old.get(i, "" if isinstance(i, str) else ("", "")))
+        context, _, sentence = i.rpartition("\x04") if isinstance(i, str) else ("", "", i)
+        made.add(sentence, old.get(i, "" if isinstance(i, str) else ("", "")), context=context or None)
     po(language).parent.mkdir(parents=True, exist_ok=True)
     save(language, made)
     po(language).with_suffix(".mo").write_bytes(compiled(catalog(language)))

@@ -122,6 +122,8 @@ def test_the_three_links_open_the_three_faces(example: Flask) -> None:
         assert words in client.get(link).text
     for face in ("technician", "customer", "board"):
         assert client.post(f"/demo/{face}").status_code == 303
+    hers = client.post("/demo/customer", follow_redirects=True).text
+    assert "9:00 and 9:30" in hers and "What we have promised you" in hers, "the story's own visit, not a later one"
 
 
 def test_a_real_company_is_never_overwritten(lite: Flask, tmp_path: Path, sqlite_url: str) -> None:

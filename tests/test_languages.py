@@ -48,9 +48,9 @@ def test_a_missing_sentence_would_be_noticed(monkeypatch: pytest.MonkeyPatch, tm
     old = catalogs.po("es").read_text(encoding="utf-8")
     folder = tmp_path / "es" / "LC_MESSAGES"
     folder.mkdir(parents=True)
-    (folder / "messages.po").write_text(old.replace('msgid "Call me"', 'msgid "Call nobody"'), encoding="utf-8")
+    (folder / "messages.po").write_text(old.replace('msgid "Ask for a call"', 'msgid "Call nobody"'), encoding="utf-8")
     monkeypatch.setattr(catalogs, "FOLDER", tmp_path)
-    assert catalogs.missing("es") == ["Call me"]
+    assert catalogs.missing("es") == ["Ask for a call"]
 
 
 @pytest.mark.parametrize("language", catalogs.LANGUAGES)
@@ -163,7 +163,7 @@ def test_two_people_at_once_each_read_their_own_language(lite: Flask) -> None:
     said = [made("kept", language).subject for language in ("de", "en", "es", "de")]
     assert said[0] == said[3] and len(set(said)) == 3
     with lite.test_request_context():
-        assert gettext("Call me") == "Call me"
+        assert gettext("Ask for a call") == "Ask for a call"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ CAPS: dict[str, object] = {
     "told_from": "10:00 AM",
     "told_to": "10:30 AM",
     "deadline": "12:00 PM",
-    "due": "17:00 on Wed 18 Nov 2026",
+    "due": "12:00 PM on Wed 18 Nov",
     "old_due": "12:00 PM on Wed 18 Nov",
     "done_at": "11:40 AM on Wed 18 Nov",
     "promise": "a noun of 20 letters",

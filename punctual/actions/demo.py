@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from punctual import links
 from punctual.actions import Refused, access, transaction
+from punctual.core.day import local
 from punctual.models import Company, Customer, Technician, User, Visit, db
 
 #: The story's technician and customer.
@@ -28,12 +29,10 @@ def link(face: str, *, key: bytes, at: datetime) -> tuple[str, str] | None:
         return None if user is None else ("signin.look_at_link", access.signin_link(user, key=key, at=at))
     if face == "customer":
         with transaction() as w:
-            visit = w.scalar(
-                select(Visit)
-                .where(Visit.ref.like(GRACE), Visit.state.not_in(("done", "cancelled")))
-                .order_by(Visit.date.desc())
-                .limit(1)
-            ) or w.scalar(
+            # Hers is the first visit of that place in Tom's days, also when it is over: then she is asked how it went.
+            hers = w.scalar(select(Visit).where(Visit.ref.like(GRACE)).order_by(Visit.ref).limit(1))
+            visit = hers if hers and hers.date >= local(at, company.zone).date() else None
+            visit = visit or w.scalar(
                 select(Visit)
                 .where(Visit.state == "planned", Visit.window_start > at)
                 .order_by(Visit.window_start)

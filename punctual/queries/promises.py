@@ -180,13 +180,13 @@ def _version(key: str) -> tuple[int, int]:
 
 
 def of_customer(s: Session, visit: Visit, since: datetime) -> list[Promise]:
-    """Every promise of a visit and of its job, and what else its customer was promised since, newest first."""
+    """Every promise of a visit and of its job, and what else its customer was promised since: the open ones, then newest first."""
     mine = select(Visit.id).where(Visit.customer_id == visit.customer_id, Visit.window_end >= since)
     return list(
         s.scalars(
             select(Promise)
             .where(or_(Promise.visit_id == visit.id, Promise.visit_id.in_(mine)))
-            .order_by(Promise.id.desc())
+            .order_by(Promise.state != "open", Promise.made_at.desc(), Promise.id.desc())
             .limit(50)
         )
     )

@@ -11,15 +11,16 @@ from sqlalchemy.orm import Session
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
+from punctual.core.policy import Rules
 from punctual.models import Answer, Company, Message, Notice, Report, Shift, Technician, Visit
 from punctual.queries import day as days
-from punctual.queries import whole
+from punctual.queries import standing, whole
 from punctual.queries.whole import Earlier
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One visit on the phone. `status` is a word of the design: done, late, risk, ontime."""
+    """One visit on the phone. `status` is the board's look of it: done, late, risk, ontime."""
 
     visit: Visit
     arrival: Window | None
@@ -82,9 +83,9 @@ def phone(s: Session, technician: Technician, *, at: datetime, on: date | None =
     made = days.forecasts(s, [shift.id]) if shift else {}
     said = _said(s, [v.id for v in rows])
     notes = _notes(s, [v.id for v in rows])
-    limit = max(days.rules(s).tell_chance, 0.5)
+    rules = days.rules(s)
     before, photos = whole.earlier(s, rows), whole.photos_of(s, [v.id for v in rows])
-    stops = [_stop(v, made.get(v.id), said.get(v.id, ""), notes.get(v.id, ()), at, limit) for v in rows]
+    stops = [_stop(v, made.get(v.id), said.get(v.id, ""), notes.get(v.id, ()), at, rules) for v in rows]
     stops = [
         replace(
             x,
@@ -110,19 +111,21 @@ def phone(s: Session, technician: Technician, *, at: datetime, on: date | None =
 
 
 def _stop(
-    v: Visit, made: VisitForecast | None, told: str, notes: tuple[Answer, ...], at: datetime, limit: float
+    v: Visit, made: VisitForecast | None, told: str, notes: tuple[Answer, ...], at: datetime, rules: Rules
 ) -> Stop:
     arrival = None
     if made is not None and v.arrived_at is None:
         arrival = outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, v.zone)
-    status = "ontime"
-    if v.state in OVER:
-        status = "done"
-    elif v.told_kind in KINDS and KINDS[v.told_kind].class_ == "delay":
-        status = "late"
-    elif made is not None and v.arrived_at is None:
-        status = "late" if made.p_late >= limit else "risk" if made.p_window >= 0.3 else "ontime"
-    return Stop(v, arrival, made, status, told, notes)
+    stands = standing.stands(
+        state=v.state,
+        window=Window(v.window_start, v.window_end),
+        deadline=v.deadline,
+        told_kind=v.told_kind,
+        forecast=made,
+        rules=rules,
+        at=at,
+    )
+    return Stop(v, arrival, made, stands.look, told, notes)
 
 
 def _said(s: Session, ids: list[int]) -> dict[int, str]:

@@ -12,6 +12,8 @@ from punctual.queries.board import Board
 STEP = timedelta(minutes=5)
 #: What an empty day shows, and the longest day the sheet has columns for.
 USUAL, LONGEST = (8, 17), 24
+#: How near to an hour the present covers its label, for each hour shown: a label is about as wide as a 25th of the axis.
+COVERED = timedelta(minutes=2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class Axis:
         first = floor((at - self.start) / STEP)
         return f"f{first} n{min(columns, self.columns - first)}" if 0 <= first < self.columns else ""
 
-    def labels(self) -> list[tuple[str, str]]:
-        """(classes, "09:00") of the hours; every second one on a day too long for all."""
+    def labels(self, at: datetime | None = None) -> list[tuple[str, str]]:
+        """(classes, "09:00") of the hours; every second one on a day too long for all, none under the present's own."""
         every = 1 if self.hours <= 14 else 2
         return [
             (
@@ -46,6 +48,7 @@ class Axis:
                 f"{local(self.start + timedelta(hours=h), self.zone):%H:%M}",
             )
             for h in range(0, self.hours, every)
+            if at is None or abs(self.start + timedelta(hours=h) - at) > self.hours * COVERED
         ]
 
 

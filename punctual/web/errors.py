@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response, g, jsonify, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
@@ -12,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from punctual.actions import Refused
 from punctual.models import Company, db
+from punctual.web import filters
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,8 @@ SENTENCES = {
     413: "This is too large to be taken.",
     415: "Send this as application/json.",
     429: "Too many tries. Wait a minute and try again.",
-    500: "That did not work, and it was not you. Nothing was saved. Try again.",
-    503: "The database is busy. Nothing was saved. Try again in a moment.",
+    500: lazy_gettext("That did not work, and it was not you. Nothing was saved. Try again."),
+    503: lazy_gettext("The database is busy. Nothing was saved. Try again in a moment."),
 }
 
 
@@ -46,9 +49,9 @@ def problem(status: int, sentence: str, **more: object) -> Response:
     """An RFC 9457 document: type, title, status, detail and what the caller may use."""
     body = {
         "type": "about:blank",
-        "title": SENTENCES.get(status, "Error"),
+        "title": str(SENTENCES.get(status, "Error")),
         "status": status,
-        "detail": sentence,
+        "detail": str(sentence),
         **more,
     }
     response = jsonify(body)
@@ -62,11 +65,28 @@ def answer(status: int, sentence: str, **more: object) -> BaseResponse:
         return problem(status, sentence, **more)
     if status == 401 and g.get("role") == "dispatcher" and request.method in ("GET", "HEAD"):
         return redirect(url_for("signin.form", next=request.full_path.rstrip("?")), 303)
+    if g.get("role") == "customer":
+        if "language" not in g:  # whose page it is was not read: as the browser asks
+            filters.speak(request.accept_languages.best_match(("en", "es", "de")) or "en")
+        sentence = str(_(str(sentence)))
+    lang = filters.language().split("_")[0]
     if status == 404 and g.get("role") == "customer":
-        page = render_template("customer/gone.html", company=db.session.get(Company, 1))
+        page = render_template("customer/gone.html", company=db.session.get(Company, 1), lang=lang)
     else:
-        page = render_template("error.html", status=status, sentence=sentence)
+        page = render_template("error.html", status=status, sentence=sentence, back=_back(), lang=lang)
     return Response(page, status=status, mimetype="text/html")
+
+
+def _back() -> tuple[str, str] | None:
+    """Where whoever met an error goes on: address and words."""
+    token = (request.view_args or {}).get("token")
+    if g.get("role") == "customer" and token:
+        return url_for("customer.page", token=token), str(_("Back to my visit"))
+    if request.path.startswith("/board/"):
+        return "/board/", "Back to the board"
+    if request.path.startswith("/t/") and g.get("role") == "technician":
+        return url_for("technician.day"), "Back to my day"
+    return None
 
 
 def init_app(app: Flask) -> None:

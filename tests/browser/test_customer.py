@@ -129,7 +129,7 @@ def test_every_target_is_large_enough_for_a_thumb(grace: Grace) -> None:
 def test_another_time_is_taken_without_javascript(grace: Grace) -> None:
     page = grace.page(java_script_enabled=False)
     expect(page.get_by_role("heading", level=1)).to_have_text("We are running late and we are sorry")
-    page.get_by_role("button", name="Choose another time").click()
+    page.get_by_role("button", name="Choose a new time").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Choose a new time")
     expect(page.locator("main")).to_contain_text("We are keeping these times free for you until")
     choice = page.get_by_role("radio").last
@@ -187,7 +187,7 @@ def test_when_the_technician_sets_off_the_choices_follow(grace: Grace) -> None:
     grace.tap("Grace", "on_my_way", "09:39")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.get_by_role("heading", level=1)).to_have_text("Tom is on the way")
-    expect(page.get_by_role("button", name="Choose another time")).to_have_count(0)
+    expect(page.get_by_role("button", name="Choose a new time")).to_have_count(0)
 
 
 def test_a_link_that_does_not_work_is_readable_too(grace: Grace) -> None:

@@ -53,6 +53,33 @@ def test_every_technician_has_a_line_with_promise_plan_and_prediction(board: Des
     assert "Starts at 11:00" in line(html, "Ana Hale")
 
 
+@pytest.mark.parametrize(("then", "look"), [("13:30-14:00", "ontime"), ("12:00-12:30", "risk")])
+def test_a_job_that_runs_over_is_amber_only_where_it_makes_a_later_one_late(lite: Flask, then: str, look: str) -> None:
+    """Noor's own time is too short for Mia's visit before it: while Mia waits for her window, Lewis takes none of it."""
+    clock.configure("2026-11-24T12:20:10+00:00 x1")
+    start, end = then.split("-")
+    board = desk(
+        lite,
+        f"""
+Ana 08:00-17:00 skills boiler home 51.4600,-2.5800
+  11:00-11:30 Lewis boiler 60 at 51.4550,-2.5900
+  {start}-{end} Mia boiler 60 at 51.4550,-2.5900
+  {end}-{end[:2]}:45 Noor boiler 30 at 51.4550,-2.5900
+""",
+    )
+    board.tap("Lewis", "arrived", "11:00")
+    board.look("12:20")
+    ana = line(board.get("/board/").text, "Ana Hale")
+    assert re.search(r'class="visit (late|risk)[^"]*" id="v3"', ana), "Noor waits in both"
+    assert re.search(rf'class="visit {look}[^"]*" id="v1"', ana), ana
+
+
+def test_the_hour_under_the_present_is_not_written_twice(lite: Flask) -> None:
+    clock.configure("2026-11-24T11:05:10+00:00 x1")
+    axis = desk(lite).get("/board/").text.split('class="axis"')[1].split("</header>")[0]
+    assert ">11:05<" in axis and ">11:00<" not in axis and ">10:00<" in axis and ">12:00<" in axis
+
+
 @pytest.mark.parametrize(("begins", "shown"), [("16:00", True), ("10:00", False)])
 def test_the_word_of_a_break_is_left_out_where_a_bar_lies_over_it(board: Desk, begins: str, shown: bool) -> None:
     with board.app.app_context():

@@ -63,6 +63,19 @@ def test_every_bad_link_is_the_same_page(grace: Page) -> None:
     assert "Grace" not in gone[0].text
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"), [("de-AT,de;q=0.9", "Dieser Link funktioniert nicht"), ("fr", "This link does not work")]
+)
+def test_a_bad_link_speaks_the_browsers_language(grace: Page, asked: str, words: str) -> None:
+    page = grace.client.get("/c/x", headers={"Accept-Language": asked})
+    assert f'<h1 id="head">{words}</h1>' in page.text and f'lang="{asked[:2] if "de" in asked else "en"}"' in page.text
+
+
+def test_the_title_says_what_the_heading_says_and_that_something_went_wrong(grace: Page) -> None:
+    assert "<title>We plan to arrive between 10:00 and 10:30 - Bellweather Heating</title>" in grace.get()
+    assert "<title>Error: We plan to arrive" in grace.post("deadline", 422, leave_by="25:99", kind="done").text
+
+
 def test_a_link_that_has_run_out_or_was_revoked_is_that_page_too(grace: Page) -> None:
     with transaction() as s:
         s.scalars(select(Link)).one().expires_at = wall("08:00")
@@ -94,9 +107,9 @@ def test_late_and_told_apologises_and_offers_every_choice(grace: Page) -> None:
     assert "Promised: between 10:00 and 10:30" in text
     for choice in (
         "This works, I will be here",
-        "Choose another time",
+        "Choose a new time",
         "I must leave by",
-        "Call me",
+        "Ask for a call",
         "Cancel the visit",
     ):
         assert choice in text
@@ -120,7 +133,7 @@ def test_on_the_way_it_is_too_late_to_move_or_cancel(grace: Page) -> None:
     grace.tap("Grace", "on_my_way", "08:30")
     text = grace.text()
     assert "Tom is on the way" in text
-    assert "Choose another time" not in text
+    assert "Choose a new time" not in text
     assert "Cancel the visit" not in text
     for path, fields in (("cancel", {}), ("deadline", {"leave_by": "12:30"}), ("keep", {})):
         sentence = words(grace.post(path, 409, **fields).text)
@@ -135,7 +148,7 @@ def test_on_the_way_nothing_is_offered_that_would_be_refused_even_where_the_limi
     grace.tap("Grace", "on_my_way", "08:32")
     text = grace.text()
     assert "Tom is on the way" in text
-    assert "Choose another time" not in text
+    assert "Choose a new time" not in text
     assert "You told us: done by 10:30." in text
 
 

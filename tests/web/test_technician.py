@@ -40,6 +40,15 @@ def test_the_page_shows_the_day_in_order(phone: FlaskClient) -> None:
     assert "Must leave by 12:00" in page and "Lewis" not in page
 
 
+def test_the_phone_and_the_board_have_one_word_for_how_a_visit_stands(phone: FlaskClient) -> None:
+    """Told of a lateness that has shrunk since: the board does not call it late, nor does the phone."""
+    with transaction() as s:
+        grace = s.get_one(Visit, 2)
+        grace.told_kind, grace.told_start, grace.told_end = "late_first", build.wall("10:20"), build.wall("10:50")
+    coming = phone.get("/t/").text.split('id="next"')[1]
+    assert "On time" in coming and "Late" not in coming
+
+
 def test_plus_sixty_tells_the_next_customer_and_the_phone_says_whom(phone: FlaskClient) -> None:
     answer = tap(phone, 1, "late", minutes=60)
     told = answer.get_json()["told"]  # type: ignore[attr-defined]
