@@ -42,7 +42,7 @@ version_, heartbeat_, company_ = BoardVersion.__table__, Heartbeat.__table__, Co
 
 #: A report this much later than nine in ten such reports is shown as silence; the watch asks after rules.silence_min.
 QUIET = timedelta(minutes=5)
-#: A visit that likely begins this soon after its window opens has waited for it.
+#: A visit that likely begins this soon after its window opens has waited for it: there a delay is used up.
 WAITS = timedelta(minutes=5)
 
 
@@ -371,14 +371,9 @@ def _spread(state: str, f: VisitForecast | None) -> Window | None:
 
 
 def _pressing(stops: tuple[Stop, ...]) -> tuple[Stop, ...]:
-    """A visit that runs over is at risk only when it makes a later one late: colour means that somebody waits.
-
-    Before a visit that waits for its own window the delay is used up: what is at risk after it is so for its own sake.
-    """
+    """A visit that runs over is at risk only when it makes a later one late: colour means that somebody waits."""
     harmed = False
-    for s in stops:
-        if s.state in ("arrived", *OVER):
-            continue
+    for s in (x for x in stops if x.state not in ("arrived", *OVER)):
         harmed = s.look in ("late", "risk")
         if harmed or s.bar.start < s.window.start + WAITS:
             break

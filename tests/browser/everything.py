@@ -18,15 +18,17 @@ from flask import Flask
 from flask_babel import force_locale
 from flask_migrate import upgrade
 from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from punctual import config, letters, links, messages, watch
-from punctual.actions import access, technician, transaction
+from punctual.actions import access, transaction
 from punctual.app import create_app
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
-from punctual.models import Visit
+from punctual.models import Promise, Visit
 from tests import build
+from tests.browser import stocked
 from tests.build import Built, wall
 
 #: Kinds whose mail shows a range in large figures.
@@ -56,8 +58,8 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """The built day at 09:40, in a database of its own."""
+def served(folder: Path, *, full: bool = False) -> Iterator[Served]:
+    """The built day at 09:40, in a database of its own; `full`: with something on each of the board's pages."""
     settings = config.Settings(instance=folder, clock=CLOCK, origin="http://127.0.0.1")
     app = create_app(settings)
     with app.app_context():
@@ -67,26 +69,59 @@ def served(folder: Path) -> Iterator[Served]:
         with transaction() as s:
             built = build.day(s)
             build.day(s, "Ana 08:00-17:00 skills boiler\n", on=build.DATE + timedelta(days=1))
-            build.dispatcher(s)
+            user = build.dispatcher(s)
             token = links.make(s, settings.key("link"), "customer", built.visits["Grace"].id, at=wall("08:00"))
+        if full:
+            stocked.stock(built, user.id)
         yield Served(app, f"http://127.0.0.1:{server.server_port}", built, token)
         server.shutdown()
 
 
 def late(here: Served) -> None:
     """Tom's job runs over; Grace was told 10:45 to 11:20."""
-    for kind, at, minutes in (("arrived", "09:00", 0), ("late", "09:20", 45)):
-        technician.report(
-            here.built.visits["Priya"].id, kind, technician_id=here.built.technicians["Tom"].id,  # type: ignore[arg-type]
-            key=f"shot-{kind}-{at}", tapped_at=wall(at), at=wall(at), minutes=minutes,
-        )  # fmt: skip
+    stocked.tap(here.built, "late", "09:20", 45)
     told = {"told_start": wall("10:45"), "told_end": wall("11:20"), "told_at": wall("09:21"), "told_kind": "late_first"}
     here.change(**told, deadline=None)
 
 
+def at_risk(here: Served) -> None:
+    """Tom's job runs over so far that Grace may be late; she was not told yet."""
+    stocked.tap(here.built, "arrived", "09:00")
+    stocked.tap(here.built, "late", "09:15", 15)
+    here.change(deadline=None)
+
+
+def no_time(here: Served) -> None:
+    """Nobody knows when; Grace was told that."""
+    here.change(state="planned", cancelled_by="", cancelled_at=None, finished_at=None, arrived_at=None, on_my_way_at=None,
+                told_kind="no_time_yet", told_start=None, told_end=None, told_at=wall("09:30"))  # fmt: skip
+
+
+def missed(here: Served) -> None:
+    """Nobody came yesterday, and that is final."""
+    with transaction() as s:
+        of = Promise.visit_id == here.built.visits["Grace"].id, Promise.kind == "window"
+        for promise in s.scalars(select(Promise).where(*of)):
+            promise.state, promise.ended_at = "broken", wall("09:30")
+
+
+#: The board's pages: name and address, of a company that has something on each (stocked.py); {} takes ids.
+BOARD: tuple[tuple[str, str], ...] = (
+    ("day", "/board/"), ("day-empty", "/board/?day=2026-12-24"), ("visit", "/board/visits/{grace}"),
+    ("visit-others-times", "/board/visits/{grace}?others=1&times=1"), ("visit-concern", "/board/visits/{helen}"),
+    ("effect", "/board/visits/{grace}/effect?technician={ana}"), ("technician", "/board/technicians/{tom}"),
+    ("customer", "/board/customers/{customer}"), ("new", "/board/visits/new?customer={customer}"),
+    ("search", "/board/search?q=Grace"), ("search-nothing", "/board/search?q=Zebedee"), ("messages", "/board/messages"),
+    ("received", "/board/received"), ("words", "/board/words?language=de"), ("promises", "/board/promises"),
+    ("promises-kept", "/board/promises?state=kept"), ("concerns", "/board/concerns"), ("good", "/board/making-good"),
+    ("differences", "/board/differences"), ("people", "/board/people"), ("import", "/board/import"),
+    ("imported", "/board/import/1"), ("summary", "/board/summary"), ("error", "/board/visits/99999"),
+)  # fmt: skip
+
 #: The customer's page in its states, one after the other, and what brings each about.
 STATES: tuple[tuple[str, Callable[[Served], None]], ...] = (
     ("on-time", lambda here: here.change(deadline=wall("12:00"))),
+    ("at-risk", at_risk),
     ("late", late),
     ("very-late", lambda here: here.change(deadline=wall("11:00"))),
     ("on-my-way", lambda here: here.change(deadline=None, state="on_my_way", on_my_way_at=wall("09:30"))),
@@ -96,6 +131,8 @@ STATES: tuple[tuple[str, Callable[[Served], None]], ...] = (
     ("cannot-finish", lambda here: here.change(state="cannot_finish")),
     ("cancelled-us", lambda here: here.change(state="cancelled", cancelled_by="us", cancelled_at=wall("09:00"))),
     ("cancelled-you", lambda here: here.change(cancelled_by="customer")),
+    ("no-time", no_time),
+    ("missed", missed),
 )
 
 
@@ -168,8 +205,7 @@ def facts(kind: str, language: str) -> dict[str, Any]:
 
 def staff(here: Served, camera: Camera) -> None:
     """The board, the technician's phone and the doors to both."""
-    key, tom = here.app.config["SETTINGS"].key("link"), here.built.technicians["Tom"].id
-    at, visit = wall("09:40"), here.built.visits["Helen"].id
+    key, tom, at = here.app.config["SETTINGS"].key("link"), here.built.technicians["Tom"].id, wall("09:40")
 
     def phone(page: Any) -> None:
         page.goto(f"{here.url}/t/enrol/{access.enrol_link(tom, key=key, at=at)}")
@@ -179,28 +215,43 @@ def staff(here: Served, camera: Camera) -> None:
         page.goto(f"{here.url}/board/enter/{access.signin_link(1, key=key, at=at)}")
         page.get_by_role("button").first.click()
 
+    camera.shoot("start", url=f"{here.url}/")
     camera.shoot("sign-in", url=f"{here.url}/board/")
+    camera.shoot("enrol", url=f"{here.url}/t/enrol/{access.enrol_link(tom, key=key, at=at)}")
+    camera.shoot("enter", url=f"{here.url}/board/enter/{access.signin_link(1, key=key, at=at)}")
     camera.each(phone)
     camera.shoot("technician-day", url=f"{here.url}/t/")
+    camera.shoot("technician-tomorrow", url=f"{here.url}/t/?day=tomorrow")
+    camera.shoot("technician-error", url=f"{here.url}/t/photos/999")
     camera.each(desk)
-    for name, path in (
-        ("day", ""), ("visit", f"visits/{visit}"), ("people", "people"), ("technician", f"technicians/{tom}"),
-        ("messages", "messages"), ("import", "import"), ("search", "search?q=Grace"), ("new", "new"),
-    ):  # fmt: skip
-        camera.shoot(f"board-{name}", url=f"{here.url}/board/{path}")
+    for name, path in BOARD:
+        camera.shoot(f"board-{name}", url=here.url + path.format(**ids(here)))
+
+
+def ids(here: Served) -> dict[str, int]:
+    """What the board's addresses name."""
+    return {
+        "grace": here.built.visits["Grace"].id,
+        "helen": here.built.visits["Helen"].id,
+        "ana": here.built.technicians["Ana"].id,
+        "tom": here.built.technicians["Tom"].id,
+        "customer": here.built.customers["Grace"].id,
+    }
 
 
 def main(folder: Path) -> None:
     """All of it, into that folder."""
     folder.mkdir(parents=True, exist_ok=True)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as here, sync_playwright() as p:
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as p:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         camera = Camera(browser, folder)
-        staff(here, camera)
-        mails(here, camera)
-        customers(here, camera)
+        with served(Path(scratch) / "full", full=True) as here:
+            staff(here, camera)
+        with served(Path(scratch) / "day") as here:
+            mails(here, camera)
+            customers(here, camera)
         browser.close()
     print(f"{len(list(folder.glob('*.png')))} pictures in {folder}")
 
