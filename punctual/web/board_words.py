@@ -266,6 +266,8 @@ def why_silent(reason: str, facts: Mapping[str, Any], zone: str) -> str:
 
 def _already(facts: Mapping[str, Any], zone: str) -> str:
     told = f"Told at {_time(facts, 'told_at', zone)}"
+    if str(facts.get("told_kind", "")).startswith("deadline") and facts.get("back_on_time"):
+        return f"{told} that their limit may not hold. The promise itself is not late enough for another message."
     if facts.get("told_from"):
         told += f": {_time(facts, 'told_from', zone)} to {_time(facts, 'told_to', zone)}"
     if facts.get("back_on_time"):

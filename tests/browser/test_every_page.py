@@ -1,0 +1,159 @@
+"""Every page in a real browser: at a desk and on a phone, light and dark, zoomed to twice its size, by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from punctual import clock
+from punctual.actions import access
+from punctual.models import db
+from tests.browser import everything
+from tests.browser.everything import BOARD, STATES, Served
+from tests.browser.test_board import AXE, RULES, browser_type_launch_args
+from tests.build import wall
+
+pytestmark = pytest.mark.browser
+__all__ = ["browser_type_launch_args"]
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def stocked(tmp_path: Path, browser: Browser) -> Iterator[Served]:
+    """A company that has something on every page."""
+    yield from _served(tmp_path, browser, full=True)
+
+
+@pytest.fixture
+def plain(tmp_path: Path, browser: Browser) -> Iterator[Served]:
+    """The same day before anything has happened."""
+    yield from _served(tmp_path, browser, full=False)
+
+
+def _served(folder: Path, browser: Browser, *, full: bool) -> Iterator[Served]:
+    with everything.served(folder / "instance", full=full) as here:
+        yield here
+        for context in browser.contexts:
+            context.close()
+        db.session.remove()
+        db.engine.dispose()
+    clock.configure("")
+
+
+def signed_in(here: Served, browser: Browser, face: str) -> Page:
+    """A browser of the dispatcher or of Tom."""
+    page = browser.new_context(viewport=DESK, bypass_csp=True).new_page()  # type: ignore[arg-type]
+    key, at = here.app.config["SETTINGS"].key("link"), wall("09:40")
+    tom = here.built.technicians["Tom"].id
+    path = f"/board/enter/{access.signin_link(1, key=key, at=at)}" if face == "board" else f"/t/enrol/{access.enrol_link(tom, key=key, at=at)}"  # fmt: skip
+    page.goto(here.url + path)
+    page.get_by_role("button").first.press("Enter")
+    return page
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds in four looks, and where a page must be scrolled both ways (twice its size is half its width)."""
+    page.evaluate(AXE.read_text())
+    found = []
+    for size, scheme, rules in ((DESK, "light", RULES), (DESK, "dark", "color-contrast"), (PHONE, "dark", RULES), (PHONE, "light", "color-contrast")):  # fmt: skip
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        only = {"type": "tag", "values": rules} if isinstance(rules, list) else {"type": "rule", "values": [rules]}
+        seen = page.evaluate("only => axe.run(document, {runOnly: only, resultTypes: ['violations']})", only)
+        found += [f"{size['width']} {scheme} {v['id']}: {v['nodes'][0]['html'][:120]}" for v in seen["violations"]]
+    for width in (1280, 640, 390, 320):
+        page.set_viewport_size({"width": width, "height": 700})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        found += [f"{wide} wide at {width}"] if wide > width else []
+    page.set_viewport_size(DESK)  # type: ignore[arg-type]
+    heads = page.locator("h1").count()
+    return found + ([f"{heads} h1"] if heads != 1 else [])
+
+
+def test_every_page_of_the_board_can_be_read_by_everybody(stocked: Served, browser: Browser) -> None:
+    page = signed_in(stocked, browser, "board")
+    for name, path in BOARD:
+        page.goto(stocked.url + path.format(**everything.ids(stocked)))
+        assert barriers(page) == [], name
+
+
+def test_every_page_of_a_technicians_phone_can_be_read_by_everybody(stocked: Served, browser: Browser) -> None:
+    page = browser.new_context(bypass_csp=True).new_page()
+    for path in ("/", "/board/sign-in", "/nothing-here", "/board/enter/wrong", "/t/enrol/wrong"):
+        page.goto(stocked.url + path)
+        assert barriers(page) == [], path
+    page = signed_in(stocked, browser, "phone")
+    for path in ("/t/", "/t/?day=tomorrow", "/t/photos/999"):
+        page.goto(stocked.url + path)
+        assert barriers(page) == [], path
+
+
+def test_every_state_of_a_customers_page_can_be_read_by_everybody(plain: Served, browser: Browser) -> None:
+    page = browser.new_context(bypass_csp=True).new_page()
+    for state, bring in STATES:
+        bring(plain)
+        page.goto(f"{plain.url}/c/{plain.grace}")
+        assert barriers(page) == [], state
+
+
+def test_a_barrier_would_be_found(plain: Served, browser: Browser) -> None:
+    """Negative control."""
+    page = browser.new_context(bypass_csp=True).new_page()
+    page.goto(f"{plain.url}/c/{plain.grace}")
+    page.evaluate("document.querySelector('h1').outerHTML = '<p style=\"width: 700px; color: #ccc\">Late</p>'")
+    found = " ".join(barriers(page))
+    assert "color-contrast" in found and "wide at 640" in found and "0 h1" in found
+
+
+def test_a_technician_reports_by_keyboard_alone(plain: Served, browser: Browser) -> None:
+    page = signed_in(plain, browser, "phone")
+    for button, then in (("Arrived", "Arrived, tapped"), ("+30", "Running late +30, tapped")):
+        _tab_to(page, button)
+        page.keyboard.press("Enter")
+        expect(page.locator("form.saved")).to_contain_text(then)
+
+
+def test_a_dispatcher_answers_a_concern_by_keyboard_alone(stocked: Served, browser: Browser) -> None:
+    page = signed_in(stocked, browser, "board")
+    page.goto(stocked.url + "/board/concerns")
+    _tab_to(page, "Answer to")
+    page.keyboard.type("Tuesday is right.")
+    _tab_to(page, "Send the answer")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text("Tuesday is right.")
+
+
+def test_nothing_moves_for_who_wants_no_motion(plain: Served, browser: Browser) -> None:
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.goto(f"{plain.url}/c/{plain.grace}")
+    moves = (
+        "[...document.querySelectorAll('*')].filter(e => parseFloat(getComputedStyle(e).transitionDuration) > 0).length"
+    )
+    assert page.evaluate(moves) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(moves) > 0, "else this finds nothing"
+
+
+@pytest.mark.parametrize(
+    ("press", "then"),
+    [("Ask for a call", "call you by"), ("Cancel the visit", "Cancel this visit?"), ("Save", "Noted")],
+)
+def test_a_customers_choices_need_no_script(plain: Served, browser: Browser, press: str, then: str) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(f"{plain.url}/c/{plain.grace}")
+    page.get_by_label("I must leave by").fill("13:15")
+    page.get_by_role("button", name=press).or_(page.get_by_role("link", name=press)).click()
+    expect(page.locator("main")).to_contain_text(then)
+
+
+def _tab_to(page: Page, words: str) -> None:
+    """Press Tab until what has the focus is called so."""
+    name = "(e => e.labels && e.labels.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText)(document.activeElement)"
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if words in (page.evaluate(name) or ""):
+            return
+    raise AssertionError(f"Tab does not reach {words}")
