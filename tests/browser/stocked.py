@@ -27,7 +27,7 @@ def stock(built: Built, user_id: int) -> None:
     kept = promise.make(lewis, "confirm", wall("12:00"), at=wall("08:20"), by=dana)
     promise.keep(kept, at=wall("09:00"), by=dana)
     concern.raise_(lewis, "time", "My letter says Monday.", at=wall("08:30"))
-    first = concern.raise_(helen, "said", "", at=wall("08:31")).id
+    first = concern.raise_(helen, "said", "", at=wall("08:31")).answer_id
     concern.raise_(grace, "work", "It is the boiler, not the radiators.", at=wall("09:30"))
     concern.answer(_concern(first), "It is Tuesday; we have corrected the letter.", at=wall("08:40"), by=dana)
     good.add_rule("late", 15, False, discount_pct=10)

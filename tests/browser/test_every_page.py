@@ -45,7 +45,7 @@ def _served(folder: Path, browser: Browser, *, full: bool) -> Iterator[Served]:
 
 def signed_in(here: Served, browser: Browser, face: str) -> Page:
     """A browser of the dispatcher or of Tom."""
-    page = browser.new_context(viewport=DESK, bypass_csp=True).new_page()  # type: ignore[arg-type]
+    page = browser.new_context(viewport=DESK, bypass_csp=True, reduced_motion="reduce").new_page()  # type: ignore[arg-type]
     key, at = here.app.config["SETTINGS"].key("link"), wall("09:40")
     tom = here.built.technicians["Tom"].id
     path = f"/board/enter/{access.signin_link(1, key=key, at=at)}" if face == "board" else f"/t/enrol/{access.enrol_link(tom, key=key, at=at)}"  # fmt: skip
@@ -75,13 +75,15 @@ def barriers(page: Page) -> list[str]:
 
 def test_every_page_of_the_board_can_be_read_by_everybody(stocked: Served, browser: Browser) -> None:
     page = signed_in(stocked, browser, "board")
+    found = {}
     for name, path in BOARD:
         page.goto(stocked.url + path.format(**everything.ids(stocked)))
-        assert barriers(page) == [], name
+        found[name] = barriers(page)
+    assert {name: x for name, x in found.items() if x} == {}
 
 
 def test_every_page_of_a_technicians_phone_can_be_read_by_everybody(stocked: Served, browser: Browser) -> None:
-    page = browser.new_context(bypass_csp=True).new_page()
+    page = browser.new_context(bypass_csp=True, reduced_motion="reduce").new_page()
     for path in ("/", "/board/sign-in", "/nothing-here", "/board/enter/wrong", "/t/enrol/wrong"):
         page.goto(stocked.url + path)
         assert barriers(page) == [], path
@@ -92,16 +94,18 @@ def test_every_page_of_a_technicians_phone_can_be_read_by_everybody(stocked: Ser
 
 
 def test_every_state_of_a_customers_page_can_be_read_by_everybody(plain: Served, browser: Browser) -> None:
-    page = browser.new_context(bypass_csp=True).new_page()
+    page = browser.new_context(bypass_csp=True, reduced_motion="reduce").new_page()
+    found = {}
     for state, bring in STATES:
         bring(plain)
         page.goto(f"{plain.url}/c/{plain.grace}")
-        assert barriers(page) == [], state
+        found[state] = barriers(page)
+    assert {state: x for state, x in found.items() if x} == {}
 
 
 def test_a_barrier_would_be_found(plain: Served, browser: Browser) -> None:
     """Negative control."""
-    page = browser.new_context(bypass_csp=True).new_page()
+    page = browser.new_context(bypass_csp=True, reduced_motion="reduce").new_page()
     page.goto(f"{plain.url}/c/{plain.grace}")
     page.evaluate("document.querySelector('h1').outerHTML = '<p style=\"width: 700px; color: #ccc\">Late</p>'")
     found = " ".join(barriers(page))
@@ -145,6 +149,7 @@ def test_a_customers_choices_need_no_script(plain: Served, browser: Browser, pre
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{plain.url}/c/{plain.grace}")
     page.get_by_label("I must leave by").fill("13:15")
+    page.get_by_label("Your telephone number").fill("0117 496 0002")
     page.get_by_role("button", name=press).or_(page.get_by_role("link", name=press)).click()
     expect(page.locator("main")).to_contain_text(then)
 
