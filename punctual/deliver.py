@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from punctual import clock, fallback, letters, outbox, texting
 from punctual.config import Settings
-from punctual.core.kinds import KINDS, VALID_S, time_critical
+from punctual.core.kinds import KINDS, time_critical
 from punctual.core.policy import Verdict
 from punctual.models import Attempt, Company, Customer, Message, Visit, touch_board
+from punctual.queries import day as days
 from punctual.queries import sending
 from punctual.transports import Envelope, Receipt, TransportError
 
@@ -106,16 +107,16 @@ def _ready(s: Session, message: Message, attempt: Attempt, settings: Settings, *
         kind=message.kind,
         at=attempt.at,
         attempt=attempt.id,
-        valid_s=_valid_s(message, attempt) if message.channel == "sms" else 0,
+        valid_s=_valid_s(s, message, attempt) if message.channel == "sms" else 0,
         mine=_mine(message.lease_until),
     )
     taken = _taken(s, attempt) if doubt else frozenset()
     return Ready(message.id, attempt.id, message.channel, attempt.transport, envelope, doubt, taken)
 
 
-def _valid_s(message: Message, attempt: Attempt) -> int:
-    """How long the provider may keep a text: while it is useful, a time-critical one five minutes."""
-    most = VALID_S if time_critical(message.kind) else LONGEST_S
+def _valid_s(s: Session, message: Message, attempt: Attempt) -> int:
+    """How long the provider may keep a text: while it is useful, a time-critical one a few minutes (rule text_valid_s)."""
+    most = int(days.rules(s).text_valid_s) if time_critical(message.kind) else LONGEST_S
     return max(SHORTEST_S, min(most, int(clock.real_seconds(message.useful_until - attempt.at))))
 
 

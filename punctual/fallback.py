@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import clock, outbox, suppression
-from punctual.core.kinds import KINDS, VALID_S, time_critical
+from punctual.core.kinds import KINDS, time_critical
 from punctual.models import Attempt, Customer, Message, Notice
+from punctual.queries import day as days
 
 #: How a message says that its notice goes by e-mail; it is nobody's task any more.
 INSTEAD = "by e-mail instead"
@@ -46,7 +47,7 @@ def _valid_until(s: Session, message: Message, at: datetime) -> datetime:
     )
     if last is None or not time_critical(message.kind):
         return at
-    return max(at, last + timedelta(seconds=VALID_S * clock.speed()))
+    return max(at, last + timedelta(seconds=days.rules(s).text_valid_s * clock.speed()))
 
 
 def divert(s: Session, *, at: datetime) -> None:

@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 from punctual import clock
 from punctual.core.day import Window
 from punctual.core.kinds import KINDS
+from punctual.core.policy import Rules, useful_min
 from punctual.models import Customer, Message, Notice, Technician, User, Visit, touch_board
+from punctual.queries import day as days
 
 #: Real seconds a claimed message belongs to its worker; longer than a transport's whole conversation takes.
 LEASE_S = 120.0
@@ -53,6 +55,7 @@ def put(
     useful_until: datetime | None = None,
     promise_id: int | None = None,
     channel: str = "",
+    rules: Rules | None = None,
 ) -> Notice | None:
     """Write a notice and one message for each channel it goes by, in the caller's transaction.
 
@@ -90,7 +93,18 @@ def put(
         _replace(s, visit, kind, at)
     for way in ways:
         assert who is not None
-        message(s, notice, kind, who, way, at=at, due=due_at or at, useful_until=useful_until, facts=facts or {})
+        message(
+            s,
+            notice,
+            kind,
+            who,
+            way,
+            at=at,
+            due=due_at or at,
+            useful_until=useful_until,
+            facts=facts or {},
+            rules=rules,
+        )
     return notice
 
 
@@ -148,9 +162,10 @@ def message(
     due: datetime,
     useful_until: datetime | None,
     facts: dict[str, Any],
+    rules: Rules | None = None,
 ) -> None:
-    """The notice for one person on one channel, once."""
-    minutes = KINDS[kind].useful_min
+    """The notice for one person on one channel, once; `rules` where the caller has read them already."""
+    minutes = useful_min(kind, rules or days.rules(s))
     ends = useful_until or (due + timedelta(minutes=minutes) if minutes is not None else _promised(facts, due))
     role = type(who).__name__.lower()
     insert(

@@ -214,6 +214,7 @@ def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str)
         person=person,
         told=decision.told,
         due_at=due,
+        rules=rules,
     )
     if made is not None and decision.kind in WITHOUT_TIME and decision.verb == "tell":
         _promise_call(s, visit, datetime.fromisoformat(decision.facts["due"]), decision, at)

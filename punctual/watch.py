@@ -180,7 +180,7 @@ def _paused(
         return decided, []
     lately = told.lately(s, cause, at)
     by_cause = bool(rules.storm_cause and cause) and lately.cause + count > rules.storm_cause
-    most = max(rules.storm_all, lately.visits // 10)
+    most = max(rules.storm_all, int(lately.visits * rules.storm_share))
     by_all = bool(rules.storm_all) and lately.all + count > most
     if lately.released or not (lately.open or by_cause or by_all):
         return decided, []

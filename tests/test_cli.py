@@ -35,6 +35,12 @@ def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> 
     again = punctual(instance, *INIT)
     assert again.returncode == 1 and "There is a company" in again.stderr and "Traceback" not in again.stderr
 
+    changed = punctual(instance, "rules", "max_delay=1", "quiet_until=420")
+    assert "max_delay              1        *  Delay notices per visit." in changed.stdout, changed.stderr
+    assert "gap_min                20 " in punctual(instance, "rules").stdout
+    wrong = punctual(instance, "rules", "max_dealy=1")
+    assert wrong.returncode == 1 and '"max_dealy" is no rule. The rules are:' in wrong.stderr
+
     sick = punctual(instance, "doctor")
     assert sick.returncode == 1 and "run `punctual run`" in sick.stdout
     assert "ok     a company is made" in sick.stdout

@@ -10,9 +10,10 @@ from punctual import gate, outbox
 from punctual.actions import Refused, transaction
 from punctual.config import Settings
 from punctual.core.day import local
-from punctual.core.kinds import KINDS
+from punctual.core.policy import useful_min
 from punctual.models import Message, User, Visit, touch_board
 from punctual.queries import board
+from punctual.queries import day as days
 
 #: A message in one of these states can be sent again by hand.
 AGAIN = ("sent", "delivered", "undelivered", "failed", "uncertain", "dropped")
@@ -49,7 +50,7 @@ def send_again(message_id: int, *, at: datetime) -> int:
             raise Refused("There is no such message.", status=404)
         if message.state not in AGAIN:
             raise Refused("This message is still waiting; it goes by itself.")
-        useful = KINDS[message.kind].useful_min
+        useful = useful_min(message.kind, days.rules(s))
         message.state, message.state_reason, message.state_at, message.due_at = "queued", "sent again by hand", at, at
         message.useful_until = max(message.useful_until, at + timedelta(minutes=useful or 60))
         visit = s.get(Visit, message.visit_id) if message.visit_id else None

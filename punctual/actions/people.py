@@ -11,7 +11,7 @@ from punctual import links, suppression, watch
 from punctual.actions import Refused, reach, schedule, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import OVER
-from punctual.core.kinds import KINDS
+from punctual.core.policy import useful_min
 from punctual.models import Customer, Message, Notice, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
 
@@ -116,7 +116,7 @@ def _offer_again(s: Session, visits: list[Visit], at: datetime, by: By) -> None:
     if not ids:
         return
     for message in s.scalars(select(Message).where(Message.visit_id.in_(ids), Message.state.in_(LOST))):
-        minutes = KINDS[message.kind].useful_min
+        minutes = useful_min(message.kind, queries.rules(s))
         message.state, message.state_reason, message.state_at = "queued", "", at
         message.due_at, message.tries = at, 0
         if minutes is not None:

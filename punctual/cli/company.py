@@ -79,6 +79,40 @@ def doctor(test_mail: str) -> None:
 
 
 @main.command()
+@click.argument("changes", nargs=-1)
+@told
+def rules(changes: tuple[str, ...]) -> None:
+    """The company's rules with their values; NAME=VALUE changes one, at once."""
+    from dataclasses import fields
+
+    from punctual.actions import company
+    from punctual.core.policy import Rules
+    from punctual.models import db
+    from punctual.queries import day as days
+
+    app = application()
+    with app.app_context():
+        try:
+            if changes:
+                company.change_rules(dict(_change(c) for c in changes))
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        now = days.rules(db.session())
+    for f in fields(Rules):
+        own = " *" if getattr(now, f.name) != f.default else ""
+        click.echo(f"{f.name:22} {getattr(now, f.name):<8g}{own:2}  {f.metadata['sentence']}")
+
+
+def _change(given: str) -> tuple[str, float]:
+    """A rule's name and its new value."""
+    name, _, value = given.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise click.ClickException(f'"{given}" changes nothing. Write it as in: punctual rules max_delay=1') from None
+
+
+@main.command()
 @told
 def upgrade() -> None:
     """Bring the database up to date."""

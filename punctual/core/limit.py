@@ -12,8 +12,6 @@ from punctual.core.policy import Rules
 
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
-#: A forecast that crosses the limit so often within this span mutes its visit for as long again (policy 1).
-FLAP_SPAN = timedelta(minutes=30)
 #: The company's own limit is learned from looks this long before a visit (looks.WATCHED); outside of them this one counts.
 NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.95
 
@@ -42,9 +40,7 @@ def minutes_of(span: timedelta) -> float:
 
 
 def muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:
-    """The end of the mute that too many crossings within FLAP_SPAN brought; None without one, or with the guard off."""
-    n = rules.flap_crossings
-    ends = (
-        [b + FLAP_SPAN for a, b in zip(crossings, crossings[n - 1 :], strict=False) if b - a <= FLAP_SPAN] if n else []
-    )
+    """The end of the mute that too many crossings in a short while brought; None without one, or with the guard off."""
+    n, span = rules.flap_crossings, timedelta(minutes=rules.flap_min)
+    ends = [b + span for a, b in zip(crossings, crossings[n - 1 :], strict=False) if b - a <= span] if n else []
     return max(ends, default=None)

@@ -13,7 +13,7 @@ import numpy as np
 
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
-from punctual.core.limit import CALL_CHANCE, FLAP_SPAN, limits, muted_until
+from punctual.core.limit import CALL_CHANCE, limits, muted_until
 from punctual.core.policy import AUTOMATIC, Rules, Said, may
 
 Verb = Literal["tell", "silent", "task"]
@@ -21,8 +21,6 @@ Verb = Literal["tell", "silent", "task"]
 LOW, HIGH = int(np.argmin(np.abs(np.asarray(LEVELS) - 0.1))), int(np.argmin(np.abs(np.asarray(LEVELS) - 0.9)))
 #: Something may still be told about a visit in one of these states.
 AHEAD = frozenset({"planned", "on_my_way"})
-#: An on-my-way tap that arrives later than this is history (policy 1, useful_until).
-FRESH_TAP = timedelta(minutes=10)
 #: Causes that are a customer's own act: they do not make a look of the day surer than the look of every minute.
 CUSTOMERS = ("customer", "answer")
 
@@ -220,7 +218,8 @@ def _visit(c: _Case) -> list[Decision]:
 
 def _setting_out(c: _Case) -> bool:
     """On the way by a tap that is still news, and not told so."""
-    fresh = c.known.state == "on_my_way" and c.on_my_way is not None and c.at - c.on_my_way <= FRESH_TAP
+    old = timedelta(minutes=c.rules.useful_on_my_way_min)  # such a tap is history (policy 1)
+    fresh = c.known.state == "on_my_way" and c.on_my_way is not None and c.at - c.on_my_way <= old
     return fresh and c.known.reachable and not any(x.kind == "on_my_way" and x.live for x in c.known.said)
 
 
@@ -389,7 +388,7 @@ def _mark(c: _Case) -> Mark:
     over = c.chance >= c.limit
     if over == (old.since is not None):
         return old
-    crossings = (*(x for x in old.crossings if c.at - x <= 2 * FLAP_SPAN), c.at)
+    crossings = (*(x for x in old.crossings if c.at - x <= timedelta(minutes=2 * c.rules.flap_min)), c.at)
     return Mark(c.at, c.chance, crossings) if over else Mark(None, 0.0, crossings)
 
 

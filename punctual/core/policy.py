@@ -40,9 +40,19 @@ class Rules:
     max_visit: int = _rule(5, "Automatic messages per visit.")
     max_person_day: int = _rule(6, "Automatic texts per phone and day.")
     gap_min: float = _rule(20.0, "Minutes between two automatic messages of a visit.")
-    flap_crossings: int = _rule(4, "Threshold crossings in 30 minutes that mute a visit for 30 minutes.")
+    flap_crossings: int = _rule(4, "Threshold crossings within `flap_min` minutes that mute a visit; 0 turns it off.")
+    flap_min: float = _rule(30.0, "Minutes in which those crossings count, and for which the visit is muted.")
     storm_cause: int = _rule(30, "Messages from one cause that pause what is not time-critical; 0 turns it off.")
     storm_all: int = _rule(50, "Messages from all causes in 5 minutes that do the same; 0 turns it off.")
+    storm_share: float = _rule(0.1, "Or this share of the day's visits, whichever is more.")
+    useful_on_my_way_min: float = _rule(10.0, "Minutes for which on-my-way is worth sending; an older tap is history.")
+    useful_delay_min: float = _rule(20.0, "Minutes for which a delay notice or a correction is worth sending.")
+    useful_reminder_min: float = _rule(120.0, "Minutes for which a reminder is worth sending.")
+    useful_answer_min: float = _rule(1440.0, "Minutes for which an answer or a confirmation is worth sending.")
+    useful_staff_min: float = _rule(30.0, "Minutes for which a question or an alarm to staff is worth sending.")
+    answer_night_min: float = _rule(10.0, "Minutes for which an answer to the customer's own act goes at any hour.")
+    early_visit: int = _rule(510, "A visit that starts before this minute of the day (08:30) may be warned of early.")
+    text_valid_s: float = _rule(300.0, "Real seconds a provider may keep a time-critical text; then the e-mail goes.")
     undo_s: float = _rule(15.0, "Real seconds an on-my-way message waits for Undo.")
     reminder_h: float = _rule(24.0, "Hours before the window opens at which the reminder goes.")
     callback_min: float = _rule(60.0, "Minutes within which a customer who asks for a call is called.")
@@ -103,10 +113,6 @@ AUTOMATIC = frozenset(
 BEFORE_ARRIVAL = AUTOMATIC | {"correction"}
 #: Kinds about a promise that is still open; the others about promises say how one ended.
 OF_OPEN = frozenset({"promise_made", "promise_moved", "promise_broken", "promise_call", "esc_promise", "esc_concern"})
-#: An answer to the customer's own act goes at any hour this long (policy 1).
-ANSWER_WITHIN = timedelta(minutes=10)
-#: A visit that starts before this minute of the day may be told of a delay earlier, where the customer agreed.
-EARLY_VISIT = 510
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,12 @@ def _better(kind: str, now: Now, rules: Rules) -> str:
     return ""
 
 
+def useful_min(kind: str, rules: Rules) -> float | None:
+    """Minutes for which a message of that kind is worth sending; None: until the promise behind it is due."""
+    useful = KINDS[kind].useful
+    return getattr(rules, f"useful_{useful}_min") if isinstance(useful, str) else useful
+
+
 def may(
     kind: str,
     *,
@@ -220,8 +232,8 @@ def may(
         return Verdict(False, why)
     if useful_until is not None and at > useful_until:
         return Verdict(False, "too_late", None, {"useful_until": useful_until.isoformat()})
-    class_ = KINDS[kind].class_
-    if class_ == "staff" or (class_ == "answer" and asked_at is not None and at - asked_at <= ANSWER_WITHIN):
+    class_, within = KINDS[kind].class_, timedelta(minutes=rules.answer_night_min)
+    if class_ == "staff" or (class_ == "answer" and asked_at is not None and at <= asked_at + within):
         return GO
     if kind in AUTOMATIC:
         if paused:
@@ -265,7 +277,7 @@ def _night(
         return GO
     if class_ == "delay" and early and window_start is not None:
         start = local(window_start, zones[0])
-        if start.hour * 60 + start.minute < EARLY_VISIT:
+        if start.hour * 60 + start.minute < rules.early_visit:
             return GO
     return Verdict(False, "night", until, {"local": local(at, zones[0]).isoformat()})
 

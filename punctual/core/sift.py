@@ -11,7 +11,7 @@ import numpy as np
 from punctual.core.day import Bools, Days, Floats, Ints, minutes
 from punctual.core.forecast import Forecast
 from punctual.core.limit import CALL_CHANCE, limits
-from punctual.core.notice import FRESH_TAP, HIGH, LOW
+from punctual.core.notice import HIGH, LOW
 from punctual.core.policy import Rules
 
 #: The reasons for silence, by code; "" says nothing was written yet. Kept in packed forecasts: only ever append.
@@ -64,7 +64,7 @@ def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime)
     chance = made.p_late
     limit = limits(np.rint(days.window_start * 60.0) - second, rules)
     reason = np.where(stands.told, _told(made, stands, rules, at, limit), _untold(days, made, stands, rules, limit))
-    reason[stands.held | _setting_out(days, stands, second) | _missing(days, made, rules, second)] = 0
+    reason[stands.held | _setting_out(days, stands, rules, second) | _missing(days, made, rules, second)] = 0
     stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
     reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
     reason[(chance >= limit) != stands.marked] = 0
@@ -79,8 +79,8 @@ def _second(column: Floats) -> Floats:
     return np.rint(column * 60.0) / 60.0
 
 
-def _setting_out(days: Days, stands: Stands, second: float) -> Bools:
-    fresh = second - np.rint(days.on_my_way * 60.0) <= FRESH_TAP.total_seconds()
+def _setting_out(days: Days, stands: Stands, rules: Rules, second: float) -> Bools:
+    fresh = second - np.rint(days.on_my_way * 60.0) <= 60.0 * rules.useful_on_my_way_min
     return np.asarray((stands.state == ON_MY_WAY) & fresh & stands.reachable & ~stands.set_out)
 
 
