@@ -94,17 +94,8 @@ def put(
     for way in ways:
         assert who is not None
         message(
-            s,
-            notice,
-            kind,
-            who,
-            way,
-            at=at,
-            due=due_at or at,
-            useful_until=useful_until,
-            facts=facts or {},
-            rules=rules,
-        )
+            s, notice, kind, who, way, at=at, due=due_at or at, useful_until=useful_until, facts=facts or {}, rules=rules
+        )  # fmt: skip
     return notice
 
 
