@@ -59,9 +59,9 @@ def put(
 ) -> Notice | None:
     """Write a notice and one message for each channel it goes by, in the caller's transaction.
 
-    `channel` is the one to answer on, if it can be used. The same key again writes nothing and returns None: nobody is told the same thing twice. A customer who cannot be
-    reached becomes a "call" task instead (nothing for NO_CALL). A newer delay message replaces what of that class is
-    still unsent.
+    `channel` is the one to answer on, if it can be used. The same key again writes nothing and returns None: nobody is
+    told twice. A customer who cannot be reached becomes a "call" task (nothing for NO_CALL). A newer delay message
+    replaces what of that class is still unsent.
     """
     who = person if person is not None else (visit.customer if visit is not None and to == "customer" else None)
     ways = channels(s, who, kind, channel) if who is not None and decision == "tell" else ()
@@ -91,8 +91,7 @@ def put(
         touch_board(s, visit.date)
     if notice.decision == "tell":
         _replace(s, visit, kind, at)
-    for way in ways:
-        assert who is not None
+    for way in ways if who else ():
         message(
             s, notice, kind, who, way, at=at, due=due_at or at, useful_until=useful_until, facts=facts or {}, rules=rules
         )  # fmt: skip
