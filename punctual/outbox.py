@@ -76,22 +76,18 @@ def put(
         reason="no_contact" if unreachable else reason,
         facts={**(facts or {}), **({"kind": kind} if unreachable else {})},
         visit_id=visit.id if visit is not None else None,
-        shift_id=shift_id,
-        promise_id=promise_id,
-        cause=cause,
+        shift_id=shift_id, promise_id=promise_id, cause=cause, at=at, due_at=due_at, resolved_by="",
         told_start=told.start if told else None,
         told_end=told.end if told else None,
-        at=at,
-        due_at=due_at,
-        resolved_by="",
-    )
+    )  # fmt: skip
     if notice is None:
         return None
     if visit is not None:
         touch_board(s, visit.date)
     if notice.decision == "tell":
         _replace(s, visit, kind, at)
-    for way in ways if who else ():
+    for way in ways:
+        assert who is not None
         message(
             s, notice, kind, who, way, at=at, due=due_at or at, useful_until=useful_until, facts=facts or {}, rules=rules
         )  # fmt: skip
