@@ -13,6 +13,8 @@ from punctual.core.day import Bools, Floats, Ints
 BINS = 24
 #: A step is worth as much as its rows against this many that say nothing.
 SHRINK = 150.0
+#: So few rows are looked up in all tables at once: for one day, calls cost more than work.
+AT_ONCE = 40
 #: Share of what is left that one pass takes, and how many passes there are at most.
 RATE, PASSES = 0.2, 60
 
@@ -41,9 +43,16 @@ def steps(x: Floats, edges: Floats) -> Ints:
 def apply(model: Additive, x: Floats, known: Bools) -> Floats:
     """The sum [rows] for circumstances x [F, rows]; only the `known` [F] ones count."""
     out = np.full(x.shape[1], float(model.middle))
-    for f in np.flatnonzero(known[: len(model.edges)]):
-        if np.any(model.table[f]):
-            out += model.table[f][steps(x[f], model.edges[f])]
+    which = np.flatnonzero(known[: len(model.edges)] & model.table.any(axis=1))
+    if len(which) and x.shape[1] <= AT_ONCE:
+        some = x[which]
+        codes = np.minimum((some[:, :, None] >= model.edges[which][:, None, :]).sum(axis=2), BINS - 1)
+        added = model.table[which[:, None], np.where(np.isnan(some), BINS, codes)]
+        for row in added:
+            out += row
+        return out
+    for f in which:
+        out += model.table[f][steps(x[f], model.edges[f])]
     return out
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from punctual.core.day import Bools, Days, Floats, Ints
-from punctual.core.duration import Learned, spread_of
-from punctual.core.spread import LEVELS, SAMPLES, STRATA, Singles, order, still_to_come
+from punctual.core.duration import Learned, shape_of, spread_of
+from punctual.core.spread import SAMPLES, Singles, order, still_to_come
 from punctual.core.start import first_started, started
 
 #: Spread of a drive under way, log scale.
@@ -104,7 +104,7 @@ class _Usual:
 
 def _usual(days: Days, learned: Learned) -> _Usual:
     mean, sd = spread_of(learned, days.job_type, np.repeat(days.technician, np.diff(days.offset)))
-    return _Usual(mean, sd, np.interp(STRATA, LEVELS, learned.shape).astype(np.float32))
+    return _Usual(mean, sd, shape_of(learned).astype(np.float32))
 
 
 def _step(
@@ -171,7 +171,7 @@ def _arrivals(
         r = row[driving]
         left = days.on_my_way[r] - at[driving]
         way = drive[driving]
-        z = np.interp(STRATA, LEVELS, learned.shape)[None, :]
+        z = shape_of(learned)[None, :]
         there = left[:, None] + way[:, None] * np.exp(DRIVE_SD * z)
         least = np.maximum(days.window_start[r] - at[driving] - EARLY, named[driving])
         arrive[driving] = np.maximum(there, least[:, None])
@@ -214,7 +214,7 @@ def _as_said(own: Floats, since: Floats, tail: Floats, said: Bools, learned: Lea
     """Samples of the end by the technician's own word, as right as such words have been; -inf where nothing was said."""
     out = np.full((len(said), SAMPLES), -np.inf, dtype=np.float32)
     if len(own):
-        z = np.interp(STRATA, LEVELS, learned.shape)
+        z = shape_of(learned)
         named = since[:, None] + own[:, None] * np.exp(learned.own_mean + learned.own_sd * z[None, :])
         out[said] = still_to_come(named.astype(np.float32), np.zeros(len(own)), tail, learned.forgotten)
     return out

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from punctual.core.additive import Additive
 from punctual.core.day import Days, Floats, Ints
-from punctual.core.spread import LEVELS, NORMAL, blended, looked_up, shrunk
+from punctual.core.spread import LEVELS, NORMAL, STRATA, blended, looked_up, shrunk
 
 #: Built-in priors: log of duration over plan of a kind of work nobody has seen yet.
 PRIOR_MEAN, PRIOR_SD = 0.05, 0.35
@@ -189,4 +190,10 @@ def spread_of(learned: Learned, job_type: Ints, technician: Ints) -> tuple[Float
     return mean + looked_up(learned.technicians, learned.technician_mean, technician), sd
 
 
-__all__ = ["LEVELS", "Learned", "durations", "from_bytes", "nothing", "spread_of"]
+@lru_cache(maxsize=8)
+def shape_of(learned: Learned) -> Floats:
+    """The standardised residuals of durations at STRATA."""
+    return np.asarray(np.interp(STRATA, LEVELS, learned.shape))
+
+
+__all__ = ["LEVELS", "Learned", "durations", "from_bytes", "nothing", "shape_of", "spread_of"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -80,8 +81,15 @@ def ends(
     return wide[:, 1:-1], plain(finish)
 
 
+@lru_cache(maxsize=8)
+def _calm(learned: Learned, levels: int) -> Floats:
+    """What is left by minutes ahead, at the told levels or the wide ones."""
+    at = TOLD if levels == len(TOLD) else WIDE
+    return np.stack([np.interp(at, LEVELS, row) for row in learned.calm])
+
+
 def _moved(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, levels: Floats) -> Singles:
-    calm = np.stack([np.interp(levels, LEVELS, row) for row in learned.calm])
+    calm = _calm(learned, len(levels))
     z = shift[:, None] + np.exp(told.width[which])[:, None] * calm[told.horizon[which]]
     return at_levels(arrive, normal_level(z))
 
@@ -92,9 +100,10 @@ def chance_after(learned: Learned, told: Told, which: Ints, shift: Floats, arriv
     level = level_of(arrive, moment, tail)
     z = (normal(np.clip(level, 1e-4, 1 - 1e-4)) - shift) / np.exp(told.width[which])
     out = np.zeros(len(z))
-    for h, row in enumerate(learned.calm):
-        here = told.horizon[which] == h
-        out[here] = 1.0 - np.interp(z[here], row, LEVELS, left=0.0, right=1.0)
+    horizon = told.horizon[which]
+    for h in range(int(horizon.min(initial=0)), int(horizon.max(initial=-1)) + 1):
+        here = horizon == h
+        out[here] = 1.0 - np.interp(z[here], learned.calm[h], LEVELS, left=0.0, right=1.0)
     return np.where(level <= 0.0, np.maximum(out, 0.999), out)
 
 

@@ -3,7 +3,7 @@
     python -m tests.bench.bench_forecast --evaluator evaluate.py DATA... [--write]      development days of each set
     python -m tests.bench.bench_forecast --evaluator evaluate.py --small 8 DATA         a company with 8 technicians
 
---answers FOLDER keeps the answers, and scores those it finds there. --write puts the figures, with the command that printed them, between the markers in ARCHITECTURE.md.
+--answers FOLDER keeps the answers, scores those it finds there, and says what a frozen threshold does. --write puts the figures, with the command that printed them, between the markers in ARCHITECTURE.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.forecast_client import Client
+from punctual.core import told
+from punctual.core.chain import over_by
+from punctual.core.fit import fit
+from punctual.core.fleet import fleet
+from punctual.core.past import last_steps, past_looks
+from tests.bench.forecast_client import NIGHT, Names, columns, recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = ROOT / "tests" / "bench" / "forecast_client.py"
@@ -65,6 +70,25 @@ def row(path: str, data: Path, kept: Path | None) -> str:
     crps = " / ".join(f"{dist[h]['crps']:.2f}" for h in HORIZONS)
     covers = " / ".join(f"{100 * dist[h]['cov80']:.1f}" for h in HORIZONS)
     return f"| {data.name} | {crps} | {covers} | {100 * warn['recall15']:.1f} % | {100 * warn['recall30']:.1f} % |"
+
+
+def frozen(path: str, data: Path, kept: Path) -> str:
+    """False alarms at a threshold that spends 5 % of one half of the development days, on the other half."""
+    ev = evaluator(path)
+    late = {f"{j[k]['date']}|{j[k]['rid']}|{j[k]['seq']}": j[k]["AS"] - j[k]["S"] > ev.LATE
+            for j in ev.load(str(data), "dev") for k in range(1, len(j))}  # fmt: skip
+    chance: dict[str, float] = {}
+    for line in (kept / f"{data.name}.jsonl").read_text().splitlines():
+        answer = json.loads(line)
+        job = answer["id"].rpartition("|")[0]
+        if not late.get(job, True):
+            chance[job] = max(chance.get(job, 0.0), answer["p_late"])
+    middle = sorted({job[:10] for job in chance})[len({job[:10] for job in chance}) // 2]
+    halves = [np.array([p for job, p in chance.items() if (job < middle) == first]) for first in (True, False)]
+    found = [100 * float(np.mean(b > np.quantile(a, 0.95))) for a, b in (halves, halves[::-1])]
+    return f"{data.name}: false alarms at a threshold frozen on the other half of the days: " + " / ".join(
+        f"{x:.1f} %" for x in found
+    )
 
 
 def written(lines: Sequence[str]) -> None:
@@ -119,29 +143,21 @@ def chain(ev: Any, data: Path) -> dict[str, list[float]]:
     return out
 
 
-def told(ev: Any, data: Path) -> dict[str, list[float]]:
-    """The client's answers, asked in this process in the order of the evaluator's stream."""
-    client = Client()
-    client.take({"type": "history", "files": [str(data / "train.csv")]})
-    dates: dict[str, list[Any]] = {}
-    for jobs in ev.load(str(data), "dev"):
-        dates.setdefault(jobs[0]["date"], []).append(jobs)
-    out = {}
-    for date, days in sorted(dates.items()):
-        plan = [dict(ev.masked(j, -(10**9)), resource_id=j["rid"]) for jobs in days for j in jobs]
-        client.take({"type": "plan", "date": date, "jobs": plan})
-        ends = [(j["AS"], 0, "start", j) for jobs in days for j in jobs]
-        ends += [(j["AE"], 0, "end", j) for jobs in days for j in jobs]
-        asks = [(t, 1, ev.qid(jobs[k], h), None) for jobs, k, h, t in ev.queries(days)]
-        for t, order, what, job in sorted([*ends, *asks], key=lambda e: (e[0], e[1])):
-            if order == 0:
-                event = {"kind": what, "time": ev.to_iso(t), "resource_id": job["rid"], "seq": job["seq"]}
-                client.take({"type": "event", **event})
-            else:
-                answer = client.take({"type": "queries", "t": ev.to_iso(t), "ids": [what]})
-                out[what] = json.loads(answer or "[]")[0]["q"]
-        client.take({"type": "endday", "date": date})
-    return out
+def learned_once(data: Path) -> dict[str, float]:
+    """The product's CRPS by horizon of jobs with an earlier one that day, learned once from the history like the chain."""
+    names = Names()
+    past, days = (columns(recorded(str(data / f"{split}.csv")), names)[0] for split in ("train", "dev"))
+    learned, over = fit(past, float(np.nanmax(past.shift_end)) + NIGHT), over_by(days)
+    following = np.setdiff1d(np.flatnonzero(~np.isnan(days.arrived)), days.offset[:-1])
+    chains, ahead = past_looks(days, following, over, [float(h) for h in HORIZONS])
+    samples, free = last_steps(days, chains, learned, over)
+    late = told.carried(days, chains, over)
+    around = told.prepared(days, learned, chains.last, chains.day, chains.at, late, fleet(days))
+    shift = around.shift + told.own_shift(learned, free)
+    at = told.quantiles(learned, around, np.arange(len(ahead)), shift, samples) - ahead[:, None]
+    off = (days.arrived - days.planned_start)[chains.last][:, None] - at
+    loss = 2 * np.maximum(told.TOLD * off, (told.TOLD - 1) * off).mean(axis=1)
+    return {h: float(loss[ahead == float(h)].mean()) for h in HORIZONS}
 
 
 def crps(ev: Any, data: Path, answers: dict[str, list[float]]) -> dict[str, float]:
@@ -159,7 +175,7 @@ def small(path: str, data: Path, technicians: int) -> None:
         for seed in range(DRAWS):
             with tempfile.TemporaryDirectory() as folder:
                 drawn(data, Path(folder), technicians, days, seed)
-                ours.append(crps(ev, Path(folder), told(ev, Path(folder))))
+                ours.append(learned_once(Path(folder)))
                 theirs.append(crps(ev, Path(folder), chain(ev, Path(folder))))
         for name, found in (("punctual", ours), ("calibrated chain", theirs)):
             print(
@@ -192,6 +208,8 @@ def main() -> None:
     names = " ".join(data.name for data in a.data)
     lines = ["", *table, "", f"`python -m tests.bench.bench_forecast --evaluator evaluate.py {names} --write`"]
     print("\n".join(lines))
+    if a.answers:
+        print("", *(frozen(a.evaluator, data, a.answers) for data in a.data), sep="\n")
     if a.write:
         written(lines)
 
