@@ -25,6 +25,8 @@ NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol", "esc_sender"}
 #: A heading begins with a capital also where the greeting's comma lets the sentence begin without (German).
 _HEADING = re.compile(r"(<h1>)(\w)")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+#: The end of a range in a text: after it stands whose clocks it is by, where that may be misread.
+_RANGE_END = re.compile(r"\{to\}( Uhr)?")
 _SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "ccc, dd.MM."}
 _LONG = {
     "en": "EEEE d MMMM y",
@@ -167,13 +169,16 @@ def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
 def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = False) -> str:
     """The text message of a kind, folded for GSM-7; `first`: the line on STOP and HELP is appended.
 
-    A name that is too long for a text is left out, and so is one that would cost a third segment.
+    A name that is too long for a text is left out, and so is one that would cost a third segment. `facts["zone_hint"]`:
+    "London time, GMT" for a customer whose phone may be in another zone; where it costs a segment, only "GMT".
     """
-    name = str(facts.get("name", ""))
+    name, hint = str(facts.get("name", "")), str(facts.get("zone_hint", ""))
     line = "\n" + _stop_line(language) if first and kind not in NO_STOP_LINE else ""
+    words, _comma, short = hint.rpartition(", ")
+    tries = [(name if len(name) <= NAME_CAP else "", words or short), ("", words or short), ("", short)]
     made = [
-        fold(_sms(kind, {**facts, "name": given}, language)) + line
-        for given in dict.fromkeys((name if len(name) <= NAME_CAP else "", ""))
+        fold(_sms(kind, {**facts, "name": given, "zone_hint": zone}, language)) + line
+        for given, zone in dict.fromkeys(tries)
     ]
     return next((t for t in made if size(t).segments <= MOST), made[-1])
 
@@ -193,6 +198,8 @@ def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:
         said = str(gettext(sentence))
         if not facts["name"]:
             said = said.replace("{name}, ", "").replace(", {name}", "").replace(" {name}", "")
+        if facts["zone_hint"]:
+            said = _RANGE_END.sub(lambda end: f"{end[0]} ({facts['zone_hint']})", said, count=1)
         return fill(said, facts)
 
     with force_locale(locale_of(language)):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from punctual import letters, messages, suppression
 from punctual.config import Settings
+from punctual.core.day import local
 from punctual.core.segments import MOST, size
 from punctual.core.spend import Used, too_much
 from punctual.models import Attempt, Company, Customer, Message, Notice, Technician, Visit
@@ -87,6 +88,7 @@ def write(s: Session, message: Message, settings: Settings, at: datetime) -> let
         facts = letters.customer_facts(
             s, message, visit, company, told, letters.customer_link(s, settings, visit, at), at
         )
+        facts["zone_hint"] = _zone_hint(number, visit.zone, told.start, language)
     else:
         person = s.get_one(Technician, message.technician_id)
         facts = letters.technician_facts(s, message, person, company, settings) | {"name": ""}
@@ -102,6 +104,12 @@ def write(s: Session, message: Message, settings: Settings, at: datetime) -> let
         told=told if letters.tells(message) else None,
         segments=size(words).segments,
     )
+
+
+def _zone_hint(number: str, zone: str, when: datetime, language: str) -> str:
+    """The zone of the visit in words, where one that the phone's prefix may mean has other clocks then."""
+    others = {local(when, z).utcoffset() for z in days.phone_zones(number)}
+    return messages.zone_words(zone, when, language) if others - {local(when, zone).utcoffset()} else ""
 
 
 def _first(s: Session, message: Message, number: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from punctual import outbox
+from punctual import messages, outbox, texting
 from punctual.actions import transaction
-from punctual.models import Company, Suppression, Technician, Visit, db
+from punctual.core.segments import size
+from punctual.models import Company, Message, Suppression, Technician, Visit, db
 from tests.build import wall
 from tests.sender import tasks
+from tests.test_messages import CAPS, TO_CUSTOMERS
 from tests.texting import AT, PHONES, TOM, Line, line
 
 GRACE = PHONES["Grace"]
@@ -74,6 +77,32 @@ def test_a_name_the_air_cannot_carry_cheaply_is_left_out(lite: Line) -> None:
     lite.send()
     assert lite.texts()[0].startswith("Bellweather: we are running late.")
     assert lite.attempt().segments == 2
+
+
+@pytest.mark.parametrize(
+    ("phone", "language", "hint"),
+    [
+        ("+447700900112", "en", ""), ("+12125550123", "en", " (London time)"), ("+4930123456", "de", " (Zeit in London)"),
+        ("+34911234567", "es", " (hora de Londres)"), ("+18005550199", "en", ""),
+    ],
+)  # fmt: skip
+def test_a_phone_from_another_zone_is_told_by_whose_clocks(lite: Line, phone: str, language: str, hint: str) -> None:
+    with transaction() as s:
+        visit = s.get_one(Visit, lite.visits["Grace"])
+        visit.customer.phone, visit.customer.language = phone, language
+        outbox.put(s, key="k", kind="late_first", at=AT, reason="late", visit=visit)
+        text = texting.write(s, s.scalars(select(Message)).one(), lite.settings, AT).text
+    end = re.search(r"\d+:\d\d( Uhr)?( \([^)]+\))", text)
+    assert (end[2] if end else "") == hint
+    assert size(text).segments <= 2
+
+
+def test_the_hint_is_cut_to_its_letters_before_a_text_gets_a_third_segment(lite: Line) -> None:
+    facts = CAPS | {"zone_hint": "Ho Chi Minh City time, UTC+7"}
+    for kind in TO_CUSTOMERS:
+        assert size(messages.text(kind, facts, "en", first=True)).segments <= 2
+    assert "(Ho Chi Minh City time)" in messages.text("booked", facts, "en")
+    assert "(UTC+7)" in messages.text("late_first", facts, "en", first=True)
 
 
 def test_a_technician_is_nudged_on_the_phone(lite: Line) -> None:
