@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import email.policy
 import hashlib
 import hmac
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
@@ -19,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import facts as more
-from punctual import invites, links, messages, suppression
+from punctual import invites, links, messages, mime, suppression
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
 from punctual.core.kinds import KINDS
@@ -287,36 +285,28 @@ def _letter(
     if not recipient:
         raise ValueError("There is no e-mail address for this message.")
     domain = company.mail_from.rsplit("@", 1)[-1]
-    mail = EmailMessage(policy=email.policy.SMTP)
-    mail["From"] = address(company.name, company.mail_from)
-    mail["To"] = address(name, recipient)
-    mail["Subject"] = words.subject
-    mail["Date"] = format_datetime(at)
-    mail["Message-ID"] = mail_id(message, settings.key("link"), domain)
-    mail["Auto-Submitted"] = "auto-generated"
-    mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"
+    own = mail_id(message, settings.key("link"), domain)
+    headers = [
+        ("From", str(address(company.name, company.mail_from))),
+        ("To", str(address(name, recipient))),
+        ("Subject", words.subject),
+        ("Date", format_datetime(at)),
+        ("Message-ID", own),
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "OOF, AutoReply"),
+    ]
     if stop:
-        mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"] = f"<{stop}>", "List-Unsubscribe=One-Click"
+        headers += [("List-Unsubscribe", f"<{stop}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")]
     first = _first_mail(s, message)
-    if first and first != mail["Message-ID"]:
-        mail["In-Reply-To"] = mail["References"] = first
-    mail.set_content(words.text, cte="quoted-printable")
-    mail.add_alternative(words.html, subtype="html", cte="quoted-printable")
-    if calendar is not None:
-        ics, method, _ = calendar
-        mail.add_alternative(
-            ics.decode(), subtype="calendar", charset="utf-8", cte="base64",
-            params={"method": method, "component": "VEVENT"},
-        )  # fmt: skip
-        mail.make_mixed()
-        mail.add_attachment(ics, maintype="application", subtype="ics", filename="invite.ics")
+    if first and first != own:
+        headers += [("In-Reply-To", first), ("References", first)]
     return Letter(
         recipient=recipient,
         sender=company.mail_from,
         subject=words.subject,
         text=words.text,
-        body=mail.as_bytes(),
-        mail_id=str(mail["Message-ID"]),
+        body=mime.mail(headers, words.text, words.html, calendar[:2] if calendar else None),
+        mail_id=own,
         sequence=calendar[2] if calendar else None,
         told=told,
     )
