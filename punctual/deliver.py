@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -15,7 +15,18 @@ from punctual import clock, fallback, letters, outbox, texting
 from punctual.config import Settings
 from punctual.core.kinds import KINDS, time_critical
 from punctual.core.policy import Verdict
-from punctual.models import Attempt, Company, Customer, Message, Visit, touch_board
+from punctual.models import (
+    Attempt,
+    Company,
+    Customer,
+    JobType,
+    Message,
+    Notice,
+    Place,
+    Technician,
+    Visit,
+    touch_board,
+)
 from punctual.queries import day as days
 from punctual.queries import sending
 from punctual.transports import Envelope, Receipt, TransportError
@@ -34,7 +45,7 @@ class Ready:
     """A committed intent: what is about to leave, by which channel and transport.
 
     `doubt`: it may have left already; the provider is asked before anything is sent. `taken`: what of the provider's
-    belongs to other attempts at this recipient.
+    belongs to other attempts at this recipient. `decided`: when it was written, by the monotonic clock.
     """
 
     message_id: int
@@ -44,6 +55,17 @@ class Ready:
     envelope: Envelope
     doubt: bool = False
     taken: frozenset[str] = frozenset()
+    decided: float = field(default_factory=time.monotonic)
+
+
+def patient(s: Session, ids: Collection[int]) -> set[int]:
+    """Those of some claimed messages that may wait for others on both sides of the network: mails of a kind that goes
+    again, the very same bytes, where a crash leaves nobody who knows what became of them."""
+    if len(ids) < 2:
+        return set()
+    kinds = [k.name for k in KINDS.values() if k.doubt == "resend"]
+    found = select(Message.id).where(Message.id.in_(ids), Message.kind.in_(kinds), Message.channel == "email")
+    return set(s.scalars(found))
 
 
 def prepare(
@@ -54,11 +76,12 @@ def prepare(
     `ways` names the transport of each channel. An intent left without an outcome is in doubt: its Ready says so, and
     `resend` is for when nobody can be asked.
     """
-    message = s.scalars(select(Message).where(Message.id == message_id).with_for_update()).one()
+    message, *_around = s.execute(_AROUND.where(Message.id == message_id)).one()  # all are needed: read at once
     if message.state not in ("claimed", "sending") or message.lease_by != by:
         return None
     message.lease_until = clock.after(outbox.LEASE_S)
-    open_ = s.scalar(select(Attempt).where(Attempt.message_id == message.id, Attempt.state == "intent"))
+    tried = select(Attempt).where(Attempt.message_id == message.id, Attempt.state == "intent")
+    open_ = s.scalar(tried) if message.tries else None
     if open_ is not None:
         message.state = "sending"
         return _ready(s, message, open_, settings, doubt=True)
@@ -94,6 +117,20 @@ def prepare(
     s.add(attempt)
     s.flush()
     return _ready(s, message, attempt, settings)
+
+
+#: A message with all its words are about; the session forgets what nobody holds.
+_AROUND = (
+    select(Message, Notice, Visit, Customer, Company, JobType, Place, Technician)
+    .outerjoin(Notice, Notice.id == Message.notice_id)
+    .outerjoin(Visit, Visit.id == Message.visit_id)
+    .outerjoin(Customer, Customer.id == Message.customer_id)
+    .outerjoin(Company, Company.id == 1)
+    .outerjoin(JobType, JobType.id == Visit.job_type_id)
+    .outerjoin(Place, Place.id == Visit.place_id)
+    .outerjoin(Technician, Technician.id == Visit.technician_id)
+    .with_for_update(of=Message)
+)
 
 
 def _ready(s: Session, message: Message, attempt: Attempt, settings: Settings, *, doubt: bool = False) -> Ready:
@@ -232,9 +269,7 @@ def mark(s: Session, message: Message, state: str, reason: str, at: datetime) ->
     message.state, message.state_reason, message.state_at = state, reason[:200], at
     message.lease_until = None
     if message.visit_id is not None:
-        on = s.scalar(select(Visit.date).where(Visit.id == message.visit_id))
-        if on is not None:
-            touch_board(s, on)
+        touch_board(s, s.get_one(Visit, message.visit_id).date)
 
 
 def accepted(s: Session, ready: Ready, receipt: Receipt, *, at: datetime) -> None:
@@ -243,7 +278,15 @@ def accepted(s: Session, ready: Ready, receipt: Receipt, *, at: datetime) -> Non
     An answer that comes when the message was given up as uncertain is still the truth; one about an attempt that was
     replaced is kept with the attempt alone.
     """
-    accept(s, s.get_one(Attempt, ready.attempt_id), receipt, at=at)
+    attempt, *_around = s.execute(_ANSWERED.where(Attempt.id == ready.attempt_id)).one()
+    accept(s, attempt, receipt, at=at)
+
+
+_ANSWERED = (
+    select(Attempt, Message, Visit)
+    .join(Message, Message.id == Attempt.message_id)
+    .outerjoin(Visit, Visit.id == Message.visit_id)
+)
 
 
 def accept(s: Session, attempt: Attempt, receipt: Receipt, *, at: datetime) -> None:

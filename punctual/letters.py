@@ -13,7 +13,7 @@ from typing import Any
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from punctual import facts as more
@@ -21,7 +21,7 @@ from punctual import invites, links, messages, mime, suppression
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
 from punctual.core.kinds import KINDS
-from punctual.models import Attempt, Company, Customer, Message, Notice, Technician, User, Visit
+from punctual.models import Attempt, Company, Customer, Message, Notice, Plain, Technician, User, Visit
 from punctual.queries import day as days
 from punctual.queries import slots
 
@@ -316,17 +316,19 @@ def _first_mail(s: Session, message: Message) -> str:
     """The Message-ID of the visit's first accepted mail to the same person: later ones thread under it."""
     if message.visit_id is None or message.customer_id is None:
         return ""
-    return (
-        s.scalar(
-            select(Attempt.mail_id)
-            .join(Message, Message.id == Attempt.message_id)
-            .where(
-                Message.visit_id == message.visit_id,
-                Message.customer_id == message.customer_id,
-                Attempt.state == "accepted",
-            )
-            .order_by(Attempt.id)
-            .limit(1)
-        )
-        or ""
+    return _FIRST.scalar(s.connection(), visit=message.visit_id, customer=message.customer_id) or ""
+
+
+_FIRST = Plain(
+    select(Attempt.mail_id)
+    .join(Message, Message.id == Attempt.message_id)
+    .where(
+        Message.visit_id == bindparam("visit", 0),
+        Message.customer_id == bindparam("customer", 0),
+        Attempt.state == "accepted",
     )
+    .order_by(Attempt.id)
+    .limit(1),
+    "visit",
+    "customer",
+)

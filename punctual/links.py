@@ -9,10 +9,10 @@ import secrets
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from punctual.models import Link
+from punctual.models import Link, Plain
 
 Purpose = Literal["customer", "enrol", "signin", "feed", "stop"]
 
@@ -40,20 +40,32 @@ def make(
 ) -> str:
     """The token of that purpose, owner and version; its row is written on first use. Writes in the caller's transaction."""
     made = token(key, purpose, owner, version)
-    found = s.scalar(select(Link).where(Link.purpose == purpose, Link.owner_id == owner, Link.version == version))
-    if found is None:
-        s.add(
-            Link(
-                purpose=purpose,
-                owner_id=owner,
-                version=version,
-                token_hash=hashed(made),
-                created_at=at,
-                expires_at=expires,
-            )
+    c = s.connection()
+    if _KNOWN.scalar(c, purpose=purpose, owner=owner, version=version) is None:
+        _MAKE.run(
+            c,
+            purpose=purpose,
+            owner_id=owner,
+            version=version,
+            token_hash=hashed(made),
+            created_at=at,
+            expires_at=expires,
         )
-        s.flush()
     return made
+
+
+_KNOWN = Plain(
+    select(Link.id).where(
+        Link.purpose == bindparam("purpose", ""),
+        Link.owner_id == bindparam("owner", 0),
+        Link.version == bindparam("version", 0),
+    ),
+    "purpose",
+    "owner",
+    "version",
+)
+_COLUMNS = ("purpose", "owner_id", "version", "token_hash", "created_at", "expires_at")
+_MAKE = Plain(insert(Link).values({name: bindparam(name, None) for name in _COLUMNS}), *_COLUMNS)
 
 
 def find(s: Session, purpose: Purpose, given: str, *, at: datetime) -> Link | None:

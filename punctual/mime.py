@@ -39,7 +39,8 @@ def header(name: str, value: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def _folded(name: str, value: str) -> bytes:
-    return _FOLD.header_factory(name, value).fold(policy=_FOLD).encode("ascii", "surrogateescape")
+    folded: str = _FOLD.header_factory(name, value).fold(policy=_FOLD)
+    return folded.encode("ascii", "surrogateescape")
 
 
 def _multipart(kind: str, parts: list[bytes]) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from punctual import clock, deliver, fallback, fault, gate, outage, outbox
 from punctual.actions import transaction
@@ -22,7 +24,9 @@ from punctual.transports import CannotTell, Overtaken, Receipt, Transport, Trans
 log = logging.getLogger(__name__)
 
 #: Messages sent between two looks at the clock: a full outbox never keeps the days from being watched.
-BATCH = 10
+BATCH = 20
+#: Real seconds a transaction may take that writes several messages: taps wait for it.
+WRITING_S = 0.03
 #: Real seconds without sending after a way out was found closed: longer each time, until one message goes again.
 PAUSES_S = (10.0, 20.0, 40.0, 60.0)
 #: Real seconds for which a message that was just decided is taken to be true: a cancellation is felt within one second.
@@ -63,6 +67,13 @@ class Way:
             self.outages, self.failures, self.noted = self.outages + 1, 0, True
 
 
+class Written(NamedTuple):
+    """Intents that were kept together, and how many messages were `looked_at` for them."""
+
+    made: list[Ready]
+    looked_at: int
+
+
 class Sender:
     """Delivers what is due, a batch at a time. Never raises: what cannot be sent never stops the rest."""
 
@@ -84,72 +95,125 @@ class Sender:
                 with transaction() as s:
                     shut = gate.opened(s, self.settings)
                     ids = [] if shut else outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
+                    patient = deliver.patient(s, ids)
             except Exception:
                 log.exception("the outbox cannot be read; the worker goes on")
                 return 0, 0
             fault.reach("claimed")
-            return len(ids), sum(self._each(ids, at))
+            return len(ids), sum(self._each(ids, patient, at))
 
-    def _each(self, ids: list[int], at: datetime) -> Iterator[int]:
-        """Deliver one message after the other; one that cannot be sent never stops the others."""
-        for i, message_id in enumerate(ids):
+    def _each(self, ids: list[int], patient: Collection[int], at: datetime) -> Iterator[int]:
+        """Deliver all; one that cannot be sent never stops the others. Those that are `patient` - whose kind goes again
+        where nobody knows what became of it - are written and kept together, every other one by itself."""
+        while ids:
             if self.stopping or not any(way.is_open() for way in self.ways.values()):
-                self._safely(partial(self._give_back, ids[i:]), at)
+                self._safely(partial(self._give_back, ids), at)
                 return
-            try:
-                yield self._one(message_id, at)
-            except SQLAlchemyError:
-                log.exception("message %s waits for its lease to end: the database failed", message_id)
-                db.session.rollback()
-            except Exception:
-                log.exception("message %s is parked", message_id)
-                db.session.rollback()
-                self._safely(partial(self._park, message_id), at)
+            run = next((i for i, m in enumerate(ids) if m not in patient), len(ids))
+            ready = self._written(ids[:run], at) if run > 1 else None
+            if ready is None:  # one by itself, or one of them cannot be written
+                yield self._alone(ids[0], at)
+                ids = ids[1:]
+            else:
+                yield self._together(ready.made, at)
+                ids = ids[ready.looked_at :]
+
+    def _alone(self, message_id: int, at: datetime) -> int:
+        try:
+            return self._one(message_id, at)
+        except SQLAlchemyError:
+            log.exception("message %s waits for its lease to end: the database failed", message_id)
+            db.session.rollback()
+        except Exception:
+            log.exception("message %s is parked", message_id)
+            db.session.rollback()
+            self._safely(partial(self._park, message_id), at)
+        return 0
+
+    def _written(self, ids: list[int], at: datetime) -> Written | None:
+        """The intents of the first of these messages, kept by one commit; None where any of them fails."""
+        began, made = time.monotonic(), list[Ready | None]()
+        try:
+            with transaction() as s:
+                for message_id in ids:
+                    made.append(self._prepared(s, message_id, at))
+                    if time.monotonic() - began > WRITING_S:
+                        break
+                fault.reach("written")
+        except Exception:
+            log.exception("messages are written one by one")
+            db.session.rollback()
+            return None
+        fault.reach("intent")
+        return Written([r for r in made if r is not None], len(made))
+
+    def _prepared(self, s: Session, message_id: int, at: datetime) -> Ready | None:
+        names = {channel: way.transport.name for channel, way in self.ways.items()}
+        return deliver.prepare(s, message_id, self.settings, ways=names, by=self.name, at=at)
 
     def _one(self, message_id: int, at: datetime) -> int:
-        names = {channel: way.transport.name for channel, way in self.ways.items()}
         with transaction() as s:
-            ready = deliver.prepare(s, message_id, self.settings, ways=names, by=self.name, at=at)
+            ready = self._prepared(s, message_id, at)
             fault.reach("written")
         if ready is None:
             return 0
         fault.reach("intent")
+        return self._together([ready], at)
+
+    def _together(self, made: list[Ready], at: datetime) -> int:
+        """Hand these over, one after the other; what was accepted is kept by one commit."""
+        done: list[tuple[Ready, Receipt]] = []
+        again: set[str] = set()
+        try:
+            for ready in made:
+                if self.stopping or not self.ways[ready.channel].is_open():
+                    self._safely(partial(self._withdrawn, ready), at)
+                elif (receipt := self._handed_over(ready, at)) is not None:
+                    done.append((ready, receipt))
+                    again |= {ready.channel} if self.ways[ready.channel].worked() else set()
+        finally:
+            if done:
+                with transaction() as s:
+                    for ready, receipt in done:
+                        deliver.accepted(s, ready, receipt, at=at)
+                    for channel in again:
+                        outage.up(s, channel, at=at)
+                fault.reach("outcome")
+        return len(done)
+
+    def _handed_over(self, ready: Ready, at: datetime) -> Receipt | None:
+        """The provider's receipt; None where it was not accepted now, which is kept."""
         way = self.ways[ready.channel]
         try:
             receipt = self._hand_over(way, ready, at)
         except Overtaken:
-            log.warning("message %s was not handed over: others have it, or it is not true any more", message_id)
-            with transaction() as s:
-                deliver.withdrawn(s, ready, by=self.name, at=at)
-            return 0
+            log.warning("message %s was not handed over: others have it, or it is not true any more", ready.message_id)
+            self._withdrawn(ready, at)
+            return None
         except TransportError as error:
-            log.warning("message %s: %s", message_id, error.sentence)
+            log.warning("message %s: %s", ready.message_id, error.sentence)
             way.failed(error)
             with transaction() as s:
                 deliver.refused(s, ready, error, at=at)
                 if not way.is_open():
                     outage.down(s, ready.channel, way.transport.name, error.sentence, at=at)
-            return 0
-        if receipt is None:
-            return 0
-        again = way.worked()
-        fault.reach("handed_over")
+            return None
+        if receipt is not None:
+            fault.reach("handed_over")
+        return receipt
+
+    def _withdrawn(self, ready: Ready, at: datetime) -> None:
         with transaction() as s:
-            deliver.accepted(s, ready, receipt, at=at)
-            if again:
-                outage.up(s, ready.channel, at=at)
-        fault.reach("outcome")
-        return 1
+            deliver.withdrawn(s, ready, by=self.name, at=at)
 
     def _hand_over(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
         return self._reconciled(way, ready, at) if ready.doubt else self._send(way, ready, at)
 
     def _send(self, way: Way, ready: Ready, at: datetime) -> Receipt:
         """Hand it over. A conversation that lasts asks again right before the last write whether it is still true."""
-        began = time.monotonic()
 
         def mine() -> bool:
-            if not ready.envelope.mine() or time.monotonic() - began < SURE_S:
+            if not ready.envelope.mine() or time.monotonic() - ready.decided < SURE_S:
                 return ready.envelope.mine()
             try:
                 return deliver.holds(db.session(), ready, at)

@@ -12,10 +12,10 @@ import hmac
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from punctual.models import Customer, Suppression
+from punctual.models import Customer, Plain, Suppression
 
 Channel = Literal["sms", "email"]
 
@@ -34,8 +34,22 @@ def reason(s: Session, address: str | None, channel: Channel = "sms") -> str:
     """Why this number or address is not written to; "" where it may be, and for none."""
     if not address:
         return ""
-    found: Suppression | None = s.scalar(_of(s, address, channel).order_by(Suppression.id.desc()).limit(1))
-    return found.reason if found is not None else ""
+    found: str | None = _REASON.scalar(s.connection(), channel=channel, address=hashed(s, address, channel))
+    return found or ""
+
+
+_REASON = Plain(
+    select(Suppression.reason)
+    .where(
+        Suppression.channel == bindparam("channel", ""),
+        Suppression.address_hash == bindparam("address", ""),
+        Suppression.lifted_at.is_(None),
+    )
+    .order_by(Suppression.id.desc())
+    .limit(1),
+    "channel",
+    "address",
+)
 
 
 def stop(s: Session, address: str, why: str, *, at: datetime, channel: Channel = "sms") -> bool:

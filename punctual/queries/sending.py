@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from punctual.core.kinds import KINDS
 from punctual.core.policy import AUTOMATIC, Now, Said, Verdict, may
-from punctual.models import Customer, Message, Notice, Promise, Report, Visit
+from punctual.models import Customer, Message, Notice, Plain, Promise, Report, Visit
 from punctual.queries import day as days
 
 #: Kinds whose truth hangs on the newest forecast.
@@ -70,8 +70,8 @@ def truth(s: Session, message: Message) -> Now | None:
 
 def _promise(s: Session, message: Message) -> str:
     """The state of the promise the message is about."""
-    found = select(Promise.state).join(Notice, Notice.promise_id == Promise.id).where(Notice.id == message.notice_id)
-    return s.scalar(found) or "open"
+    about = s.get_one(Notice, message.notice_id).promise_id
+    return (about and s.scalar(select(Promise.state).where(Promise.id == about))) or "open"
 
 
 def _heard(s: Session, visit: Visit, since: datetime) -> bool:
@@ -82,18 +82,23 @@ def _heard(s: Session, visit: Visit, since: datetime) -> bool:
 
 def _said(s: Session, message: Message) -> list[Said]:
     """The other notices of this visit that reached somebody or still may; a notice counts once, whatever its channels."""
-    rows = s.execute(
-        select(Notice.kind, Notice.at, func.max(Message.state_at))
-        .join(Message, Message.notice_id == Notice.id)
-        .where(
-            Notice.visit_id == message.visit_id,
-            Notice.id != message.notice_id,
-            Message.customer_id.is_not(None),
-            Message.state.in_(("claimed", "sending", "sent", "delivered", "uncertain")),
-        )
-        .group_by(Notice.id, Notice.kind, Notice.at)
-    )
+    rows = _SAID.all(s.connection(), visit=message.visit_id, notice=message.notice_id)
     return [Said(kind=kind, at=max(noticed, sent), version=0) for kind, noticed, sent in rows]
+
+
+_SAID = Plain(
+    select(Notice.kind, Notice.at, func.max(Message.state_at))
+    .join(Message, Message.notice_id == Notice.id)
+    .where(
+        Notice.visit_id == bindparam("visit", 0),
+        Notice.id != bindparam("notice", 0),
+        Message.customer_id.is_not(None),
+        Message.state.in_(("claimed", "sending", "sent", "delivered", "uncertain")),
+    )
+    .group_by(Notice.id, Notice.kind, Notice.at),
+    "visit",
+    "notice",
+)
 
 
 def _today(s: Session, message: Message, at: datetime) -> int:

@@ -12,6 +12,8 @@ from punctual.transports.envelope import CannotTell, Envelope, Overtaken, Receip
 
 #: Seconds one step of the conversation may take; all of them together stay inside a message's lease.
 TIMEOUT_S = 20.0
+#: What a server answers that is about to hang up.
+CLOSING = 421
 #: Exactly one plain address: nothing that a server or a library could read as two.
 ONE_ADDRESS = re.compile(r"[!#-'*+\-./-9=?A-Z^-~]+@[A-Za-z0-9.-]+", re.ASCII)
 
@@ -24,17 +26,6 @@ class SmtpTransport:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.client: smtplib.SMTP | None = None
-
-    def _connected(self) -> smtplib.SMTP:
-        if self.client is not None:
-            try:
-                if self.client.noop()[0] == 250:
-                    return self.client
-            except (OSError, smtplib.SMTPException):
-                pass  # hung up since the last message: connect again
-            self.close()
-        self.client = self._connect()
-        return self.client
 
     def _connect(self) -> smtplib.SMTP:
         s, context = self.settings, ssl.create_default_context()
@@ -67,19 +58,12 @@ class SmtpTransport:
         """One MAIL, exactly one RCPT, one DATA; after the last line without an answer nobody knows."""
         if not ONE_ADDRESS.fullmatch(envelope.recipient):
             raise TransportError("The address is not one a mail server takes.", permanent=True, address=True)
-        client = self._connected()
+        client = self._begun(envelope)
         try:
-            self._begin(client, envelope)
             envelope.hold_on()
         except Overtaken:
             self._abandon()
             raise
-        except TransportError:
-            self._reset(client)
-            raise
-        except (OSError, smtplib.SMTPException) as error:
-            self.close()
-            raise TransportError(f"The connection broke before the message was written: {error}.") from error
         try:
             client.send(_dotted(envelope.body))
             code, answer = client.getreply()
@@ -95,8 +79,27 @@ class SmtpTransport:
         """A mail server keeps no list that could be asked (RFC 1047)."""
         raise CannotTell
 
+    def _begun(self, envelope: Envelope) -> smtplib.SMTP:
+        """A server that waits for this message's lines. One that has hung up since the last is called again: nothing
+        of this message was written yet."""
+        kept = self.client is not None
+        client = self.client = self.client or self._connect()
+        try:
+            self._begin(client, envelope)
+        except TransportError:
+            self._reset(client)
+            raise
+        except (OSError, smtplib.SMTPException) as error:
+            self._abandon()
+            if kept:
+                return self._begun(envelope)
+            raise TransportError(f"The connection broke before the message was written: {error}.") from error
+        return client
+
     def _begin(self, client: smtplib.SMTP, envelope: Envelope) -> None:
         code, answer = client.mail(envelope.sender)
+        if code == CLOSING:
+            raise smtplib.SMTPServerDisconnected("the server ends the conversation")
         if code != 250:
             raise _refusal(code, answer)
         code, answer = client.rcpt(envelope.recipient)
