@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from punctual.config import Settings
-from punctual.models import Attempt, Gate
+from punctual.models import Attempt, Gate, Plain
 
 Shut = Literal["", "copied", "paused"]
 SEAL = "seal.json"
@@ -25,25 +25,45 @@ SEAL = "seal.json"
 
 def shut(s: Session, settings: Settings) -> Shut:
     """Why nothing may be sent now; "" while messages go out. Reads only."""
-    row, seal = s.get(Gate, 1), _read(settings)
+    return _shut(s, _GATE.first(s.connection()), _read(settings))
+
+
+def _shut(s: Session, row: Any, seal: dict[str, Any] | None) -> Shut:
     if row is None:
         return "" if seal is None else "copied"
-    if seal is None or seal["instance"] != row.instance_id or seal["body"] != _body(s) or _highest(s) < seal["mark"]:
+    if seal is None or seal["instance"] != row.instance_id or seal["body"] != _body(s) or row.highest < seal["mark"]:
         return "copied"
     return "paused" if row.paused_at is not None else ""
 
 
 def opened(s: Session, settings: Settings) -> Shut:
     """The same for a sender, in its writing transaction: a new instance is sealed, the mark follows what was sent."""
-    if s.get(Gate, 1) is None and _read(settings) is None:
+    row, kept = _GATE.first(s.connection()), _read(settings)
+    if row is None and kept is None:
         s.add(Gate(id=1, instance_id=secrets.token_hex(8)))
         s.flush()
         seal(s, settings)
         return ""
-    found, kept = shut(s, settings), _read(settings)
-    if not found and kept is not None and kept["mark"] < (highest := _highest(s)):
-        _write(settings, kept | {"mark": highest})
+    found = _shut(s, row, kept)
+    if not found and kept is not None:
+        _follow(settings, row, kept)
     return found
+
+
+def follow(s: Session, settings: Settings) -> None:
+    """After some were sent, when nobody waits for the seal's file: its mark is the highest attempt that was made."""
+    row, kept = _GATE.first(s.connection()), _read(settings)
+    if row is not None and kept is not None and kept["instance"] == row.instance_id:
+        _follow(settings, row, kept)
+
+
+def _follow(settings: Settings, row: Any, kept: dict[str, Any]) -> None:
+    if kept["mark"] < row.highest:
+        _write(settings, kept | {"mark": row.highest})
+
+
+_NEWEST = select(func.coalesce(func.max(Attempt.id), 0))
+_GATE = Plain(select(Gate.instance_id, Gate.paused_at, _NEWEST.scalar_subquery().label("highest")).where(Gate.id == 1))
 
 
 def seal(s: Session, settings: Settings) -> None:
@@ -77,7 +97,7 @@ def resume(s: Session) -> None:
 
 
 def _highest(s: Session) -> int:
-    return s.scalar(select(func.max(Attempt.id))) or 0
+    return s.scalar(_NEWEST) or 0
 
 
 def _body(s: Session) -> str:

@@ -73,8 +73,7 @@ def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Wind
     window = Window(visit.window_start, visit.window_end)
     if message.kind not in FORECAST:
         return window
-    shift = days.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
-    made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
+    made = days.forecast_of(s, visit)
     if made is None:
         notice = s.get_one(Notice, message.notice_id)
         return Window(notice.told_start, notice.told_end) if notice.told_start and notice.told_end else window

@@ -11,7 +11,7 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_timezone_location, get_timezone_name
-from flask import render_template
+from flask import current_app
 from flask_babel import force_locale, gettext
 
 from punctual.core.day import Window, local
@@ -24,6 +24,7 @@ COMPANY_CAP, NAME_CAP = 20, 12
 NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol", "esc_sender"})
 #: A heading begins with a capital also where the greeting's comma lets the sentence begin without (German).
 _HEADING = re.compile(r"(<h1>)(\w)")
+PARTS = ("subject.txt", "body.txt", "body.html", "sms.txt")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 #: The end of a range in a text: after it stands whose clocks it is by, where that may be misread.
 _RANGE_END = re.compile(r"\{to\}( Uhr)?")
@@ -155,8 +156,7 @@ def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
 
     with force_locale(locale_of(language)):
         made = {
-            part: render_template(f"messages/{kind}/{part}", t=t, language=language, kind=kind, **facts)
-            for part in ("subject.txt", "body.txt", "body.html", "sms.txt")
+            part: _rendered(f"messages/{kind}/{part}", t=t, language=language, kind=kind, **facts) for part in PARTS
         }
     return Composed(
         subject=" ".join(made["subject.txt"].split()),
@@ -164,6 +164,11 @@ def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
         html=_HEADING.sub(lambda m: m[1] + m[2].upper(), made["body.html"]),
         sms=made["sms.txt"].strip(),
     )
+
+
+def _rendered(template: str, **facts: Any) -> str:
+    """A template filled; what pages are given beside (the request, its flashes) costs more than the rest."""
+    return current_app.jinja_env.get_template(template).render(facts)
 
 
 def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = False) -> str:
@@ -203,7 +208,7 @@ def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:
         return fill(said, facts)
 
     with force_locale(locale_of(language)):
-        made = render_template(f"messages/{kind}/sms.txt", t=t, language=language, kind=kind, **facts)
+        made = _rendered(f"messages/{kind}/sms.txt", t=t, language=language, kind=kind, **facts)
     return made.strip()
 
 

@@ -7,10 +7,11 @@ import socket
 import tempfile
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import and_, case, or_, select, text, update
+from sqlalchemy import BindParameter, Integer, and_, bindparam, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -18,7 +19,7 @@ from punctual import clock
 from punctual.core.day import Window
 from punctual.core.kinds import KINDS
 from punctual.core.policy import Rules, useful_min
-from punctual.models import Customer, Message, Notice, Technician, User, Visit, touch_board
+from punctual.models import Customer, Message, Notice, Plain, Technician, User, UtcDateTime, Visit, touch_board
 from punctual.queries import day as days
 
 #: Real seconds a claimed message belongs to its worker; longer than a transport's whole conversation takes.
@@ -222,29 +223,39 @@ def claim(s: Session, *, at: datetime, by: str, limit: int = 20, channels: Colle
     `sending`, everything else becomes `claimed`. `channels`: only those whose way out is open. Returns ids, the urgent
     kinds first, then the longest due.
     """
+    c = s.connection()
+    ways = None if channels is None else tuple(sorted(channels))
+    taken = _claim(c.dialect.name, ways).all(c, now=at, lease=clock.after(LEASE_S), by=by, most=limit)
+    return [row.id for row in sorted(taken, key=lambda r: (r.kind not in URGENT, r.due_at, r.id))]
+
+
+@lru_cache(maxsize=16)
+def _claim(dialect: str, channels: tuple[str, ...] | None) -> Plain:
+    """The conditional update, built once for each set of ways out that are open."""
+    now: BindParameter[datetime] = bindparam("now", None, UtcDateTime)
     due = or_(
-        and_(Message.state.in_(("queued", "held")), Message.due_at <= at),
-        and_(Message.state.in_(("claimed", "sending")), Message.lease_until < at),
+        and_(Message.state.in_(("queued", "held")), Message.due_at <= now),
+        and_(Message.state.in_(("claimed", "sending")), Message.lease_until < now),
     )
     urgent = case((Message.kind.in_(URGENT), 0), else_=1)
-    chosen = select(Message.id).where(due).order_by(urgent, Message.due_at, Message.id).limit(limit)
+    order = (urgent, Message.due_at, Message.id)
+    chosen = select(Message.id).where(due).order_by(*order).limit(bindparam("most", 0, Integer))
     if channels is not None:
         chosen = chosen.where(Message.channel.in_(list(channels)))
-    if s.connection().dialect.name == "postgresql":
+    if dialect == "postgresql":
         chosen = chosen.with_for_update(skip_locked=True)
-    taken = s.execute(
+    taking = (
         update(Message)
         .where(Message.id.in_(chosen.scalar_subquery()))
         .values(
             state=case((Message.state == "sending", "sending"), else_="claimed"),
-            lease_until=clock.after(LEASE_S),
-            lease_by=by,
-            state_at=at,
+            lease_until=bindparam("lease", None, UtcDateTime),
+            lease_by=bindparam("by", ""),
+            state_at=now,
         )
         .returning(Message.id, Message.due_at, Message.kind)
-        .execution_options(synchronize_session=False)
-    ).all()
-    return [row.id for row in sorted(taken, key=lambda r: (r.kind not in URGENT, r.due_at, r.id))]
+    )
+    return Plain(taking, "now", "lease", "by", "most")
 
 
 def release(s: Session, ids: Collection[int], *, by: str, at: datetime, until: datetime) -> None:

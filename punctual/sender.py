@@ -68,10 +68,19 @@ class Way:
 
 
 class Written(NamedTuple):
-    """Intents that were kept together, and how many messages were `looked_at` for them."""
+    """Intents kept by one commit (None: it does not go now), and how many messages were `looked_at` for them."""
 
-    made: list[Ready]
+    made: list[Ready | None]
     looked_at: int
+
+
+class Batch(NamedTuple):
+    """Claimed messages; those that are `patient` - whose kind goes again where nobody knows what became of them - may
+    share commits. `first`: the first is written already."""
+
+    ids: list[int]
+    patient: set[int]
+    first: Written | None = None
 
 
 class Sender:
@@ -92,31 +101,55 @@ class Sender:
             if "sms" in self.ways and "sms" not in open_:
                 self._safely(self._divert, at)
             try:
-                with transaction() as s:
-                    shut = gate.opened(s, self.settings)
-                    ids = [] if shut else outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
-                    patient = deliver.patient(s, ids)
+                batch = self._claimed(open_, at)
             except Exception:
                 log.exception("the outbox cannot be read; the worker goes on")
                 return 0, 0
             fault.reach("claimed")
-            return len(ids), sum(self._each(ids, patient, at))
+            sent = sum(self._each(batch, at))
+            if batch.ids:
+                self._safely(self._followed, at)
+            return len(batch.ids), sent
 
-    def _each(self, ids: list[int], patient: Collection[int], at: datetime) -> Iterator[int]:
-        """Deliver all; one that cannot be sent never stops the others. Those that are `patient` - whose kind goes again
-        where nobody knows what became of it - are written and kept together, every other one by itself."""
+    def _followed(self, at: datetime) -> None:
+        gate.follow(db.session(), self.settings)
+        db.session.rollback()
+
+    def _claimed(self, open_: Collection[str], at: datetime) -> Batch:
+        """What is due, with the intent of a first one that goes by itself: a warning leaves after one commit. Where it
+        cannot be written, all are claimed without."""
+        for first in (True, False):
+            try:
+                with transaction() as s:
+                    shut = gate.opened(s, self.settings)
+                    ids = [] if shut else outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
+                    patient = deliver.patient(s, ids)
+                    if not first or not ids or ids[0] in patient:
+                        return Batch(ids, patient)
+                    return Batch(ids, patient, Written([self._prepared(s, ids[0], at)], 1))
+            except Exception:
+                if not first:
+                    raise
+                log.exception("a message cannot be written with its claim")
+                db.session.rollback()
+        raise AssertionError("one of the two returns or raises")
+
+    def _each(self, batch: Batch, at: datetime) -> Iterator[int]:
+        """Deliver all; one that cannot be sent never stops the others. Those that are patient are written and kept
+        together, every other one by itself."""
+        ids, written = batch.ids, batch.first
         while ids:
-            if self.stopping or not any(way.is_open() for way in self.ways.values()):
+            if written is None and (self.stopping or not any(way.is_open() for way in self.ways.values())):
                 self._safely(partial(self._give_back, ids), at)
                 return
-            run = next((i for i, m in enumerate(ids) if m not in patient), len(ids))
-            ready = self._written(ids[:run], at) if run > 1 else None
-            if ready is None:  # one by itself, or one of them cannot be written
+            run = next((i for i, m in enumerate(ids) if m not in batch.patient), len(ids))
+            written = written or (self._written(ids[:run], at) if run > 1 else None)
+            if written is None:  # one by itself, or one of them cannot be written
                 yield self._alone(ids[0], at)
                 ids = ids[1:]
             else:
-                yield self._together(ready.made, at)
-                ids = ids[ready.looked_at :]
+                yield self._together([r for r in written.made if r is not None], at)
+                ids, written = ids[written.looked_at :], None
 
     def _alone(self, message_id: int, at: datetime) -> int:
         try:
@@ -145,7 +178,7 @@ class Sender:
             db.session.rollback()
             return None
         fault.reach("intent")
-        return Written([r for r in made if r is not None], len(made))
+        return Written(made, len(made))
 
     def _prepared(self, s: Session, message_id: int, at: datetime) -> Ready | None:
         names = {channel: way.transport.name for channel, way in self.ways.items()}
@@ -164,22 +197,28 @@ class Sender:
         """Hand these over, one after the other; what was accepted is kept by one commit."""
         done: list[tuple[Ready, Receipt]] = []
         again: set[str] = set()
-        try:
-            for ready in made:
-                if self.stopping or not self.ways[ready.channel].is_open():
-                    self._safely(partial(self._withdrawn, ready), at)
+        for ready in made:
+            way = self.ways[ready.channel]
+            try:
+                if self.stopping or not way.is_open():
+                    self._withdrawn(ready, at)
                 elif (receipt := self._handed_over(ready, at)) is not None:
                     done.append((ready, receipt))
-                    again |= {ready.channel} if self.ways[ready.channel].worked() else set()
-        finally:
-            if done:
-                with transaction() as s:
-                    for ready, receipt in done:
-                        deliver.accepted(s, ready, receipt, at=at)
-                    for channel in again:
-                        outage.up(s, channel, at=at)
-                fault.reach("outcome")
+                    again |= {ready.channel} if way.worked() else set()
+            except Exception:
+                log.exception("message %s waits for its lease to end", ready.message_id)
+                db.session.rollback()
+        if done:
+            self._safely(partial(self._keep, done, again), at)
+            fault.reach("outcome")
         return len(done)
+
+    def _keep(self, done: list[tuple[Ready, Receipt]], again: set[str], at: datetime) -> None:
+        with transaction() as s:
+            for ready, receipt in done:
+                deliver.accepted(s, ready, receipt, at=at)
+            for channel in again:
+                outage.up(s, channel, at=at)
 
     def _handed_over(self, ready: Ready, at: datetime) -> Receipt | None:
         """The provider's receipt; None where it was not accepted now, which is kept."""

@@ -75,7 +75,7 @@ class _Ready:
         self.fixed = [_converted(into.get(n), compiled.params[n]) if n not in given else None for n in names]
         self.names = names
         self.slots = [(i, n, into.get(n)) for i, n in enumerate(names) if n in given]
-        self.columns: list[Any] = list(getattr(statement, "selected_columns", None) or ())
+        self.columns: list[Any] = list(getattr(statement, "exported_columns", ()))
         self.row = _row([c.key for c in self.columns])
         self.dialect = dialect
         self.out: list[tuple[int, Convert]] | None = None

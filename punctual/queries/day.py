@@ -186,7 +186,20 @@ def forecasts(s: Session, shift_ids: Collection[int]) -> dict[int, VisitForecast
     return found
 
 
+def forecast_of(s: Session, visit: VisitRow) -> VisitForecast | None:
+    """The newest forecast of one visit; None where its day was not looked at, or nobody makes it."""
+    row = _ITS_DAY.first(s.connection(), technician=visit.technician_id, on=visit.date)
+    return kept.visits(row.packed, row.at).get(visit.id) if row is not None else None
+
+
 _FORECASTS = select(forecast_.c.at, forecast_.c.packed)
+_ITS_DAY = Plain(
+    _FORECASTS.join(shift_, shift_.c.id == forecast_.c.shift_id).where(
+        shift_.c.technician_id == bindparam("technician", 0), shift_.c.date == bindparam("on", None)
+    ),
+    "technician",
+    "on",
+)
 
 
 #: A prefix whose zones lie this far apart says nothing about where the phone is.

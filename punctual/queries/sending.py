@@ -51,10 +51,7 @@ def truth(s: Session, message: Message) -> Now | None:
     if message.visit_id is None:
         return None
     visit = s.get_one(Visit, message.visit_id)
-    made = None
-    if message.kind in FORECAST and visit.technician_id:
-        shift = days.shift_of(s, visit.technician_id, visit.date)
-        made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
+    made = days.forecast_of(s, visit) if message.kind in FORECAST else None
     return Now(
         state=visit.state,
         arrived=visit.arrived_at is not None,
@@ -103,14 +100,19 @@ _SAID = Plain(
 
 def _today(s: Session, message: Message, at: datetime) -> int:
     """Automatic messages this person was sent in the last day, over all visits."""
-    found = s.scalar(
-        select(func.count())
-        .select_from(Message)
-        .where(
-            Message.customer_id == message.customer_id,
-            Message.kind.in_(AUTOMATIC),
-            Message.state.in_(("sent", "delivered", "uncertain")),
-            Message.state_at > at - timedelta(days=1),
-        )
-    )
+    found = _TODAY.scalar(s.connection(), customer=message.customer_id, since=at - timedelta(days=1))
     return int(found or 0)
+
+
+_TODAY = Plain(
+    select(func.count())
+    .select_from(Message)
+    .where(
+        Message.customer_id == bindparam("customer", 0),
+        Message.kind.in_(AUTOMATIC),
+        Message.state.in_(("sent", "delivered", "uncertain")),
+        Message.state_at > bindparam("since", None),
+    ),
+    "customer",
+    "since",
+)
