@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 #: Messages sent between two looks at the clock: a full outbox never keeps the days from being watched.
 BATCH = 20
 #: Real seconds a transaction may take that writes several messages: taps wait for it.
-WRITING_S = 0.03
+WRITING_S = 0.04
 #: Real seconds without sending after a way out was found closed: longer each time, until one message goes again.
 PAUSES_S = (10.0, 20.0, 40.0, 60.0)
 #: Real seconds for which a message that was just decided is taken to be true: a cancellation is felt within one second.
