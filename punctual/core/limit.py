@@ -13,7 +13,7 @@ from punctual.core.policy import Rules
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
 #: The company's own limit is learned from looks this long before a visit (looks.WATCHED); outside of them this one counts.
-NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.95
+NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.98
 
 
 def limits(lead_s: Floats | float, rules: Rules) -> Floats:

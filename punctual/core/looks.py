@@ -33,6 +33,8 @@ RISES = (0.0, 0.25, 0.5, 0.75)
 HALF_LIFE, ENOUGH_VISITS = 7.0, 500
 #: Standard errors of the share of false alarms, from date to date, that must fit the budget too.
 PRUDENCE = 0.5
+#: Looks five minutes apart see this share of the false alarms that a look every minute makes (two recorded sets alike).
+SEEN = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,8 @@ def curve(
     """What each budget would have bought: the lowest limit that warns at most that share of those served on time.
 
     lateness [n]: minutes after the window's end. date [n]: ordinals; a date counts half as much as one HALF_LIFE dates
-    newer, for good and bad weeks come in rows, and the share may not pass the budget by its own standard error from
-    date to date. ahead: minutes before the planned start that count as in time. Of RISES the one that spares the late
+    newer, for good and bad weeks come in rows, and PRUDENCE standard errors of the share, from date to date, must fit the
+    budget as well. ahead: minutes before the planned start that count as in time. Of RISES the one that spares the late
     most minutes. Empty where nobody was on time.
     """
     if not (lateness <= late).any():
@@ -172,7 +174,7 @@ def _choice(
 ) -> tuple[float, Choice]:
     """The minutes spared the late by this budget with this rise, and the choice."""
     tardy = lateness > late
-    limit = _lowest(budget, ever[~tardy], date[~tardy], weight[~tardy])
+    limit = _lowest(SEEN * budget, ever[~tardy], date[~tardy], weight[~tardy])
     told, timely = ever >= limit, early >= limit
     minutes, total = weight * np.where(tardy, lateness - late, 0.0), weight.sum()
     share = 100.0 / total

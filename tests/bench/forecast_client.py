@@ -3,7 +3,9 @@
     evaluate.py stream DATA --split dev --cmd '.venv/bin/python tests/bench/forecast_client.py' --answers ANSWERS
 
 History is learned as `punctual learn` does, anew every evening; each question is answered by the very `forecast` the
-watch calls, on the very columns, with everybody's day so far. The protocol is described by the evaluator.
+watch calls, on the very columns, with everybody's day so far. A warning's score is the limit it reaches: as the
+company's own limit rises with the time ahead, learned from looks at days that the state had not seen, as `learn` does.
+The protocol is described by the evaluator.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,16 @@ from punctual.core.duration import Learned, nothing
 from punctual.core.fit import fit
 from punctual.core.fleet import fleet
 from punctual.core.forecast import forecast
+from punctual.core.limit import lifted
+from punctual.core.looks import Choice, curve, looked
 from punctual.core.packed import rows as some_rows
 
 #: Start after this many minutes past plan is late; a recorded window is that long.
 LATE = 15.0
+#: The evaluator counts warnings this long ahead, minutes, at this share of false alarms.
+AHEAD, BUDGET = LATE, 0.05
+#: Dates before which nothing calibrates a limit, dates looked at with one state, and how many of them at most.
+FIRST_DATES, STATE_DATES, LOOKED_DATES = 6, 7, 42
 #: A recorded service day runs until four in the morning.
 NIGHT = 4 * 60.0
 
@@ -106,6 +114,8 @@ class Client:
     def __init__(self) -> None:
         self.names, self.past, self.learned = Names(), [], nothing()
         self.today: list[dict[str, Any]] = []
+        self.looks: dict[str, tuple[Floats, Floats]] = {}
+        self.limit: Choice | None = None
 
     past: list[dict[str, Any]]
     learned: Learned
@@ -115,6 +125,7 @@ class Client:
         kind = line["type"]
         if kind == "history":
             self.past = [job for path in line["files"] for job in recorded(path)]
+            self._look_back()
             self._learn()
         elif kind == "plan":
             self.today = [dict(job, date=line["date"]) for job in line["jobs"]]
@@ -128,13 +139,37 @@ class Client:
             return json.dumps(self._answers(line["ids"], minute(line["t"])))
         elif kind == "endday":
             self._remember()
+            self._look([line.get("date", self.date)])
             self._learn()
         return None
 
     def _learn(self) -> None:
-        days, _ = columns(self.past, self.names)
-        if days.rows:
-            self.learned = fit(days, float(np.nanmax(days.shift_end)) + NIGHT)
+        self.learned = self._taught(self.past)
+        if self.looks:
+            on = sorted(self.looks)[-LOOKED_DATES:]
+            watched, late = (np.concatenate([self.looks[x][i] for x in on]) for i in (0, 1))
+            dates = np.repeat([date.fromisoformat(x).toordinal() for x in on], [len(self.looks[x][1]) for x in on])
+            found = curve(watched, late, dates, late=0.0, ahead=AHEAD, budgets=[BUDGET])
+            self.limit = found[0] if found else None
+
+    def _taught(self, jobs: list[dict[str, Any]]) -> Learned:
+        days, _ = columns(jobs, self.names)
+        return fit(days, float(np.nanmax(days.shift_end)) + NIGHT) if days.rows else nothing()
+
+    def _look_back(self) -> None:
+        """Look at the dates of history with what was known some days before them."""
+        on = sorted({job["date"] for job in self.past})
+        for first in range(max(FIRST_DATES, len(on) - LOOKED_DATES), len(on), STATE_DATES):
+            self.learned = self._taught([job for job in self.past if job["date"] < on[first]])
+            self._look(on[first : first + STATE_DATES])
+
+    def _look(self, dates: list[str]) -> None:
+        """Look at finished dates with what was learned before them."""
+        for on in dates:
+            days, _ = columns([job for job in self.past if job["date"] == on], self.names)
+            if days.rows:
+                made = looked(days, self.learned, 0.0)
+                self.looks[on] = made.watched, (days.arrived - days.window_end)[made.row]
 
     def _remember(self) -> None:
         """The day that is over becomes history."""
@@ -156,10 +191,18 @@ class Client:
         made = forecast(some, self.learned, at, threshold=0.0, others=fleet(self.days))
         here = some.offset[np.searchsorted(np.flatnonzero(asked), day)] + rows - self.days.offset[day]
         quantiles = made.arrive[here] - self.days.planned_start[rows][:, None]
+        reached = self._reached(made.p_late[here], self.days.planned_start[rows] - at)
         return [
-            {"id": i, "q": [round(float(v), 3) for v in q], "p_late": round(float(p), 6)}
-            for (i, _), q, p in zip(keys, quantiles, made.p_late[here], strict=True)
+            {"id": i, "q": [round(float(v), 3) for v in q], "p_late": round(float(p), 6), "score": round(float(x), 6)}
+            for (i, _), q, p, x in zip(keys, quantiles, made.p_late[here], reached, strict=True)
         ]
+
+    def _reached(self, chance: Floats, ahead: Floats) -> Floats:
+        """The highest limit, at the warn-by clock, that a chance so many minutes ahead reaches."""
+        if self.limit is None:
+            return chance
+        lift = lifted(ahead, self.limit.rise, AHEAD)
+        return np.asarray((chance - lift) / (1.0 - lift))
 
 
 def main() -> None:
