@@ -33,14 +33,15 @@ def think(s: Session, at: datetime) -> list[int]:
 def act(s: Session, visit_ids: Collection[int], at: datetime) -> None:
     """Compare these visits once more, now that nobody else writes about them, and write what differs; end what no
     longer does. Writes in the caller's transaction; again it changes nothing."""
-    s.execute(select(Visit.id).where(Visit.id.in_(visit_ids)).order_by(Visit.id).with_for_update())
+    locked = select(Visit.id, Visit.date).where(Visit.id.in_(visit_ids)).order_by(Visit.id).with_for_update()
+    on = {r.id: r.date for r in s.execute(locked)}
     found, kept = _found(s, at, visit_ids), _kept(s, visit_ids)
-    for key, row in kept.items():
-        if key not in found:
-            row.ended_at = at
-            _touch(s, row.visit_id)
-    for key, x in found.items():
-        _write(s, key[0], x, kept.get(key), at)
+    for key in sorted(found.keys() | kept.keys(), key=lambda k: (on[k[0]], k)):  # boards are touched in one order
+        if key in found:
+            _write(s, key[0], found[key], kept.get(key), at)
+        else:
+            kept[key].ended_at = at
+            _touch(s, key[0])
 
 
 def _found(s: Session, at: datetime, only: Collection[int] | None = None) -> dict[Key, Found]:

@@ -150,6 +150,8 @@ def still_free(
     Everything is looked at anew: claims, shift, drives and breaks, everybody's promises, the forecast with its spread.
     What was kept for this customer (`held`) is not taken from them for less than the forecast's own noise.
     """
+    if not wanted:
+        return []
     search = _search(s, visit_id, at)
     if held:
         search = replace(search, z=0.0, rules=replace(search.rules, offer_risk=search.rules.offer_risk + NOISE))

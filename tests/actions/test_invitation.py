@@ -14,7 +14,7 @@ from punctual import clock, itip, outbox, preview_answers
 from punctual.actions import company as companies
 from punctual.actions import customer, invitation, transaction
 from punctual.itip import reply
-from punctual.models import Answer, Notice, Promise, SlotClaim, Visit, db
+from punctual.models import Answer, Notice, Promise, SlotClaim, Technician, Visit, db
 from tests import build
 from tests.build import wall
 from tests.sender import Keeper, send, worker
@@ -158,6 +158,12 @@ def test_a_proposed_time_that_fits_moves_the_visit(calendar: Calendar) -> None:
     part = reply.find(message_from_bytes(calendar.keeper.kept[-1].body))
     assert part is not None and (part.method, part.partstat, part.start) == ("REQUEST", "ACCEPTED", wall("14:30"))
     assert db.session.scalars(select(SlotClaim.planned_start)).all() == [wall("14:30")]
+
+
+def test_where_nobody_else_works_a_time_that_does_not_fit_is_declined_too(calendar: Calendar) -> None:
+    with transaction() as s:
+        s.scalars(select(Technician).where(Technician.ref == "Ana")).one().active = False
+    assert calendar.propose("22:00") == "not_free"
 
 
 def test_a_proposed_time_that_does_not_fit_is_declined_with_real_times(calendar: Calendar) -> None:

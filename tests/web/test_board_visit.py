@@ -213,6 +213,8 @@ def test_messages_are_listed_by_state_with_their_reason(board: Desk) -> None:
         ("/board/technicians/999/off", {"day": "2026-11-24"}, 404, "There is no shift"),
         ("/board/technicians/999/link", {}, 404, "There is no such technician."),
         ("/board/customers/999", {"name": "x"}, 404, "There is no such customer."),
+        ("/board/customers/2/erase", {}, 422, "Tick that you are sure: what is erased cannot be brought back."),
+        ("/board/customers/2/erase", {"sure": "1"}, 409, "This customer has a visit to come. Cancel it first"),
         ("/board/sessions/999/revoke", {}, 404, "There is no such session."),
     ],
 )  # fmt: skip
