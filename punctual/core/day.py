@@ -284,10 +284,13 @@ def local(at: datetime, zone: str) -> datetime:
 
 
 def outward(range_: Window, at: datetime, zone: str) -> Window:
-    """A range rounded outwards for people: to 5 minutes, to 15 when it opens more than two hours ahead (policy 1)."""
+    """A range rounded outwards for people: to 5 minutes, to 15 when it opens more than two hours ahead (policy 1).
+
+    Never a single minute: what is due this very moment is told as the step that begins now.
+    """
     step = 15 if range_.start - at > timedelta(hours=2) else 5
     start, end = local(range_.start, zone), local(range_.end, zone)
     down = start - timedelta(minutes=start.minute % step, seconds=start.second, microseconds=start.microsecond)
     rest = timedelta(minutes=end.minute % step, seconds=end.second, microseconds=end.microsecond)
     up = end if not rest else end - rest + timedelta(minutes=step)
-    return Window(down.astimezone(UTC), up.astimezone(UTC))
+    return Window(down.astimezone(UTC), max(up, down + timedelta(minutes=step)).astimezone(UTC))

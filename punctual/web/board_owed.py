@@ -14,6 +14,7 @@ from punctual.core.promise import BY_HAND
 from punctual.models import Answer, Visit
 from punctual.queries import promises as queries
 from punctual.queries import truth, whole
+from punctual.web import board_words
 from punctual.web.board_differs import said
 
 
@@ -26,7 +27,7 @@ def owed(s: Session, visit: Visit, at: datetime, zone: str) -> dict[str, Any]:
         "photos": whole.photos_of(s, [visit.id]),
         "read_here": all(any(r["who"] == "office" for r in a.data.get("read", [])) for a in written),
         "earlier": whole.earlier(s, [visit]).get(visit.id, []),
-        "noun": lambda kind: facts.noun(kind, "en"),
+        "noun": board_words.owed,
         "promise_kinds": [(kind, facts.noun(kind, "en")) for kind in BY_HAND],
         "owners": [(u.id, u.name) for u in queries.users(s)],
         "jobs": [(j.id, j.name) for j in queries.jobs_of(s, visit.customer_id)],

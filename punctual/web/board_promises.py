@@ -7,7 +7,6 @@ from datetime import datetime
 from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response
 
-from punctual import facts
 from punctual.actions import promise as verbs
 from punctual.core.day import at_wall
 from punctual.core.promise import OFFICE
@@ -39,7 +38,7 @@ def listed() -> str:
         told=queries.told_of(s, [x.promise for x in found]),
         state=state,
         states=STATES,
-        noun=lambda kind: facts.noun(kind, "en"),
+        noun=words.owed,
         when=here.when,
         at=g.at,
         kinds=words.KINDS,

@@ -8,10 +8,9 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from punctual.actions.effect import Change, Effect
-from punctual.facts import noun
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
-from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, span, state_words
+from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, owed, span, state_words
 
 #: What ends a task that is nothing to call about.
 LOOSE = {"wrote": "Seen to", "texts_stopped": "It is mended"}
@@ -116,7 +115,7 @@ def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
     if best is not None:
         yield _proposal(t, best, zone)
     for promise in t.owed:
-        yield f"Promised {noun(promise.kind, 'en')} by {clock(promise.due_at, zone)}. {promise.owner} owns it."
+        yield f"Promised {owed(promise.kind)} by {clock(promise.due_at, zone)}. {promise.owner} owns it."
     for ask in t.asks:
         words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         said = (

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from punctual import facts
 from punctual.actions import effect as effects
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.policy import Rules
@@ -237,7 +236,7 @@ def _promise(e: Entry, at: str, zone: str, today: Any) -> Said:
         "cancelled": "cancelled",
     }.get(p.state, p.state)
     if p.kind != "window":
-        what = f"Promised {facts.noun(p.kind, 'en')} by {words.when(p.due_at, zone, today)}"
+        what = f"Promised {words.owed(p.kind)} by {words.when(p.due_at, zone, today)}"
         return Said(f"p{p.id}", at, f"{what}, {p.owner}" if p.owner else what, state, p.note)
     opens = p.opens_at or p.due_at
     version = f", version {p.version}" if p.version > 1 else ""

@@ -8,10 +8,19 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from punctual.core.day import OVER, Window, local
+from punctual.facts import noun
 from punctual.queries.board import Line, Stop
 
 #: Minutes off the plan that are not worth a word.
 NEAR = 5
+#: Minutes that a job under way is expected to take longer, from which on that is said before it is over its time.
+LONGER = 15
+
+
+def owed(kind: str) -> str:
+    """What is promised, as the people at the board say it: customers read "an answer to you"."""
+    return "an answer" if kind == "answer" else noun(kind, "en")
+
 
 KINDS = {
     "offers_link": "Answer: other times, kept free",
@@ -193,11 +202,9 @@ def line_words(line: Line, at: datetime, zone: str) -> str:
 
 def _under_way(first: Stop, line: Line, at: datetime, zone: str) -> str:
     if first.state == "arrived":
-        return (
-            f"At {first.surname}, {first.over_min} min over"
-            if first.over_min >= NEAR
-            else f"At {first.surname}, as planned"
-        )
+        longer = (first.bar.end - first.bar.start - (first.plan.end - first.plan.start)) // timedelta(minutes=1)
+        how = f"{longer} min longer" if longer >= LONGER else "as planned"
+        return f"At {first.surname}, {f'{first.over_min} min over' if first.over_min >= NEAR else how}"
     behind = int(((first.likely or first.plan.start) - first.plan.start) / timedelta(minutes=1))
     late = f", {behind} min behind" if behind >= NEAR else ""
     if first.state == "on_my_way":

@@ -21,12 +21,12 @@ from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from punctual import config, letters, links, messages, watch
+from punctual import config, letters, links, messages, outbox, watch
 from punctual.actions import access, transaction
 from punctual.app import create_app
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
-from punctual.models import Promise, Visit
+from punctual.models import Promise, Visit, touch_board
 from tests import build
 from tests.browser import stocked
 from tests.build import Built, wall
@@ -54,6 +54,7 @@ class Served:
             visit = s.get_one(Visit, self.built.visits["Grace"].id)
             for name, value in values.items():
                 setattr(visit, name, value)
+            touch_board(s, visit.date)
             watch.look(s, [x.id for x in self.built.shifts.values()], at=wall("09:40"))
 
 
@@ -79,7 +80,7 @@ def served(folder: Path, *, full: bool = False) -> Iterator[Served]:
 
 def late(here: Served) -> None:
     """Tom's job runs over; Grace was told 10:45 to 11:20."""
-    stocked.tap(here.built, "late", "09:20", 45)
+    stocked.tap(here.built, "late", "09:20", 30)
     told = {"told_start": wall("10:45"), "told_end": wall("11:20"), "told_at": wall("09:21"), "told_kind": "late_first"}
     here.change(**told, deadline=None)
 
@@ -87,14 +88,18 @@ def late(here: Served) -> None:
 def at_risk(here: Served) -> None:
     """Tom's job runs over so far that Grace may be late; she was not told yet."""
     stocked.tap(here.built, "arrived", "09:00")
-    stocked.tap(here.built, "late", "09:15", 15)
+    stocked.tap(here.built, "late", "09:15", 50)
     here.change(deadline=None)
 
 
 def no_time(here: Served) -> None:
     """Nobody knows when; Grace was told that."""
-    here.change(state="planned", cancelled_by="", cancelled_at=None, finished_at=None, arrived_at=None, on_my_way_at=None,
-                told_kind="no_time_yet", told_start=None, told_end=None, told_at=wall("09:30"))  # fmt: skip
+    none = dict.fromkeys(("cancelled_at", "finished_at", "arrived_at", "on_my_way_at"))
+    here.change(state="planned", cancelled_by="", **none)
+    with transaction() as s:
+        visit = s.get_one(Visit, here.built.visits["Grace"].id)
+        key = f"{visit.id}:{visit.promise_version}:no_time_yet"
+        outbox.put(s, key=key, kind="no_time_yet", at=wall("09:35"), reason="no_news", visit=visit)
 
 
 def missed(here: Served) -> None:
@@ -103,6 +108,7 @@ def missed(here: Served) -> None:
         of = Promise.visit_id == here.built.visits["Grace"].id, Promise.kind == "window"
         for promise in s.scalars(select(Promise).where(*of)):
             promise.state, promise.ended_at = "broken", wall("09:30")
+        touch_board(s, build.DATE)
 
 
 #: The board's pages: name and address, of a company that has something on each (stocked.py); {} takes ids.
@@ -168,6 +174,7 @@ def customers(here: Served, camera: Camera) -> None:
         for language in LANGUAGES:
             with transaction() as s:
                 s.get_one(Visit, here.built.visits["Grace"].id).customer.language = language
+                touch_board(s, build.DATE)
             camera.shoot(f"customer-{state}-{language}", url=page)
             if state == "late":
                 camera.shoot(f"customer-times-{language}", url=f"{page}/times")
@@ -192,6 +199,7 @@ def facts(kind: str, language: str) -> dict[str, Any]:
         return (
             messages.EXAMPLE
             | own
+            | {"staff": KINDS[kind].class_ == "staff"}
             | {
                 "range_from": kind in RANGE,
                 "day": messages.day_short(on, language),

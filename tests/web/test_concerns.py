@@ -59,7 +59,7 @@ def test_the_board_answers_and_only_with_words(lite: Flask) -> None:
     day = sit(lite)
     assert "Grace Whitfield : The time" in day.text("/board/concerns")
     assert "“My letter says Monday.”" in day.text("/board/concerns")
-    assert "Promised an answer to you by 10:30" in day.text("/board/queue")
+    assert "Promised an answer by 10:30" in day.text("/board/queue")
     made = db.session.scalars(select(Concern.id)).one()
     assert day.post(f"/board/concerns/{made}/answer", answer=" ").status_code == 422
     assert day.post(f"/board/concerns/{made}/answer", answer="It is Tuesday.").status_code == 303
