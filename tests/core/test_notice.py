@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from punctual.core.day import Day, Days, Visit, Window, minutes, pack
+from punctual.core.day import Day, Days, Visit, Window, minutes, outward, pack
 from punctual.core.forecast import LEVELS
 from punctual.core.notice import Decided, Decision, Known, Mark, Quiet, decide
 from punctual.core.policy import KINDS, Rules, Said
@@ -440,3 +440,11 @@ def test_as_many_known_as_visits_are_needed() -> None:
     days = one_day()
     with pytest.raises(ValueError, match="1 visits of 1 days"):
         decide(days, shape(days), [], [Quiet()], RULES, at=t("09:00"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"), [("09:40", "09:40", ("09:40", "09:45")), ("09:42", "09:51", ("09:40", "09:55"))]
+)
+def test_a_range_is_rounded_outwards_and_never_a_single_minute(start: str, end: str, told: tuple[str, str]) -> None:
+    found = outward(Window(t(start), t(end)), t("09:40"), ZONES[0])
+    assert (found.start, found.end) == (t(told[0]), t(told[1]))

@@ -74,6 +74,11 @@ Ana 08:00-17:00 skills boiler home 51.4600,-2.5800
     assert re.search(rf'class="visit {look}[^"]*" id="v1"', ana), ana
 
 
+def test_a_job_that_is_reported_longer_is_said_to_be_longer_before_it_is_over_its_time(board: Desk) -> None:
+    board.look("09:40")
+    assert re.search(r"At Whitfield, \d+ min longer", line(board.get("/board/").text, "Tom Hale"))
+
+
 def test_the_hour_under_the_present_is_not_written_twice(lite: Flask) -> None:
     clock.configure("2026-11-24T11:05:10+00:00 x1")
     axis = desk(lite).get("/board/").text.split('class="axis"')[1].split("</header>")[0]
