@@ -50,10 +50,27 @@ def foreseen(s: Session, visit_id: int) -> Foreseen | None:
     return Foreseen(found, made, s.scalar(decided))
 
 
-def messages(s: Session, visit_id: int) -> list[tuple[Message, Attempt | None, datetime | None]]:
-    """Every message of a visit with its newest attempt and when the page was looked at since, oldest first."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message with the decision behind it, its attempts, and when the page was looked at since; None: not known."""
+
+    message: Message
+    notice: Notice
+    attempts: tuple[Attempt, ...]
+    looked_at: datetime | None
+
+
+def messages(s: Session, visit_id: int) -> list[Sent]:
+    """Every message of a visit, oldest first."""
     rows = list(s.scalars(select(Message).where(Message.visit_id == visit_id).order_by(Message.id)))
     tries = select(Attempt).where(Attempt.message_id.in_([m.id for m in rows])).order_by(Attempt.number)
-    newest = {a.message_id: a for a in s.scalars(tries)} if rows else {}
+    attempts: dict[int, list[Attempt]] = {m.id: [] for m in rows}
+    for a in s.scalars(tries) if rows else ():
+        attempts[a.message_id].append(a)
+    notices = {n.id: n for n in s.scalars(select(Notice).where(Notice.id.in_([m.notice_id for m in rows])))}
     looks = list(s.scalars(select(Look.at).where(Look.visit_id == visit_id).order_by(Look.at)))
-    return [(m, a, looked(m, a, looks)) for m in rows for a in [newest.get(m.id)]]
+    return [
+        Sent(m, notices[m.notice_id], tuple(made), looked(m, made[-1] if made else None, looks))
+        for m in rows
+        for made in [attempts[m.id]]
+    ]

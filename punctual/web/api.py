@@ -163,9 +163,9 @@ def get_times(visit_id: int) -> out.TimesOut:
 @api.operation("get", "/visits/{visit_id}/messages", answer=out.MessagesOut)
 def get_messages(visit_id: int) -> out.MessagesOut:
     """Every message about a visit and how it stands."""
-    here(visit_id)
+    zone = here(visit_id).zone
     found = queries.messages(db.session(), visit_id)
-    return out.MessagesOut(visit_id=visit_id, messages=[out.MessageOut.of(*x) for x in found])
+    return out.MessagesOut(visit_id=visit_id, messages=[out.MessageOut.of(x, zone) for x in found])
 
 
 @api.operation("get", "/days/{date}", answer=out.DayOut, problems=(422,))

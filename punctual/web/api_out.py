@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from punctual.core.day import DeadlineKind, State, Window, local
 from punctual.core.slot import Slot
 from punctual.explain import Explained
-from punctual.models import Attempt, Message, Visit
-from punctual.queries.api import Foreseen
+from punctual.models import Attempt, Visit
+from punctual.queries.api import Foreseen, Sent
 from punctual.queries.board import Board, Line, Stop
+from punctual.web.board_words import why_told
 
 
 class Out(BaseModel):
@@ -205,9 +206,26 @@ class TimesOut(Out):
     times: list[TimeOut]
 
 
+class AttemptOut(Out):
+    """One try to send a message: when, by which transport, how it ended (`error` says why not) and how far it got."""
+
+    number: int
+    transport: str
+    state: str
+    at: datetime
+    ended_at: datetime | None
+    progress: str
+    error: str
+
+    @staticmethod
+    def of(a: Attempt) -> AttemptOut:
+        return AttemptOut(**{name: getattr(a, name) for name in AttemptOut.model_fields})
+
+
 class MessageOut(Out):
-    """One message of a visit: what kind, on which channel, how it stands, what was sent and, where it is
-    known, when the customer's page was looked at after it."""
+    """One message of a visit: what kind, on which channel, how it stands since `at` and why (`reason`), why it was put
+    (`because`, as on the board), every attempt, what was sent last and, where it is known, when the customer's page was
+    looked at after it."""
 
     id: int
     kind: str
@@ -216,6 +234,10 @@ class MessageOut(Out):
     reason: str
     at: datetime
     due_at: datetime
+    useful_until: datetime
+    put_at: datetime
+    because: str
+    attempts: list[AttemptOut]
     recipient: str | None
     subject: str | None
     sent_at: datetime | None
@@ -223,7 +245,8 @@ class MessageOut(Out):
     looked_at: datetime | None
 
     @staticmethod
-    def of(m: Message, a: Attempt | None, looked_at: datetime | None) -> MessageOut:
+    def of(sent: Sent, zone: str) -> MessageOut:
+        m, n, a = sent.message, sent.notice, sent.attempts[-1] if sent.attempts else None
         return MessageOut(
             id=m.id,
             kind=m.kind,
@@ -232,11 +255,15 @@ class MessageOut(Out):
             reason=m.state_reason,
             at=m.state_at,
             due_at=m.due_at,
+            useful_until=m.useful_until,
+            put_at=m.created_at,
+            because=why_told(n.kind, n.reason, n.facts or {}, n.cause, zone),
+            attempts=[AttemptOut.of(x) for x in sent.attempts],
             recipient=a.recipient if a else None,
             subject=a.subject if a else None,
             sent_at=a.at if a else None,
             text=a.text if a else None,
-            looked_at=looked_at,
+            looked_at=sent.looked_at,
         )
 
 

@@ -9,10 +9,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from punctual import clock
+from punctual import clock, outbox
 from punctual.actions import Refused, token, transaction
 from punctual.models import ApiToken, Visit, db
 from tests import build
+from tests.build import wall
+from tests.sender import BUSY, Keeper, send, worker
 
 START = "2026-11-24T08:00+00:00 x0.01"
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -99,6 +101,22 @@ def test_a_visit_is_added_moved_given_edited_and_cancelled(client: FlaskClient, 
     assert post(client, f"{path}/cancel", {})["state"] == "cancelled"
     kinds = [x["kind"] for x in get(client, f"{path}/messages")["messages"]]
     assert kinds[0] == "booked" and kinds[-1] == "cancelled_us" and "moved_by_us" in kinds
+
+
+def test_a_message_says_when_it_came_into_its_state_why_and_each_try_to_send_it(
+    lite: Flask, client: FlaskClient, made: build.Built
+) -> None:
+    with transaction() as s:
+        visit = s.get_one(Visit, made.visits["Grace"])  # type: ignore[arg-type]
+        outbox.put(s, key="k", kind="booked", at=wall("08:40"), reason="booked", cause="user:1:add", visit=visit)
+    send(worker(lite, Keeper([BUSY])), wall("08:40"))
+    [told] = get(client, f"/visits/{made.visits['Grace']}/messages")["messages"]
+    assert (told["state"], told["at"], told["put_at"]) == ("sent", "2026-11-24T08:40:00Z", "2026-11-24T08:40:00Z")
+    assert told["because"] == "The visit was booked. Set off by a dispatcher (add)."
+    assert told["useful_until"] == "2026-11-25T08:40:00Z"
+    assert [(a["state"], a["error"]) for a in told["attempts"]] == [
+        ("refused", "The mail server answered 451: later."), ("accepted", "")
+    ]  # fmt: skip
 
 
 def test_the_same_ref_is_not_added_twice(client: FlaskClient) -> None:
