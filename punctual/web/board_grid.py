@@ -12,8 +12,8 @@ from punctual.queries.board import Board
 STEP = timedelta(minutes=5)
 #: What an empty day shows, and the longest day the sheet has columns for.
 USUAL, LONGEST = (8, 17), 24
-#: How near to an hour the present covers its label, for each hour shown: a label is about as wide as a 25th of the axis.
-COVERED = timedelta(minutes=2.5)
+#: From how long before an hour until how long after it the present covers its label, for each hour that is shown.
+COVERED = timedelta(minutes=-2), timedelta(minutes=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Axis:
                 f"{local(self.start + timedelta(hours=h), self.zone):%H:%M}",
             )
             for h in range(0, self.hours, every)
-            if at is None or abs(self.start + timedelta(hours=h) - at) > self.hours * COVERED
+            if at is None
+            or not self.hours * COVERED[0] < at - self.start - timedelta(hours=h) < self.hours * COVERED[1]
         ]
 
 
