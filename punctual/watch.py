@@ -180,8 +180,8 @@ def _paused(
         return decided, []
     lately = told.lately(s, cause, at)
     by_cause = bool(rules.storm_cause and cause) and lately.cause + count > rules.storm_cause
-    most = max(rules.storm_all, int(lately.visits * rules.storm_share))
-    by_all = bool(rules.storm_all) and lately.all + count > most
+    now = lately.all + count
+    by_all = 0 < rules.storm_all < now and now > int(told.visits_on(s, at) * rules.storm_share)
     if lately.released or not (lately.open or by_cause or by_all):
         return decided, []
     asked = [] if lately.open else [_ask_about_storm(s, lately.cause if by_cause else lately.all, count, at, cause)]

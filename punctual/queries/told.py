@@ -29,11 +29,10 @@ BURST = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """Messages from one cause and from all in the last minutes, today's visits, and whether a storm is asked about."""
+    """Messages from one cause and from all in the last minutes, and whether a storm is asked about."""
 
     cause: int
     all: int
-    visits: int
     open: bool
     released: bool
 
@@ -166,7 +165,12 @@ def lately(s: Session, cause: str, at: datetime) -> Lately:
     return Lately(
         cause=int(of_cause),
         all=int(of_all),
-        visits=c.execute(select(func.count()).select_from(visit_).where(visit_.c.date == at.date())).scalar_one(),
         open=any(r.resolved_at is None for r in asked),
         released=any((r.facts or {}).get("answer") != "drop" for r in released),
     )
+
+
+def visits_on(s: Session, at: datetime) -> int:
+    """How many visits that day has: counted only where it decides."""
+    found = select(func.count()).select_from(visit_).where(visit_.c.date == at.date())
+    return int(s.connection().execute(found).scalar_one())
