@@ -71,6 +71,9 @@ def blocked(s: Session, message: Message) -> str:
 def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Window:
     """The range a message tells at this moment, rounded outwards for people; without a forecast, as it was decided."""
     window = Window(visit.window_start, visit.window_end)
+    own = message.facts or {}
+    if "earlier_from" in own:
+        return Window(datetime.fromisoformat(own["earlier_from"]), datetime.fromisoformat(own["earlier_to"]))
     if message.kind not in FORECAST:
         return window
     made = days.forecast_of(s, visit)

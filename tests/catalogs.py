@@ -24,7 +24,7 @@ LANGUAGES = ("es", "de")
 #: Pictures of the manager's page, which is English.
 STAFF = ("charts.py", "board_summary.py")
 #: Verbs whose refusals customers read: every sentence there is theirs.
-VERBS = ("customer", "offer", "concern", "signoff", "note")
+VERBS = ("customer", "earlier", "offer", "concern", "signoff", "note")
 KEYWORDS: dict[str, Any] = {
     "_": None,
     "t": None,

@@ -106,6 +106,12 @@ def _reply(s: Session, visit: Visit, kind: str, at: datetime, **facts: str) -> N
     )
 
 
+def confirm(s: Session, visit: Visit, at: datetime) -> None:
+    """Say that their visit stands as they agreed to it."""
+    _close_calls(s, visit, at)
+    _reply(s, visit, "kept", at)
+
+
 def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """ "This works": the told range becomes the promise; before anything was told it confirms the window.
 
@@ -128,8 +134,7 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
         if told is not None:
             schedule.agree(s, visit, window=told, at=at, by="customer")
         saved = answered(s, visit, "keep", at, by=by, version=str(visit.promise_version), told=mark)
-        _close_calls(s, visit, at)
-        _reply(s, visit, "kept", at)
+        confirm(s, visit, at)
     return saved
 
 

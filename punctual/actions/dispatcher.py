@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from punctual import outbox, promises, watch
 from punctual.actions import Refused, reach, rescue, schedule, transaction
+from punctual.actions.earlier import possible
 from punctual.actions.effect import movable
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.kinds import KINDS
@@ -225,6 +226,28 @@ def tell_now(visit_id: int, *, at: datetime, by: By) -> None:
         now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)
         told = bool(visit.told_at) and visit.told_kind in ("late_first", "late_update")
         rescue.tell(s, visit, shift.id, "late_update" if told else "late_first", now, at, by.cause("tell"))
+
+
+def offer_earlier(visit_id: int, *, at: datetime, by: By) -> None:
+    """Ask the customer whether we may come earlier: one message, nothing changes by it."""
+    with transaction() as s:
+        visit = _visit(s, visit_id)
+        found = possible(s, visit, at)
+        if found is None:
+            raise Refused("The technician cannot come a quarter of an hour earlier, so there is nothing to offer.")
+        said = select(func.count(Notice.id)).where(Notice.visit_id == visit_id, Notice.kind == "earlier")
+        outbox.put(
+            s,
+            key=f"{visit_id}:{visit.promise_version}:earlier:{1 + (s.scalar(said) or 0)}",
+            kind="earlier",
+            at=at,
+            reason="by_hand",
+            cause=by.cause("earlier"),
+            facts={"earlier_from": found.start.isoformat(), "earlier_to": found.end.isoformat()},
+            visit=visit,
+            useful_until=found.start,
+        )
+        touch_board(s, visit.date)
 
 
 def called(visit_id: int, *, at: datetime, by: By) -> None:

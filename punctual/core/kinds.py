@@ -36,6 +36,7 @@ class Kind:
 _ALL = (
     Kind("booked", "ordinary", "answer", calendar="REQUEST", moves_window=True),
     Kind("reminder", "ordinary", "reminder", stop=True),
+    Kind("earlier", "ordinary", 60),
     Kind("on_my_way", "ordinary", "on_my_way", doubt="hold", stop=True),
     Kind("late_first", "delay", "delay", doubt="hold", calendar="REQUEST"),
     Kind("late_update", "delay", "delay", doubt="hold", calendar="REQUEST"),

@@ -110,7 +110,7 @@ AUTOMATIC = frozenset(
     }
 )
 #: What arriving makes pointless, and what is still worth saying when a visit is over.
-BEFORE_ARRIVAL = AUTOMATIC | {"correction"}
+BEFORE_ARRIVAL = AUTOMATIC | {"correction", "earlier"}
 #: Kinds about a promise that is still open; the others about promises say how one ended.
 OF_OPEN = frozenset({"promise_made", "promise_moved", "promise_broken", "promise_call", "esc_promise", "esc_concern"})
 

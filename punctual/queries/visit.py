@@ -60,6 +60,7 @@ class Story:
     concerns: tuple[Concern, ...]
     goods: tuple[Good, ...]
     can_keep: bool
+    earlier: Window | None
     checked_at: datetime
 
     @property
@@ -142,8 +143,23 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         goods=tuple(s.scalars(select(Good).where(Good.visit_id == visit.id, Good.state == "granted"))),
         concerns=tuple(promises.concerns_of(s, visit.id)),
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
+        earlier=earlier(s, visit, at),
         checked_at=made.at if made is not None else at,
     )
+
+
+def earlier(s: Session, visit: Visit, at: datetime) -> Window | None:
+    """The earlier range that was offered for this promise and can still be taken; None after any answer to it."""
+    mine = Notice.visit_id == visit.id, Notice.kind == "earlier", Notice.decision == "tell"
+    this = Notice.key.like(f"{visit.id}:{visit.promise_version}:earlier:%")
+    last = s.scalar(select(Notice).where(*mine, this).order_by(Notice.id.desc()).limit(1))
+    if last is None or visit.state != "planned":
+        return None
+    answered = select(Answer.id).where(
+        Answer.visit_id == visit.id, Answer.at >= last.at, Answer.kind.in_(("keep", "time"))
+    )
+    found = Window(*(datetime.fromisoformat(last.facts[x]) for x in ("earlier_from", "earlier_to")))
+    return found if found.start > at and s.scalar(answered.limit(1)) is None else None
 
 
 def _stops(s: Session, shift_id: int, visit_id: int) -> tuple[Stop, ...]:

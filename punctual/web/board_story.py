@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from punctual.actions import effect as effects
+from punctual.actions.earlier import possible
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.policy import Rules
 from punctual.explain import explain
@@ -82,6 +83,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
         "span": lambda w: words.span(w, here),
         "limit": words.clock(d.visit.deadline, d.visit.zone) if d.visit.deadline else "",
         "told_now": told_now(d, at) if open_ else None,
+        "sooner": possible(s, d.visit, at) if open_ and d.visit.date == today else None,
     } | owed(s, d.visit, at, here)
 
 

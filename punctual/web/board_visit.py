@@ -154,6 +154,14 @@ def tell(visit_id: int) -> Response:
     return back(shown(visit_id))
 
 
+@door.post(f"/visits/<{ID}:visit_id>/earlier")
+@allow("dispatcher")
+def come_earlier(visit_id: int) -> Response:
+    """Ask the customer whether we may come earlier."""
+    dispatcher.offer_earlier(visit_id, at=g.at, by=by())
+    return back(shown(visit_id))
+
+
 @door.post(f"/visits/<{ID}:visit_id>/hold")
 @allow("dispatcher")
 def hold(visit_id: int) -> Response:

@@ -35,6 +35,7 @@ KINDS = {
     "on_my_way": "On the way",
     "late_first": "Running late",
     "late_update": "New time range",
+    "earlier": "Offered to come earlier",
     "deadline_done": "May not be done by their limit",
     "deadline_arrive": "May not arrive by their limit",
     "please_choose": "Cannot be kept, asked to choose, call promised",

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Base
 
 from punctual import facts, invites, itip, links
-from punctual.actions import Refused, concern, offer, signoff
+from punctual.actions import Refused, concern, earlier, offer, signoff
 from punctual.actions import customer as verbs
 from punctual.actions import note as notes
 from punctual.core.day import Window
@@ -227,6 +227,16 @@ def _chosen() -> tuple[int, datetime]:
     except ValueError:
         raise Refused(_("Choose one of the times, then press the button."), status=422, field="slot") from None
     return int(technician), at
+
+
+@door.post("/<token>/earlier")
+@allow("customer")
+def come_earlier(token: str) -> Response | Base:
+    """Come earlier: the time that was offered."""
+    try:
+        return _done(token, earlier.take(_visit_id(token), at=g.at))
+    except Refused as no:
+        return _page(token, status=no.status, error=filters.refusal(no))
 
 
 @door.post("/<token>/deadline")

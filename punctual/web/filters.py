@@ -88,6 +88,7 @@ def kinds_said() -> dict[str, str]:
         "on_my_way": _("On the way"),
         "late_first": _("Later than promised, with our apology"),
         "late_update": _("The time has changed, with our apology"),
+        "earlier": _("We could come earlier"),
         "deadline_done": _("We cannot be done by your time"),
         "deadline_arrive": _("We cannot arrive by your time"),
         "please_choose": _("We cannot keep your visit: please choose"),
