@@ -34,7 +34,7 @@ HALF_LIFE, ENOUGH_VISITS = 7.0, 500
 #: Standard errors of the share of false alarms, from date to date, that must fit the budget too.
 PRUDENCE = 0.5
 #: Looks five minutes apart see this share of the false alarms that a look every minute makes (two recorded sets alike).
-SEEN = 0.8
+SEEN = 0.77
 
 
 @dataclass(frozen=True, slots=True)
