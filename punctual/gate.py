@@ -30,7 +30,7 @@ def shut(s: Session, settings: Settings) -> Shut:
 
 def _shut(s: Session, row: Any, seal: dict[str, Any] | None) -> Shut:
     if row is None:
-        return "" if seal is None else "copied"
+        return "" if seal is None or _begun(s, seal) else "copied"
     if seal is None or seal["instance"] != row.instance_id or seal["body"] != _body(s) or row.highest < seal["mark"]:
         return "copied"
     return "paused" if row.paused_at is not None else ""
@@ -39,8 +39,8 @@ def _shut(s: Session, row: Any, seal: dict[str, Any] | None) -> Shut:
 def opened(s: Session, settings: Settings) -> Shut:
     """The same for a sender, in its writing transaction: a new instance is sealed, the mark follows what was sent."""
     row, kept = _GATE.first(s.connection()), _read(settings)
-    if row is None and kept is None:
-        s.add(Gate(id=1, instance_id=secrets.token_hex(8)))
+    if row is None and (kept is None or _begun(s, kept)):
+        s.add(Gate(id=1, instance_id=kept["instance"] if kept else secrets.token_hex(8)))
         s.flush()
         seal(s, settings)
         return ""
@@ -48,6 +48,12 @@ def opened(s: Session, settings: Settings) -> Shut:
     if not found and kept is not None:
         _follow(settings, row, kept)
     return found
+
+
+def _begun(s: Session, kept: dict[str, Any]) -> bool:
+    """A seal whose row was never committed - the first sender died, or its first message could not be written: nothing
+    was ever sent by this very database, so it is sealed anew."""
+    return bool(kept["mark"] == 0 and kept["body"] == _body(s) and _highest(s) == 0)
 
 
 def follow(s: Session, settings: Settings) -> None:

@@ -47,6 +47,19 @@ def test_a_new_instance_sends_and_stays_open(app: Flask, grace: int) -> None:
     assert shut(app) == "" and len(keeper.kept) == 2
 
 
+def test_a_first_sender_that_dies_before_it_commits_silences_nobody(app: Flask, grace: int) -> None:
+    settings: Settings = app.config["SETTINGS"]
+    with pytest.raises(RuntimeError), transaction() as s:
+        assert gate.opened(s, settings) == ""
+        raise RuntimeError("killed before the commit")
+    assert (settings.instance / gate.SEAL).exists() and shut(app) == ""
+    keeper = Keeper()
+    put(grace, "a")
+    assert send(worker(app, keeper), AT) == 1
+    (settings.instance / gate.SEAL).write_text('{"instance": "x", "body": "another", "mark": 0}')
+    assert shut(app) == "copied", "a seal of another database is no unfinished one of ours"
+
+
 @pytest.mark.parametrize(
     "how", ["another database under the same folder", "an older state of the same one", "a folder without its seal"]
 )

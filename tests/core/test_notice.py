@@ -153,9 +153,9 @@ def test_a_report_still_tells_nobody_whose_promise_holds() -> None:
 
 
 def test_the_told_range_is_rounded_outwards_in_the_visits_zone() -> None:
-    told = only(look("09:58", known(mark=OVER), arrive="11:07", chance=0.95)).told
+    told = only(look("09:58", known(mark=OVER), arrive="11:07", chance=0.99)).told
     assert told == Window(t("10:55"), t("11:20"))
-    far = only(look("08:30", cause="report:1", arrive="11:07", chance=0.95)).told
+    far = only(look("08:30", cause="report:1", arrive="11:07", chance=0.99)).told
     assert far == Window(t("10:45"), t("11:30"))
 
 
@@ -236,7 +236,7 @@ def test_a_dropped_notice_may_be_put_again_under_a_new_key() -> None:
 
 
 def test_night_keeps_silent_with_the_hour_at_which_it_is_decided_again() -> None:
-    decision = only(look("07:00", cause="report:1", **LATE))
+    decision = only(look("07:00", cause="report:1", **LATE | {"chance": 0.99}))
     assert (decision.reason, decision.until) == ("night", t("08:00"))
     assert decision.facts["wanted"] == "late_first"
 
