@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,26 @@ from tests import postgres
 # How long one example takes says nothing on a shared machine; the number of examples bounds the time.
 settings.register_profile("punctual", deadline=None)
 settings.load_profile("punctual")
+
+#: Tests whose product runs in processes or threads of its own, and tables of one thing in many cases: counting what they
+#: cover takes time and shows no other lines.
+UNCOUNTED = {"bench", "browser", "faults", "stories"} | {
+    f"test_{name}.py" for name in ("bootstrap", "demo", "flow", "languages", "preview", "race", "race_served", "roles")
+}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Coverage is counted on SQLite, in this process: the same lines on PostgreSQL would only double the time."""
+    counting = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    uncounted = item.get_closest_marker("pg") is not None or bool(UNCOUNTED & {item.path.name, item.path.parent.name})
+    if counting is None or not uncounted:
+        return (yield)
+    counting.pause()
+    try:
+        return (yield)
+    finally:
+        counting.resume()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from punctual.core.limit import NEAR, SURE_CHANCE, limits
 from punctual.core.looks import RISES, WATCHED, curve, highest
 from punctual.core.policy import Rules
 
-RNG = np.random.default_rng(20261125)
 MONDAY = 739_000
 
 
@@ -19,11 +18,11 @@ def past(
     dates: int, a_day: int = 60, *, bad_last: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # chances, lateness, date
     """Visits whose chance says what it means, looked at ever closer to what will be; on bad dates more is uncertain."""
-    n = dates * a_day
+    n, rng = dates * a_day, np.random.default_rng(20261125)
     date = np.repeat(np.arange(dates), a_day)
-    truth = RNG.normal(np.where(bad_last & (date >= dates - 7), -2.0, -12.0), 12.0, n)
+    truth = rng.normal(np.where(bad_last & (date >= dates - 7), -2.0, -12.0), 12.0, n)
     ahead = np.asarray(WATCHED)[None, :]
-    seen = truth[:, None] + RNG.normal(0.0, 0.12 * ahead + 2.0, (n, len(WATCHED)))
+    seen = truth[:, None] + rng.normal(0.0, 0.12 * ahead + 2.0, (n, len(WATCHED)))
     chance = 1.0 / (1.0 + np.exp(-seen / (0.1 * ahead + 2.0)))
     return chance, truth, MONDAY + date
 
