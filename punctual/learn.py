@@ -110,7 +110,7 @@ def keep(s: Session, found: Found) -> LearnedRow:
             day.visits, day.format, day.columns, day.looks = 0, 0, b"", b""
     company, chosen = s.get(Company, 1), found.chosen
     if company is not None and chosen is not None:
-        company.rules = {**company.rules, "tell_chance": chosen.chance, "tell_rise": chosen.rise}
+        company.rules = {**company.rules, **chosen.rules}
     row = LearnedRow(
         at=found.at,
         until=found.until,

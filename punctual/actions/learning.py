@@ -30,8 +30,7 @@ def choose_budget(budget: float) -> None:
         if found is None:
             raise Refused("Choose a budget from the table.", status=422, field="budget")
         company = s.get_one(Company, 1)
-        limit = {"tell_chance": found.chance, "tell_rise": found.rise}
-        company.rules = {**company.rules, "false_alarm_budget": found.budget, **limit}
+        company.rules = {**company.rules, "false_alarm_budget": found.budget, **found.rules}
 
 
 def plan(job_type_id: int, minutes: int) -> None:

@@ -127,6 +127,11 @@ class Choice:
     unwarned: float
     rise: float = 0.0
 
+    @property
+    def rules(self) -> dict[str, float]:
+        """What it makes of the company's rules."""
+        return {"tell_chance": self.chance, "tell_rise": self.rise}
+
 
 def curve(
     watched: Floats,

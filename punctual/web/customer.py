@@ -141,6 +141,14 @@ def _done(token: str, saved: verbs.Saved, where: str = "customer.page") -> Base:
     return redirect(url_for(where, token=token, **said), 303)
 
 
+def _pressed(token: str, verb: Callable[..., verbs.Saved], *values: object) -> Response | Base:
+    """Do what a button says and show the page; a refusal is the page with its sentence."""
+    try:
+        return _done(token, verb(_visit_id(token), *values, at=g.at))
+    except Refused as no:
+        return _page(token, status=no.status, error=filters.refusal(no))
+
+
 @door.get("/<token>")
 @allow("customer")
 @again.page
@@ -196,10 +204,7 @@ def ask_cancel(token: str) -> Response:
 @allow("customer")
 def keep(token: str) -> Response | Base:
     """This works."""
-    try:
-        return _done(token, verbs.keep(_visit_id(token), at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, verbs.keep)
 
 
 @door.post("/<token>/choice")
@@ -233,10 +238,7 @@ def _chosen() -> tuple[int, datetime]:
 @allow("customer")
 def come_earlier(token: str) -> Response | Base:
     """Come earlier: the time that was offered."""
-    try:
-        return _done(token, earlier.take(_visit_id(token), at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, earlier.take)
 
 
 @door.post("/<token>/deadline")
@@ -257,20 +259,14 @@ def deadline(token: str) -> Response | Base:
 @allow("customer")
 def call(token: str) -> Response | Base:
     """Ask for a call."""
-    try:
-        return _done(token, verbs.call_me(_visit_id(token), request.form.get("number", ""), at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, verbs.call_me, request.form.get("number", ""))
 
 
 @door.post("/<token>/cancel")
 @allow("customer")
 def cancel(token: str) -> Response | Base:
     """Cancel the visit."""
-    try:
-        return _done(token, verbs.cancel(_visit_id(token), at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, verbs.cancel)
 
 
 @door.post("/<token>/note")
@@ -288,14 +284,14 @@ def note(token: str) -> Response | Base:
 @allow("customer")
 def work_done(token: str) -> Response | Base:
     """The work is done, says the customer."""
-    return _said_after(token, signoff.done)
+    return _pressed(token, signoff.done)
 
 
 @door.post("/<token>/not-done")
 @allow("customer")
 def work_not_done(token: str) -> Response | Base:
     """The work is not done: it is reopened."""
-    return _said_after(token, signoff.not_done)
+    return _pressed(token, signoff.not_done)
 
 
 @door.post("/<token>/rating")
@@ -303,28 +299,21 @@ def work_not_done(token: str) -> Response | Base:
 def rate(token: str) -> Response | Base:
     """How it was, in one tap."""
     given = request.form.get("stars", "")
-    return _said_after(token, signoff.rate, int(given) if given in ("1", "2", "3", "4", "5") else 0)
+    return _pressed(token, signoff.rate, int(given) if given in ("1", "2", "3", "4", "5") else 0)
 
 
 @door.post("/<token>/was-there")
 @allow("customer")
 def was_there(token: str) -> Response | Base:
     """They were there, though nobody was reached."""
-    return _said_after(token, signoff.was_there)
+    return _pressed(token, signoff.was_there)
 
 
 @door.post("/<token>/nobody-here")
 @allow("customer")
 def nobody_here(token: str) -> Response | Base:
     """Nobody is here, though the technician is said to have arrived."""
-    return _said_after(token, signoff.nobody_here)
-
-
-def _said_after(token: str, verb: Callable[..., verbs.Saved], *values: object) -> Response | Base:
-    try:
-        return _done(token, verb(_visit_id(token), *values, at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, signoff.nobody_here)
 
 
 @door.post("/<token>/seen")
@@ -340,20 +329,14 @@ def seen(token: str) -> Response:
 def wrong(token: str) -> Response | Base:
     """This looks wrong."""
     form = request.form
-    try:
-        return _done(token, concern.raise_(_visit_id(token), form.get("about", ""), form.get("text", ""), at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, concern.raise_, form.get("about", ""), form.get("text", ""))
 
 
 @door.post("/<token>/still")
 @allow("customer")
 def still(token: str) -> Response | Base:
     """The answer did not settle it."""
-    try:
-        return _done(token, concern.still(_visit_id(token), at=g.at))
-    except Refused as no:
-        return _page(token, status=no.status, error=filters.refusal(no))
+    return _pressed(token, concern.still)
 
 
 @door.get("/<token>/visit.ics")
