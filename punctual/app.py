@@ -6,7 +6,6 @@ from pathlib import Path
 
 from flask import Flask
 from flask_babel import Babel
-from flask_migrate import Migrate
 
 from punctual import clock, config, fault
 from punctual.models import db, tune
@@ -29,7 +28,6 @@ from punctual.web import (
 HERE = Path(__file__).resolve().parent
 DOORS = (start, signin, technician, customer, feed, board, intake, api, inbound, stop)
 TEMPLATES = next(p for p in (HERE / "templates", HERE.parent / "templates") if (p / "base.html").is_file())
-MIGRATIONS = HERE / "migrations"
 
 
 def create_app(settings: config.Settings | None = None) -> Flask:
@@ -52,7 +50,6 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     with app.app_context():
         tune(db.engine)
         db.engine.update_execution_options(texts=bool(settings.sms), numbers=settings.key("link"))
-    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     Babel(app, locale_selector=filters.language)
     access.init_app(app)
     errors.init_app(app)

@@ -11,13 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from flask_migrate import upgrade
 from sqlalchemy import select, text
 
 from punctual import gate
 from punctual.actions import Refused, transaction
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from punctual.models import Base, Company, db
 
 FORMAT = 1

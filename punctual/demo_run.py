@@ -10,13 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from flask import Flask
-from flask_migrate import upgrade
 
 from punctual import clock, config, demo_day, gate
 from punctual.actions import Refused
 from punctual.app import create_app
 from punctual.core.day import local
 from punctual.demo import BEGIN, OVER_AT, Links, make_links, next_day, prepare
+from punctual.migrations import upgrade
 from punctual.models import Company, db
 from punctual.processes import gunicorn, together
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from geopy.exc import GeopyError
-from geopy.geocoders import Nominatim
-
 from punctual.config import Settings
 
 TIMEOUT_S = 10.0
@@ -22,6 +19,10 @@ def find(address: str, settings: Settings) -> tuple[float, float] | None:
     A public server wants to be asked once a second at most, by a name that reaches somebody (geocoder_agent), and never
     twice the same: the caller keeps answers and pace.
     """
+    # Loaded when an address is asked about: geopy brings half of a second of HTTP clients with it.
+    from geopy.exc import GeopyError
+    from geopy.geocoders import Nominatim
+
     parts = urlsplit(settings.geocoder_url)
     server = Nominatim(
         domain=(parts.netloc + parts.path).rstrip("/"),

@@ -85,7 +85,7 @@ def postgres_url() -> Iterator[str]:
 
 def migrated(url: str, folder: Path) -> None:
     """Run every migration on an empty database."""
-    from flask_migrate import upgrade
+    from punctual.migrations import upgrade
 
     app = create_app(Settings(instance=folder, database_url=url))
     with app.app_context():

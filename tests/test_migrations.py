@@ -7,18 +7,29 @@ from datetime import timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
-from flask_migrate import downgrade, stamp, upgrade
+from flask_migrate import downgrade, stamp
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from punctual import watch
 from punctual.actions import transaction
+from punctual.migrations import HERE, newest, prepare, upgrade
 from punctual.models import Base, Company, Learned, LearnedDay, Notice, SlotClaim, Technician, Visit, db
 from punctual.queries import day as days
 from punctual.queries.taught import current
 from tests import build
+
+
+@pytest.fixture(autouse=True)
+def known_to_alembic(app: Flask) -> None:
+    prepare()
+
+
+def test_the_newest_file_is_the_end_of_the_chain() -> None:
+    assert ScriptDirectory(str(HERE)).get_heads() == [newest()]
 
 
 def claim(built: build.Built, start: str, end: str, **values: object) -> SlotClaim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -19,8 +20,6 @@ TRIES, TRIES_ADDRESS, WINDOW_S = 10, 40, 900.0
 DISPATCHER_S, TECHNICIAN_S, LINK_S = 12 * 3600.0, 90 * 86400.0, 3600.0
 PASSWORD_MIN = 12
 _hasher = PasswordHasher()
-#: Checked for accounts that do not exist, so that they take as long as those that do.
-_NOBODY = _hasher.hash("nobody has this password")
 WRONG = "E-mail or password is wrong. Try again, or ask a colleague for a sign-in link."
 DEAD_LINK = "This link has been used or is too old. Ask for a new one."
 
@@ -60,13 +59,19 @@ def sign_in(email: str, password: str, *, address: str, label: str, at: datetime
         s.add(LoginAttempt(at=at, account=account, address=address, ok=False))
     with transaction() as s:
         user = s.scalar(select(User).where(func.lower(User.email) == email.strip().lower(), User.active.is_(True)))
-        if not _matches(user.password_hash if user and user.password_hash else _NOBODY, password) or user is None:
+        if not _matches(user.password_hash if user and user.password_hash else _nobody(), password) or user is None:
             raise Refused(WRONG, status=401)
         if _hasher.check_needs_rehash(user.password_hash):
             user.password_hash = _hasher.hash(password)
         for tried in s.scalars(select(LoginAttempt).where(LoginAttempt.account == account, LoginAttempt.ok.is_(False))):
             tried.ok = True
         return _session(s, at=at, seconds=DISPATCHER_S, label=label, user=user.id)
+
+
+@cache
+def _nobody() -> str:
+    """Checked for accounts that do not exist, so that they take as long as those that do."""
+    return _hasher.hash("nobody has this password")
 
 
 def _matches(kept: str, password: str) -> bool:

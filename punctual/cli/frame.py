@@ -42,9 +42,8 @@ def told(command: F) -> F:
 
 def application() -> Any:
     """The application with its database up to date."""
-    from flask_migrate import upgrade
-
     from punctual.app import create_app
+    from punctual.migrations import upgrade
 
     app = create_app()
     with app.app_context():
@@ -57,10 +56,9 @@ def scratch() -> Iterator[Any]:
     """An application of a passing company: its own database and folder, gone afterwards."""
     import tempfile
 
-    from flask_migrate import upgrade
-
     from punctual.app import create_app
     from punctual.config import Settings
+    from punctual.migrations import upgrade
 
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)

@@ -72,11 +72,10 @@ def _show(kind: str, made: Composed, air: Size) -> None:
 def _calendar_mails(folder: Path) -> None:
     import tempfile
 
-    from flask_migrate import upgrade
-
     from punctual import preview as previews
     from punctual.app import create_app
     from punctual.config import Settings
+    from punctual.migrations import upgrade
 
     with tempfile.TemporaryDirectory() as scratch:
         app = create_app(Settings(instance=Path(scratch), **previews.SETTINGS))

@@ -26,7 +26,7 @@ DeadlineKind = Literal["done", "arrive"]
 class In(BaseModel):
     """What a program sends: exactly these names, exactly these types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class CustomerIn(In):

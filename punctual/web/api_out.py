@@ -19,13 +19,13 @@ from punctual.web.board_words import why_told
 class Out(BaseModel):
     """What a program gets."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Problem(Out):
     """RFC 9457: what went wrong, in a sentence."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
     type: str
     title: str
     status: int

@@ -28,13 +28,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
-from flask_migrate import upgrade
 from sqlalchemy import select, update
 
 from punctual import links, outbox
 from punctual.actions import technician, transaction
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from punctual.models import Company, Message, Signin, db
 from tests import build
 from tests.bench.bench_tap import served

@@ -20,7 +20,6 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
-from flask_migrate import upgrade
 from sqlalchemy import select
 from twilio.request_validator import RequestValidator
 
@@ -28,6 +27,7 @@ from punctual import outbox
 from punctual.actions import transaction
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from punctual.models import Attempt, Message, db
 from tests import build
 from tests.bench.bench_tap import served

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flask_migrate import upgrade
 from sqlalchemy.orm import Session
 
 from punctual.actions import transaction
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from punctual.models import Technician, db, touch_board
 from punctual.queries import slots
 from tests import build

@@ -18,10 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from flask_migrate import upgrade
-
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from tests.bench.bench_everyone import spread
 
 #: Times the bare application's, of CPU until the first answer and of resident memory.

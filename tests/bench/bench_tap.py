@@ -24,12 +24,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from flask_migrate import upgrade
-
 from punctual import links
 from punctual.actions import technician, transaction
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from punctual.models import Signin, db
 from tests import build
 from tests.postgres import free_port

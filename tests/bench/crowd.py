@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask
-from flask_migrate import upgrade
 from sqlalchemy import CursorResult, insert, text
 from sqlalchemy.orm import Session
 
 from punctual.actions import transaction
 from punctual.app import create_app
 from punctual.config import Settings
+from punctual.migrations import upgrade
 from punctual.models import Customer, JobType, Notice, Place, Shift, Technician, Travel, Visit, db
 from tests import build
 

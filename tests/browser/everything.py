@@ -16,7 +16,6 @@ from typing import Any
 
 from flask import Flask
 from flask_babel import force_locale
-from flask_migrate import upgrade
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import select
 from werkzeug.serving import make_server
@@ -26,6 +25,7 @@ from punctual.actions import access, transaction
 from punctual.app import create_app
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
+from punctual.migrations import upgrade
 from punctual.models import Promise, Visit, touch_board
 from tests import build
 from tests.browser import stocked
