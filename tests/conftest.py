@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from flask import Flask
 from hypothesis import settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
 
 from punctual import clock
 from punctual.app import create_app
@@ -46,6 +48,33 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         counting.resume()
+
+
+class LateRule(Rule):
+    """A route whose address is put together by a function made when first asked for.
+
+    Making them all takes 50 ms an application, and most tests have an application of their own and two addresses.
+    """
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        make = super()._compile_builder
+
+        def build(rule: Rule, **values: object) -> tuple[str, str]:
+            made = make(append_unknown)
+            setattr(rule, "_build_unknown" if append_unknown else "_build", made.__get__(rule, None))
+            return made(rule, **values)
+
+        return build
+
+
+Flask.url_rule_class = LateRule
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays for the whole run: the collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
