@@ -142,7 +142,7 @@ def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str)
     seen, rules = thought.seen, thought.rules
     among = np.zeros(len(seen.days), dtype=np.bool_)
     among[which] = True
-    mine = np.repeat(among, np.diff(seen.days.offset))
+    mine = np.repeat(among, seen.days.counts)
     alone = np.flatnonzero(thought.alone & mine).tolist()
     known = told.known(s, seen, alone, thought.zone)
     decided = decide(seen.days, thought.made, known, thought.quiet, rules, at=at, cause=cause, rows=alone)
@@ -210,7 +210,7 @@ def _news(seen: Seen) -> tuple[Ints, Floats]:
     """Each day's first visit that is not over (0: none), and its newest news - the start of the shift before any."""
     days = seen.days
     heard = np.fmax(np.fmax(days.on_my_way, days.arrived), np.fmax(days.finished, days.late_at))
-    full = np.flatnonzero(np.diff(days.offset))
+    full = np.flatnonzero(days.counts)
     open_, newest = np.zeros(len(days), dtype=np.int64), days.shift_start.copy()
     if len(full):
         starts = days.offset[full]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +35,13 @@ class Chains:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One position of some chains. Moments are minutes after each chain's `at`; samples ascend.
+class Steps:
+    """Every position of some chains: the first of each, then the second of those that have one, and so on.
 
-    which [n]: the chains; row [n]; opens [n]: the earliest start; free [n]: by how much the technician is free too late
-    for it on average; known [n]: has begun; arrive, finish [n, SAMPLES]; work [n, SAMPLES]: how long the visit takes, in
-    the order in which it meets the arrivals; mean_arrive, mean_finish [n].
+    Moments are minutes after each chain's `at`; samples ascend. which [n]: the chains; row [n]; opens [n]: the earliest
+    start; free [n]: by how much the technician is free too late for it on average; known [n]: has begun; arrive, finish
+    [n, SAMPLES]; work [n, SAMPLES]: how long the visit takes, in the order in which it meets the arrivals; mean_arrive,
+    mean_finish [n].
     """
 
     which: Ints
@@ -46,28 +49,57 @@ class Step:
     opens: Floats
     free: Floats
     known: Bools
-    arrive: Singles
-    finish: Singles
+    arrive: Floats
+    finish: Floats
     work: Singles
     mean_arrive: Floats
     mean_finish: Floats
 
 
-@dataclass(slots=True)
-class _State:
-    """Where the technicians are after the last step: samples of when they are free, and the mean schedule's."""
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What is known of all positions before anything is carried, worked out at once: for one day, calls cost more than
+    work.
 
-    free: Singles
-    mean: Floats
-    rested: Bools
+    Rows as in Steps, those of position k are ends[k]:ends[k + 1]. Moments are minutes after each chain's `at`, NaN for
+    none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
+    one. work, expected: how long it takes, as samples and on average. The sets hold positions at which somebody has a
+    break, a word, is on the way, has begun, is over.
+    """
+
+    ends: list[int]
+    which: Ints
+    row: Ints
+    day: Ints
+    at: Floats
+    seen: Floats
+    head: Bools
+    come: Floats
+    gone: Floats
+    out: Floats
+    named: Floats
+    drive: Floats
+    opens: Floats
+    rests: Bools
+    sd: Floats
+    work: Singles
+    expected: Floats
+    at_rest: frozenset[int]
+    at_word: frozenset[int]
+    at_wheel: frozenset[int]
+    at_work: frozenset[int]
+    at_end: frozenset[int]
 
 
 def over_by(days: Days) -> Floats:
     """When each row's work was over: as reported, else when the technician had arrived somewhere later that day."""
-    lost = np.isnan(days.finished) & ~np.isnan(days.arrived)
-    if not lost.any():
+    came = ~np.isnan(days.arrived)
+    lost = np.isnan(days.finished) & came
+    under_way = np.flatnonzero(lost)
+    day_of = days.day_of
+    seen = np.cumsum(came)
+    if not (seen[days.offset[day_of[under_way] + 1] - 1] > seen[under_way]).any():
         return days.finished
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
     base, span = np.nanmin(days.arrived), np.nanmax(days.arrived) - np.nanmin(days.arrived) + 10.0
     key = np.where(np.isnan(days.arrived), span - 1.0, days.arrived - base) + day_of * span
     later = np.append(np.minimum.accumulate(key[::-1])[::-1][1:], np.inf) - day_of * span
@@ -75,146 +107,199 @@ def over_by(days: Days) -> Floats:
     return np.where(lost, later + base, days.finished)
 
 
-def carry(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats) -> Iterator[Step]:
-    """Forecast chains step by step; `over` and `travel` [rows] as from over_by and start.travelled."""
+def carry(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats) -> Steps:
+    """Forecast chains position by position; `over` and `travel` [rows] as from over_by and start.travelled."""
     head = chains.first == days.offset[chains.day]
     before = np.maximum(chains.first - 1, 0)
+    a = _ahead(days, chains, learned, over, travel, head)
+    n = len(a.row)
+    x = np.empty((n, SAMPLES), dtype=np.float32)
+    made = Steps(
+        a.which, a.row, a.opens, np.empty(n), ~np.isnan(a.come), np.empty((n, SAMPLES)), np.empty((n, SAMPLES)), a.work,
+        np.empty(n), np.empty(n),
+    )  # fmt: skip
     free = np.where(head, days.shift_start[chains.day], over[before]) - chains.at
-    rested = np.isnan(days.break_start[chains.day])
-    if not rested.all():
-        rested |= ~head & (days.planned_start[before] >= days.break_start[chains.day])
-    state = _State(np.repeat(free[:, None], SAMPLES, axis=1).astype(np.float32), free, rested)
-    which = np.arange(len(chains.first))
-    usual = _usual(days, learned)
-    for k in range(int((chains.last - chains.first).max(initial=-1)) + 1):
-        which = which[chains.first[which] + k <= chains.last[which]]
-        step = _step(days, chains, which, k, learned, over, travel, state, usual)
-        state.free[which], state.mean[which] = step.finish, step.mean_finish
-        yield step
+    mean = free[a.which[: len(free)]]
+    samples = mean.astype(np.float32)[:, None]
+    shift = (a.drive - a.opens).astype(np.float32)[:, None]
+    for k, (low, high) in enumerate(pairwise(a.ends)):
+        of = slice(low, high)
+        samples, mean = samples[: high - low], mean[: high - low]
+        if k in a.at_rest:
+            samples, mean = _rest(days, a, of, samples, mean)
+        np.add(samples, shift[of], out=x[of])
+        _arrive(days, a, k, of, learned, x[of], mean + a.drive[of], made)
+        _finish(days, a, k, of, learned, made)
+        samples, mean = made.finish[of].astype(np.float32), made.mean_finish[of]
+    made.free[:] = x.mean(axis=1)
+    return made
 
 
-@dataclass(frozen=True, slots=True)
-class _Usual:
-    """How long the work of each row takes on the log scale, and the shape of the spread at each sample's level."""
-
-    mean: Floats
-    sd: Floats
-    shape: Singles
-
-
-def _usual(days: Days, learned: Learned) -> _Usual:
-    mean, sd = spread_of(learned, days.job_type, np.repeat(days.technician, np.diff(days.offset)))
-    return _Usual(mean, sd, shape_of(learned).astype(np.float32))
-
-
-def _step(
-    days: Days, chains: Chains, which: Ints, k: int, learned: Learned, over: Floats, travel: Floats, state: _State,
-    usual: _Usual,
-) -> Step:  # fmt: skip
-    row, day, at, seen = chains.first[which] + k, chains.day[which], chains.at[which], chains.seen[which]
-    come = np.where(days.arrived[row] <= seen, days.arrived[row], np.nan) - at
-    gone = np.where(over[row] <= seen, over[row], np.nan) - at
+def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats, head: Bools) -> _Ahead:
+    which, position, ends = _laid(chains.last - chains.first + 1)
+    row, day, at, seen = chains.first[which] + position, chains.day[which], chains.at[which], chains.seen[which]
+    arrived, ended, drive = days.arrived[row], over[row], travel[row]
+    there = arrived <= seen
+    gone = np.where(ended <= seen, ended, np.nan) - at
+    come = np.where(there, arrived, np.nan) - at
     come = np.where(np.isnan(come), gone, come)
-    free, mean = _rest(days, row, day, at, which, state)
-    drive = travel[row]
+    out = np.where(days.on_my_way[row] <= seen, days.on_my_way[row], np.nan) - at
+    said = (days.late_at[row] <= seen) & ~there
+    named = np.where(said, days.planned_start[row] + days.late_min[row] - at, -np.inf)
     opens = np.where(days.early_ok[row], days.shift_start[day] + drive, days.window_start[row]) - at
-    x = free + (drive - opens).astype(np.float32)[:, None]
-    begun = ~np.isnan(come)
-    arrive, mean_arrive = _arrivals(days, row, day, k, at, seen, learned, x, opens, drive, mean + drive)
-    if begun.any():
-        arrive[begun] = come[begun, None]
-        mean_arrive = np.where(begun, come, mean_arrive)
-    finish, work, mean_finish = _finishes(days, row, k, at, seen, learned, usual, arrive, mean_arrive, begun)
-    done = ~np.isnan(gone)
-    if done.any():
-        finish[done] = gone[done, None]
-        mean_finish = np.where(done, gone, mean_finish)
-    return Step(which, row, opens, x.mean(axis=1), begun, arrive, finish, work, mean_arrive, mean_finish)
+    planned = days.planned_min[row]
+    mean, sd = spread_of(learned, days.job_type[row], days.technician[day])
+    work = _shapes(learned, len(ends) - 1)[position]
+    work *= sd.astype(np.float32)[:, None]
+    work += (mean + np.log(planned)).astype(np.float32)[:, None]
+    rests = _breaks(days, chains, head, which, row)
+
+    def where(marked: Bools) -> frozenset[int]:
+        return frozenset(position[marked].tolist())
+
+    return _Ahead(
+        ends, which, row, day, at, seen, head[which] & (position == 0), come, gone, out, named, drive, opens, rests, sd,
+        np.exp(work, out=work), planned * np.exp(mean),
+        where(rests), where(said), where(~np.isnan(out)), where(~np.isnan(come)), where(~np.isnan(gone)),
+    )  # fmt: skip
 
 
-def _rest(days: Days, row: Ints, day: Ints, at: Floats, which: Ints, state: _State) -> tuple[Singles, Floats]:
-    """A break that is due before this visit is taken: free after it."""
-    free, mean = state.free[which], state.mean[which]
-    due = ~state.rested[which]
-    if due.any():
-        due &= days.planned_start[row] >= days.break_start[day]
-    if due.any():
-        length = np.where(due, days.break_end[day] - days.break_start[day], 0.0)
-        begins = np.where(due, days.break_start[day] - at, -np.inf)
-        free = np.maximum(free, begins.astype(np.float32)[:, None]) + length.astype(np.float32)[:, None]
-        mean = np.maximum(mean, begins) + length
-        state.rested[which] |= due
-    return free, mean
+def _laid(length: Ints) -> tuple[Ints, Ints, list[int]]:
+    """Positions of chains of these lengths, first ones first: chain and position of each, and where positions end.
+
+    The chains come longest first, so that whoever has a next position stands at the front.
+    """
+    by = np.argsort(-length, kind="stable")
+    sizes = np.searchsorted(-length[by], -np.arange(length.max(initial=0)), side="left")
+    ends = [0, *np.cumsum(sizes).tolist()]
+    position = np.repeat(np.arange(len(sizes)), sizes)
+    return by[np.arange(ends[-1]) - np.asarray(ends)[position]], position, ends
 
 
-def _arrivals(
-    days: Days, row: Ints, day: Ints, k: int, at: Floats, seen: Floats, learned: Learned, x: Singles, opens: Floats,
-    drive: Floats, mean: Floats,
-) -> tuple[Singles, Floats]:  # fmt: skip
-    """When visits not begun yet are reached: sorted samples and the mean schedule's.
+@lru_cache(maxsize=64)
+def _shapes(learned: Learned, positions: int) -> Singles:
+    """The shape of the spread of work, in the order in which it meets the arrivals at each position."""
+    shape = shape_of(learned).astype(np.float32)
+    return (
+        np.stack([shape[order(2 * k + 1)] for k in range(positions)])
+        if positions
+        else np.empty((0, SAMPLES), shape.dtype)
+    )
+
+
+def _breaks(days: Days, chains: Chains, head: Bools, which: Ints, row: Ints) -> Bools:
+    """Before which positions the technician takes the break: the first that is due after it."""
+    starts = days.break_start[chains.day]
+    rests = np.zeros(len(row), dtype=np.bool_)
+    rested = np.isnan(starts)
+    if not rested.all():
+        rested |= ~head & (days.planned_start[np.maximum(chains.first - 1, 0)] >= starts)
+        due = np.flatnonzero(~rested[which] & (days.planned_start[row] >= starts[which]))
+        rests[due[np.unique(which[due], return_index=True)[1]]] = True
+    return rests
+
+
+def _rest(days: Days, a: _Ahead, of: slice, samples: Singles, mean: Floats) -> tuple[Singles, Floats]:
+    """Free after a break, where it is taken before this position."""
+    due, day = a.rests[of], a.day[of]
+    length = np.where(due, days.break_end[day] - days.break_start[day], 0.0)
+    begins = np.where(due, days.break_start[day] - a.at[of], -np.inf)
+    samples = np.maximum(samples, begins.astype(np.float32)[:, None]) + length.astype(np.float32)[:, None]
+    return samples, np.maximum(mean, begins) + length
+
+
+def _arrive(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, x: Singles, mean: Floats, made: Steps) -> None:
+    """When a position's visits are reached: as reported, else as forecast."""
+    mean = np.maximum(mean, a.opens[of])
+    if k in a.at_word:
+        mean = np.maximum(mean, a.named[of])
+    if k in a.at_wheel:
+        mean = np.where(np.isnan(a.out[of]), mean, np.maximum(a.out[of] + a.drive[of], a.named[of]))
+    mean = np.maximum(mean, 0.0)
+    arrive = made.arrive[of]
+    if k in a.at_work:
+        known = made.known[of]
+        mean = np.where(known, a.come[of], mean)
+        arrive[:] = a.come[of, None]
+        ahead = np.flatnonzero(~known)
+        if len(ahead):
+            arrive[ahead] = _starts(days, a, k, of.start + ahead, learned, x[ahead])
+    else:
+        arrive[:] = _starts(days, a, k, of, learned, x)
+    made.mean_arrive[of] = mean
+
+
+def _starts(days: Days, a: _Ahead, k: int, i: Any, learned: Learned, x: Singles) -> Floats:
+    """Sorted samples of when visits `i` of a position that have not begun will.
 
     Only the first of a chain says something by its silence; that a later one has not begun follows from the earlier.
     """
-    head = row == days.offset[day]
-    arrive = started(learned, x, 2 * k)
-    if head.any():
-        arrive[head] = first_started(learned, x[head], 2 * k)
-    arrive += opens.astype(np.float32)[:, None]
-    mean = np.maximum(mean, opens)
-    said = (days.late_at[row] <= seen) & ~(days.arrived[row] <= seen)
-    named = np.where(said, days.planned_start[row] + days.late_min[row] - at, -np.inf)
-    if said.any():
-        arrive = np.maximum(arrive, named[:, None].astype(np.float32))
-        mean = np.maximum(mean, named)
-    driving = np.flatnonzero(days.on_my_way[row] <= seen)
-    if len(driving):
-        r = row[driving]
-        left = days.on_my_way[r] - at[driving]
-        way = drive[driving]
-        z = shape_of(learned)[None, :]
-        there = left[:, None] + way[:, None] * np.exp(DRIVE_SD * z)
-        least = np.maximum(days.window_start[r] - at[driving] - EARLY, named[driving])
-        arrive[driving] = np.maximum(there, least[:, None])
-        mean[driving] = np.maximum(left + way, named[driving])
-    arrive.sort(axis=1)
-    tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, SAMPLES // 2]))
-    if k == 0:
-        arrive = still_to_come(arrive, np.zeros(len(row)), tail, learned.forgotten)
+    head = a.head[i]
+    if k == 0 and head.all():
+        arrive = first_started(learned, x, 0).astype(np.float64)
     else:
-        arrive = np.maximum(arrive, np.float32(0.0))
-    return arrive, np.maximum(mean, 0.0)
+        arrive = started(learned, x, 2 * k)
+        if k == 0 and head.any():
+            arrive[head] = first_started(learned, x[head], 0)
+    arrive += a.opens[i].astype(np.float32)[:, None]
+    if k in a.at_word:
+        np.maximum(arrive, a.named[i].astype(np.float32)[:, None], out=arrive)
+    if k in a.at_wheel:
+        _on_the_way(days, a, i, learned, arrive)
+    arrive.sort(axis=1)
+    if k:
+        return np.maximum(arrive, np.float32(0.0), out=arrive)
+    tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, SAMPLES // 2]))
+    return still_to_come(arrive, np.zeros(len(arrive)), tail, learned.forgotten)
 
 
-def _finishes(
-    days: Days, row: Ints, k: int, at: Floats, seen: Floats, learned: Learned, usual: _Usual, arrive: Singles,
-    mean_arrive: Floats, begun: Bools,
-) -> tuple[Singles, Singles, Floats]:  # fmt: skip
-    """When they are over, how long the work takes, and the mean schedule's end."""
-    planned = days.planned_min[row]
-    mean, sd, z = usual.mean[row], usual.sd[row], usual.shape[order(2 * k + 1)]
-    whole = np.exp(sd.astype(np.float32)[:, None] * z + (mean + np.log(planned)).astype(np.float32)[:, None])
-    expected = planned * np.exp(mean)
-    finish = arrive + whole
-    now = np.flatnonzero(begun)
-    if len(now):
-        finish[now] = mean_arrive[now, None] + whole[now]
+def _on_the_way(days: Days, a: _Ahead, i: Any, learned: Learned, arrive: Floats) -> None:
+    """Whoever has set out arrives by how long the drive takes, not by when the technician was free."""
+    out, way, named = a.out[i], a.drive[i], a.named[i]
+    driving = np.flatnonzero(~np.isnan(out))
+    z = shape_of(learned)[None, :]
+    there = out[driving, None] + way[driving, None] * np.exp(DRIVE_SD * z)
+    least = np.maximum(days.window_start[a.row[i][driving]] - a.at[i][driving] - EARLY, named[driving])
+    arrive[driving] = np.maximum(there, least[:, None])
+
+
+def _finish(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, made: Steps) -> None:
+    """When a position's visits are over."""
+    finish = np.add(made.arrive[of], a.work[of], out=made.finish[of])
     finish.sort(axis=1)
-    if len(now):
-        r, since = row[now], mean_arrive[now]
-        tail = np.maximum(3.0, 0.25 * sd[now] * np.maximum(finish[now, -1] - since, planned[now]))
-        finish[now] = still_to_come(finish[now], np.zeros(len(now)), tail, learned.forgotten)
-        said = (days.late_at[r] <= seen[now]) & (days.late_min[r] > 0)
-        own = np.where(said, planned[now] + days.late_min[r], 0.0)
-        finish[now] = np.maximum(finish[now], _as_said(own[said], since[said], tail[said], said, learned))
-        expected[now] = np.maximum(np.maximum(expected[now], own), -since)
-    return finish, whole, mean_arrive + expected
+    expected = a.expected[of]
+    if k in a.at_work:
+        now = np.flatnonzero(made.known[of])
+        i = of.start + now
+        finish[now], left = _what_is_left(days, a, i, learned, finish[now], made.mean_arrive[i])
+        expected = expected.copy()
+        expected[now] = left
+    mean = made.mean_arrive[of] + expected
+    if k in a.at_end:
+        gone = a.gone[of]
+        done = ~np.isnan(gone)
+        finish[done] = gone[done, None]
+        mean = np.where(done, gone, mean)
+    made.mean_finish[of] = mean
+
+
+def _what_is_left(
+    days: Days, a: _Ahead, i: Ints, learned: Learned, finish: Floats, since: Floats
+) -> tuple[Floats, Floats]:
+    """Samples of the end of visits `i` that have begun, given how long they have run; and how long they take on average."""
+    row, planned = a.row[i], days.planned_min[a.row[i]]
+    tail = np.maximum(3.0, 0.25 * a.sd[i] * np.maximum(finish[:, -1] - since, planned))
+    finish = still_to_come(finish, np.zeros(len(i)), tail, learned.forgotten)
+    said = (days.late_at[row] <= a.seen[i]) & (days.late_min[row] > 0)
+    own = np.where(said, planned + days.late_min[row], 0.0)
+    if said.any():
+        finish = np.maximum(finish, _as_said(own[said], since[said], tail[said], said, learned))
+    return finish, np.maximum(np.maximum(a.expected[i], own), -since)
 
 
 def _as_said(own: Floats, since: Floats, tail: Floats, said: Bools, learned: Learned) -> Singles:
     """Samples of the end by the technician's own word, as right as such words have been; -inf where nothing was said."""
     out = np.full((len(said), SAMPLES), -np.inf, dtype=np.float32)
-    if len(own):
-        z = shape_of(learned)
-        named = since[:, None] + own[:, None] * np.exp(learned.own_mean + learned.own_sd * z[None, :])
-        out[said] = still_to_come(named.astype(np.float32), np.zeros(len(own)), tail, learned.forgotten)
+    named = since[:, None] + own[:, None] * np.exp(learned.own_mean + learned.own_sd * shape_of(learned)[None, :])
+    out[said] = still_to_come(named.astype(np.float32), np.zeros(len(own)), tail, learned.forgotten)
     return out

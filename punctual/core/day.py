@@ -172,6 +172,16 @@ class Days:
     def rows(self) -> int:
         return len(self.visit_id)
 
+    @property
+    def counts(self) -> Ints:
+        """How many visits each day has."""
+        return np.asarray(self.offset[1:] - self.offset[:-1])
+
+    @property
+    def day_of(self) -> Ints:
+        """The day of each row."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
 
 def pack(days: Sequence[Day], travel: Iterable[float] | None = None) -> Days:
     """Columns of some days; `travel` gives minutes into each visit, in order, NaN where unknown."""

@@ -142,7 +142,7 @@ def durations(days: Days, use: Ints, weight: Floats) -> Durations:
     """
     y = np.clip(np.log((days.finished - days.arrived)[use] / days.planned_min[use]), -1.4, 1.4)
     w = weight[use]
-    technician = np.repeat(days.technician, np.diff(days.offset))[use]
+    technician = np.repeat(days.technician, days.counts)[use]
     prior_n = 10.0
     mean = float((w @ y + prior_n * PRIOR_MEAN) / (w.sum() + prior_n))
     types, type_mean = shrunk(days.job_type[use], y - mean, w)
@@ -176,7 +176,7 @@ def own_figure(days: Days, use: Ints, weight: Floats) -> tuple[float, float]:
 
 def forgotten_share(days: Days) -> float:
     """Share of visits whose end was never reported although the next one began, leaning on the built-in belief."""
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     before = np.flatnonzero(day_of[1:] == day_of[:-1])
     told = before[~np.isnan(days.arrived[before]) & ~np.isnan(days.arrived[before + 1])]
     lost = float(np.isnan(days.finished[told]).sum())

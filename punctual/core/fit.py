@@ -53,7 +53,7 @@ def structure(days: Days, use: Ints, weight: Floats) -> Learned:
 def _circumstanced(days: Days, learned: Learned, targets: Ints, good: Bools, weight: Floats) -> Learned:
     """Forecast the past in folds, each learned from the others, and learn from what that left over."""
     over, everyone = over_by(days), fleet(days)
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     date = np.floor(days.shift_start / 1440.0)[day_of]
     dates = np.unique(date[targets])
     if len(dates) < FOLDS:
@@ -83,5 +83,5 @@ def _left_over(days: Days, chains: Chains, learned: Learned, over: Floats, every
     around = circumstances(days, learned, Looks(chains.last, chains.day, chains.at, free, late), everyone)
     began = days.arrived[chains.last] - chains.at
     tail = np.full(len(began), 1e9)
-    level = (level_of(samples, began - 0.5, tail) + level_of(samples, began + 0.5, tail)) / 2
+    level = level_of(samples, began[:, None] + np.array([-0.5, 0.5]), tail).sum(axis=1) / 2
     return around, normal(np.clip(level, 0.25 / SAMPLES, 1 - 0.25 / SAMPLES))

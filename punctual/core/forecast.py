@@ -8,8 +8,8 @@ from datetime import datetime
 import numpy as np
 
 from punctual.core import told
-from punctual.core.chain import Chains, Step, carry, over_by
-from punctual.core.day import Bools, Days, Floats, Ints, instant
+from punctual.core.chain import Chains, Steps, carry, over_by
+from punctual.core.day import Bools, Days, Floats, instant
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
 from punctual.core.start import travelled
@@ -93,12 +93,12 @@ def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Float
     mine = which[every.day]
     day, row = every.day[mine], every.first[mine]
     chains = Chains(day, row, row, at[day], every.seen[mine])
+    step = carry(days, chains, learned, over, travelled(days, learned.changeover, learned.drive))
+    around = told.prepared(days, learned, row, day, chains.at, told.carried(days, chains, over), None)
+    shift = around.shift + told.own_shift(learned, step.free)
+    arrive = told.quantiles(learned, around, shift, step.arrive)[:, P90]
     out = np.full(len(days), np.nan)
-    for step in carry(days, chains, learned, over, travelled(days, learned.changeover, learned.drive)):
-        around = told.prepared(days, learned, row, day, chains.at, told.carried(days, chains, over), None)
-        shift = around.shift + told.own_shift(learned, step.free)
-        arrive = told.quantiles(learned, around, step.which, shift, step.arrive)[:, P90]
-        out[day] = chains.at + np.where(step.known, told.plain(step.finish)[:, P90], arrive)
+    out[day] = chains.at + np.where(step.known, told.plain(step.finish)[:, P90], arrive)
     return out
 
 
@@ -125,57 +125,47 @@ def _empty(days: Days, at: float, threshold: float) -> Forecast:
 
 def _open(days: Days, over: Floats, at: float) -> Chains:
     """From the first visit that is not over to the last of each day that has one."""
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
     row = np.flatnonzero(np.isnan(over))
-    day, where = np.unique(day_of[row], return_index=True)
-    n = len(day)
-    return Chains(day, row[where], days.offset[day + 1] - 1, np.full(n, at), np.full(n, np.inf))
+    day = days.day_of[row]
+    new = np.ones(len(row), dtype=np.bool_)
+    new[1:] = day[1:] != day[:-1]
+    day, row, n = day[new], row[new], int(new.sum())
+    return Chains(day, row, days.offset[day + 1] - 1, np.full(n, at), np.full(n, np.inf))
 
 
 def _part(
     days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats, others: Fleet | None, made: Forecast
 ) -> None:
     """Forecast some days and measure every visit on the way."""
-    counts = chains.last - chains.first + 1
-    begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    row = np.repeat(chains.first - begins, counts) + np.arange(counts.sum())
-    day = np.repeat(chains.day, counts)
-    late = np.repeat(told.carried(days, chains, over), counts)
-    around = told.prepared(days, learned, row, day, np.full(len(row), made.at), late, others)
-    steps = list(carry(days, chains, learned, over, travel))
-    if steps:
-        which = np.concatenate([begins[step.which] + k for k, step in enumerate(steps)])
-        together = (np.concatenate([getattr(step, f) for step in steps]) for f in Step.__dataclass_fields__)
-        _measure(days, chains, learned, around, which, Step(*together), made)
+    steps = carry(days, chains, learned, over, travel)
+    late = told.carried(days, chains, over)[steps.which]
+    around = told.prepared(days, learned, steps.row, chains.day[steps.which], np.full(len(late), made.at), late, others)
+    _measure(days, chains, learned, around, steps, made)
 
 
-def _measure(
-    days: Days, chains: Chains, learned: Learned, around: told.Told, which: Ints, step: Step, made: Forecast
-) -> None:
-    """Quantiles and chances of the visits of some days, all positions at once: for one day, calls cost more than work."""
+def _measure(days: Days, chains: Chains, learned: Learned, around: told.Told, step: Steps, made: Forecast) -> None:
+    """Quantiles and chances of the visits of some days, all positions at once."""
     at, row = made.at, step.row
-    shift = around.shift[which] + told.own_shift(learned, step.free)
+    shift = around.shift + told.own_shift(learned, step.free)
     arrive, moved = told.plain(step.arrive), told.plain(step.finish)
     if len(learned.shift.edges):
-        fresh = ~step.known
-        arrive[fresh], moved[fresh] = told.ends(
-            learned, around, which[fresh], shift[fresh], step.arrive[fresh], step.work[fresh]
-        )
+        new = np.flatnonzero(~step.known)
+        arrive[new], moved[new] = told.ends(learned, around.of(new), shift[new], step.arrive[new], step.work[new])
     made.arrive[row], made.finish[row] = at + arrive, at + moved
     made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
     end = days.window_end[row] - at
-    for column, limit in ((made.p_window, end), (made.p_late, end + made.threshold)):
-        chance = told.chance_after(learned, around, which, shift, step.arrive, limit)
-        column[row] = np.where(step.known, step.arrive[:, 0] > limit, chance)
+    limits = np.stack([end, end + made.threshold], axis=1)
+    chance = told.chance_after(learned, around, shift, step.arrive, limits)
+    chance = np.where(step.known[:, None], step.arrive[:, :1] > limits, chance)
+    made.p_window[row], made.p_late[row] = chance[:, 0], chance[:, 1]
     limits = days.deadline[row] - at
     asked = np.flatnonzero(~np.isnan(limits))
     if len(asked):
         by = np.where(days.deadline_arrive[row[asked]][:, None], arrive[asked], moved[asked])
         made.p_deadline[row[asked]] = _beyond(by, limits[asked])
     last = step.row == chains.last[step.which]
-    if last.any():
-        day = chains.day[step.which[last]]
-        made.p_shift[day] = _beyond(moved[last], days.shift_end[day] - at)
+    day = chains.day[step.which[last]]
+    made.p_shift[day] = _beyond(moved[last], days.shift_end[day] - at)
 
 
 def _beyond(quantiles: Floats, limit: Floats) -> Floats:
@@ -196,7 +186,7 @@ def _certain(days: Days, over: Floats, made: Forecast) -> None:
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
     missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]
     made.p_deadline[row] = np.where(np.isnan(days.deadline[row]), np.nan, missed)
-    full = np.flatnonzero(np.diff(days.offset) > 0)
+    full = np.flatnonzero(days.counts > 0)
     last = days.offset[full + 1] - 1
     ended = ~np.isnan(over[last])
     made.p_shift[full[ended]] = over[last[ended]] > days.shift_end[full[ended]]

@@ -67,7 +67,7 @@ def rows_of(made: Forecast, days: Days) -> Rows:
     rows["deadline"] = _chance(made.p_deadline)
     waiting = np.isnan(days.finished).astype(np.int64)
     total = np.concatenate([[0], np.cumsum(waiting)])
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     rows["before"] = total[:-1] - total[days.offset[:-1]][day_of] if days.rows else 0
     return rows
 
@@ -101,7 +101,7 @@ def beside(days: Days, packed: list[bytes | None]) -> Kept:
         old = np.frombuffer(b"".join(b[HEAD.itemsize :] for b in blobs), dtype=ROW)
         counts = [(len(b) - HEAD.itemsize) // ROW.itemsize for b in blobs]
         old_key = _key(np.repeat(np.asarray(good, dtype=np.int64), counts), old["visit"])
-        new_key = _key(np.repeat(np.arange(n), np.diff(days.offset)), days.visit_id)
+        new_key = _key(np.repeat(np.arange(n), days.counts), days.visit_id)
         if len(old) == len(rows) and np.array_equal(old_key, new_key):
             return Kept(head, old, known, np.ones(days.rows, dtype=np.bool_))
         order = np.argsort(old_key, kind="stable")

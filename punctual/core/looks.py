@@ -87,11 +87,11 @@ def looked(days: Days, learned: Learned, threshold: float) -> Looks:
         samples, free = last_steps(days, chains, learned, over)
         late = told.carried(days, chains, over)
         around = told.prepared(days, learned, chains.last, chains.day, chains.at, late, fleet(days))
-        which, shift = np.arange(len(ahead)), around.shift + told.own_shift(learned, free)
+        shift = around.shift + told.own_shift(learned, free)
         look = np.searchsorted(-np.asarray(WATCHED), -ahead)
         limit = days.window_end[chains.last] - chains.at + threshold
-        watched[chains.last, look] = told.chance_after(learned, around, which, shift, samples, limit)
-        points = told.quantiles(learned, around, which, shift, samples)[:, (P10, P50, P90)]
+        watched[chains.last, look] = told.chance_after(learned, around, shift, samples, limit[:, None])[:, 0]
+        points = told.quantiles(learned, around, shift, samples)[:, (P10, P50, P90)]
         shown = np.isin(ahead, LOOKS)
         where = np.searchsorted(-np.asarray(LOOKS), -ahead[shown])
         arrive[chains.last[shown], where] = points[shown] - ahead[shown, None]

@@ -57,7 +57,7 @@ def warned(lateness: Floats, told: Bools, in_time: Bools, late: float) -> Warned
 
 def position(days: Days) -> Ints:
     """Which visit of its day each row is, from 0."""
-    found: Ints = np.arange(days.rows) - np.repeat(days.offset[:-1], np.diff(days.offset))
+    found: Ints = np.arange(days.rows) - np.repeat(days.offset[:-1], days.counts)
     return found
 
 
@@ -105,7 +105,7 @@ def causes(days: Days, lost: Floats) -> Floats:
     found = np.zeros((days.rows, len(CAUSES)))
     travel, usual, where = into(days), _usual(days), position(days)
     carried = np.zeros((len(days), len(CAUSES)))
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     for k in range(int(where.max(initial=-1)) + 1):
         rows = np.flatnonzero(where == k)
         d = day_of[rows]

@@ -58,7 +58,7 @@ def joined(parts: Sequence[Days]) -> Days:
 
 def rows(days: Days, which: Bools) -> Days:
     """Some rows, in their days; days left without any go too."""
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     counts = np.bincount(day_of[which], minlength=len(days))
     left = counts > 0
     values: dict[str, Any] = {

@@ -14,7 +14,7 @@ from punctual.core.spread import SAMPLES, Singles
 from punctual.core.start import travelled
 
 #: Chains forecast in one piece.
-PIECE = 4000
+PIECE = 1000
 
 
 def past_looks(days: Days, targets: Ints, over: Floats, looks: Sequence[float] = LOOKS) -> tuple[Chains, Floats]:
@@ -40,7 +40,7 @@ def last_steps(days: Days, chains: Chains, learned: Learned, over: Floats) -> tu
     for low in range(0, n, PIECE):
         piece = slice(low, min(low + PIECE, n))
         part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
-        for step in carry(days, part, learned, over, travel):
-            end = step.row == part.last[step.which]
-            samples[low + step.which[end]], free[low + step.which[end]] = step.arrive[end], step.free[end]
+        steps = carry(days, part, learned, over, travel)
+        end = np.flatnonzero(steps.row == part.last[steps.which])
+        samples[low + steps.which[end]], free[low + steps.which[end]] = steps.arrive[end], steps.free[end]
     return samples, free

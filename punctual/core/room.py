@@ -78,7 +78,7 @@ def plan(days: Days, learned: Learned, at: float, z: float) -> Plan:
     arrive, finish, sure_arrive, sure_finish = np.zeros((4, n))
     drive = into(days, learned.changeover)
     made = Plan(arrive, finish, sure_arrive, sure_finish, drive, begun(days))
-    counts = np.diff(days.offset)
+    counts = days.counts
     free, behind, spread = np.maximum(days.shift_start, at), np.zeros(len(days)), np.zeros(len(days))
     rested = np.isnan(days.break_start)
     for k in range(int(counts.max(initial=0))):
@@ -130,7 +130,7 @@ def expected(learned: Learned, planned: Floats, job_type: Ints, technician: Ints
 def gaps(days: Days, learned: Learned, at: float, z: float) -> Gaps:
     """Every gap of the days that can still take a visit, the one with the most room first (the longest-gap index)."""
     made = plan(days, learned, at, z)
-    day, day_of = np.arange(len(days)), np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day, day_of = np.arange(len(days)), days.day_of
     rests = _rests(days, day_of)
     must, promised = _limits(days, made, rests, day_of)
     open_ = np.flatnonzero(~made.begun)
@@ -202,7 +202,7 @@ def _limits(days: Days, made: Plan, rests: Bools, day_of: Ints) -> tuple[Floats,
         np.fmin(days.window_end, np.where(days.deadline_arrive, days.deadline, np.nan)) - made.sure_arrive, done
     )
     must = made.arrive + np.maximum(slack, 0.0)
-    counts = np.diff(days.offset)
+    counts = days.counts
     for k in range(int(counts.max(initial=0)) - 2, -1, -1):
         row = days.offset[:-1][counts > k + 1] + k
         rest = np.where(rests[row + 1], (days.break_end - days.break_start)[day_of[row]], 0.0)

@@ -60,7 +60,7 @@ class Sifted:
 def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime) -> Sifted:
     """The reason for silence of every visit that columns decide; exactly what notice.decide() says of it."""
     now, second = minutes(at), at.timestamp()
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     chance = made.p_late
     limit = limits(np.rint(days.window_start * 60.0) - second, rules)
     reason = np.where(stands.told, _told(made, stands, rules, at, limit), _untold(days, made, stands, rules, limit))

@@ -49,13 +49,13 @@ def begun(days: Days) -> Bools:
 
 def only(days: Days, which: Ints) -> Days:
     """The days at some positions, in that order; one may be there several times."""
-    offset = np.concatenate([[0], np.cumsum(np.diff(days.offset)[which])])
+    offset = np.concatenate([[0], np.cumsum(days.counts[which])])
     return _made(days, which, rows_of(days, which), offset)
 
 
 def rows_of(days: Days, which: Ints) -> Ints:
     """The rows of the days at some positions, day after day."""
-    counts = np.diff(days.offset)[which]
+    counts = days.counts[which]
     ends = np.cumsum(counts)
     return np.repeat(days.offset[which] - (ends - counts), counts) + np.arange(counts.sum())
 
@@ -96,7 +96,7 @@ def neighbours(days: Days, visit_id: int) -> tuple[int, int] | None:
 def with_each(days: Days, new: New) -> Days:
     """The days, each with the new visit at its own start: in the order of the plan, after what has begun."""
     every, n = np.arange(len(days)), len(days)
-    day_of = np.repeat(every, np.diff(days.offset))
+    day_of = np.repeat(every, days.counts)
     start = new.start[day_of]
     before = begun(days) | (days.planned_start < start) | ((days.planned_start == start) & (days.visit_id < new.id))
     place = days.offset[:-1] + np.bincount(day_of, before, n).astype(np.int64)

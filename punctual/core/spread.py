@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -83,9 +84,9 @@ def looked_up(names: Ints, values: Floats, wanted: Ints, missing: float = 0.0) -
     return np.where(names[at] == wanted, values[at], missing)
 
 
-def at_levels(sorted_: Singles, levels: Floats | Singles) -> Singles:
+def at_levels(sorted_: Singles | Floats, levels: Floats | Singles) -> Singles:
     """Values [rows, n] of sorted samples [rows, SAMPLES] at levels [rows, n]; ends are held."""
-    position = np.clip(levels * SAMPLES - 0.5, 0.0, SAMPLES - 1.0).astype(np.float32)
+    position = np.minimum(np.maximum(levels * SAMPLES - 0.5, 0.0), SAMPLES - 1.0).astype(np.float32)
     low = np.minimum(position.astype(np.int32), SAMPLES - 2)
     share = position - low
     base = (np.arange(len(sorted_), dtype=np.int32) * SAMPLES)[:, None] + low
@@ -94,39 +95,51 @@ def at_levels(sorted_: Singles, levels: Floats | Singles) -> Singles:
     return np.asarray(below + share * (flat[base + 1] - below))
 
 
-def between(columns: Singles, position: Floats) -> Singles:
-    """Columns [rows, n] read at fractional positions [n], the same for every row; ends are held."""
-    position = np.clip(position, 0.0, columns.shape[1] - 1.0)
-    low = np.minimum(position.astype(np.int64), columns.shape[1] - 2)
-    share = (position - low).astype(np.float32)
-    below = columns[:, low]
-    return np.asarray(below + share * (columns[:, low + 1] - below))
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Fractional positions in columns of some length, ready to be read: `low` and the one above, and the share of that."""
+
+    low: Ints
+    high: Ints
+    share: Singles
 
 
-def level_of(sorted_: Singles, value: Floats, tail: Floats) -> Floats:
-    """The level [rows] of a value [rows] among sorted samples: the inverse of `at_levels`.
+def picked(position: Floats, length: int) -> Picked:
+    """Positions [n] in that many columns; ends are held."""
+    position = np.clip(position, 0.0, length - 1.0)
+    low = np.minimum(position.astype(np.int64), length - 2)
+    return Picked(low, low + 1, (position - low).astype(np.float32))
+
+
+def between(columns: Singles | Floats, at: Picked) -> Floats:
+    """Columns [rows, n] read between two of them each, at the same positions in every row."""
+    below = columns.take(at.low, axis=1)
+    return np.asarray(below + at.share * (columns.take(at.high, axis=1) - below))
+
+
+def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
+    """The levels [rows, m] of values [rows, m] among sorted samples [rows, SAMPLES]: the inverse of `at_levels`.
 
     Below the samples 0; above them the chance of more falls off exponentially, e-fold every `tail` minutes.
     """
-    n = len(sorted_)
-    count = np.sum(sorted_ <= value[:, None], axis=1)
-    rows, top = np.arange(n), sorted_[:, -1]
+    count = np.stack([(sorted_ <= v[:, None]).sum(axis=1) for v in value.T], axis=1)
+    rows, top = np.arange(len(sorted_))[:, None], sorted_[:, -1:]
     low = sorted_[rows, np.maximum(count - 1, 0)]
     high = sorted_[rows, np.minimum(count, SAMPLES - 1)]
     share = np.where(high > low, (value - low) / np.maximum(high - low, 1e-6), 0.5)
-    inside = (count - 0.5 + np.clip(share, 0.0, 1.0)) / SAMPLES
-    beyond = 1.0 - 0.5 / SAMPLES * np.exp(-np.maximum(value - top, 0.0) / tail)
+    inside = (count - 0.5 + np.minimum(np.maximum(share, 0.0), 1.0)) / SAMPLES
+    beyond = 1.0 - 0.5 / SAMPLES * np.exp(-np.maximum(value - top, 0.0) / tail[:, None])
     return np.where(count == 0, 0.0, np.where(count >= SAMPLES, beyond, np.minimum(inside, 1.0 - 0.5 / SAMPLES)))
 
 
-def still_to_come(sorted_: Singles, now: Floats, tail: Floats, forgotten: float) -> Singles:
+def still_to_come(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats:
     """Sorted samples [rows, SAMPLES] of moments, given that nothing was reported by `now` [rows].
 
     Most of the mass is cut off at `now`. A share of it stays behind: its report was forgotten - Bayes with the share of
     reports never made, at most a half. What stays behind stands where belief in it ended, so that no sample ever moves
     back while the silence lasts.
     """
-    gone = level_of(sorted_, now, tail)
+    gone = level_of(sorted_, now[:, None], tail)[:, 0]
     rows = np.flatnonzero(gone > 0.0)
     if len(rows) == 0:
         return sorted_

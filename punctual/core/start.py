@@ -41,7 +41,7 @@ class Starts:
 def pairs(days: Days, use: Ints) -> tuple[Ints, Ints]:
     """Rows of `use` with a finished row right before them on the same day: (before, after)."""
     first = np.zeros(days.rows, dtype=np.bool_)
-    first[days.offset[:-1][np.diff(days.offset) > 0]] = True
+    first[days.offset[:-1][days.counts > 0]] = True
     after = use[~first[use]]
     after = after[~np.isnan(days.finished[after - 1])]
     return after - 1, after
@@ -73,7 +73,7 @@ def starts(days: Days, use: Ints, weight: Floats, types: Ints, technicians: Ints
     rest = late - _middle(grid, table, x)
     rest = np.clip(rest, -SURPRISING, 2 * SURPRISING)
     rest -= np.average(rest, weights=weight[after]) if len(rest) else 0.0
-    technician = np.repeat(days.technician, np.diff(days.offset))[after]
+    technician = np.repeat(days.technician, days.counts)[after]
     groups = (days.job_type[after], days.place_id[after], technician)
     by_type, by_place, by_technician = (shrunk(g, rest, weight[after]) for g in groups)
     known = use[np.isin(use, days.offset[:-1])]
@@ -126,17 +126,18 @@ def lookup(learned: Learned) -> tuple[Singles, Singles, Singles]:
     return table, growth, np.interp(STRATA, LEVELS, learned.first).astype(np.float32)
 
 
-def started(learned: Learned, x: Singles, stream: int) -> Singles:
+def started(learned: Learned, x: Singles, stream: int) -> Floats:
     """Minutes after the earliest start at which work starts, x [rows, SAMPLES] after it the technician is free."""
     table, growth, _ = lookup(learned)
-    place = np.clip((x - np.float32(LOW)) * np.float32(1 / STEP), 0.0, (HIGH - LOW) / STEP)
+    place = (x - np.float32(LOW)) * np.float32(1 / STEP)
+    np.minimum(np.maximum(place, 0.0, out=place), (HIGH - LOW) / STEP, out=place)
     low = place.astype(np.int32)
     index = low * SAMPLES + order(stream)
-    return np.asarray(
-        table.reshape(-1)[index]
-        + (place - low) * growth.reshape(-1)[index]
-        + np.maximum(x - np.float32(HIGH), np.float32(0.0))
-    )
+    out = (place - low) * growth.take(index)
+    out += table.take(index)
+    if x.max(initial=0.0) > HIGH:
+        out += np.maximum(x - np.float32(HIGH), np.float32(0.0))
+    return np.asarray(out)
 
 
 def first_started(learned: Learned, x: Singles, stream: int) -> Singles:

@@ -12,14 +12,25 @@ from punctual.core.chain import Chains
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import Learned
 from punctual.core.fleet import FROM_FLEET, NAMES, OWN, Fleet, Looks, circumstances
-from punctual.core.spread import LEVELS, SAMPLES, STRATA, Singles, at_levels, between, level_of, normal, normal_level
+from punctual.core.spread import (
+    LEVELS,
+    SAMPLES,
+    STRATA,
+    Singles,
+    at_levels,
+    between,
+    level_of,
+    normal,
+    normal_level,
+    picked,
+)
 
 #: Levels of the told quantiles: 5 % ... 95 %.
 TOLD: Floats = np.arange(1, 20, dtype=np.float64) * 0.05
 #: The same with both ends, to make samples of.
 WIDE: Floats = np.concatenate([[0.5 / SAMPLES], TOLD, [1 - 0.5 / SAMPLES]])
-_SPREAD: Floats = np.interp(STRATA, WIDE, np.arange(len(WIDE)))
-_PICK: Floats = TOLD * SAMPLES - 0.5
+_SPREAD = picked(np.interp(STRATA, WIDE, np.arange(len(WIDE))), len(WIDE))
+_PICK = picked(TOLD * SAMPLES - 0.5, SAMPLES)
 X = NAMES.index("x")
 #: A late start known no better than this is worth no correction: the carried delay counts from here, minutes.
 LEAST = -60.0
@@ -32,6 +43,10 @@ class Told:
     shift: Floats
     width: Floats
     horizon: Ints
+
+    def of(self, which: Ints) -> Told:
+        """The same of some of these rows."""
+        return Told(self.shift[which], self.width[which], self.horizon[which])
 
 
 def carried(days: Days, chains: Chains, over: Floats) -> Floats:
@@ -66,16 +81,14 @@ def own_shift(learned: Learned, free: Floats) -> Floats:
     return smooth(learned.shift, X, free)
 
 
-def quantiles(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles) -> Singles:
+def quantiles(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats) -> Floats:
     """Told quantiles [n, 19] of starts whose chain samples are `arrive`."""
-    return _moved(learned, told, which, shift, arrive, TOLD)
+    return _moved(learned, told, shift, arrive, TOLD)
 
 
-def ends(
-    learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, work: Singles
-) -> tuple[Singles, Singles]:
+def ends(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, work: Singles) -> tuple[Floats, Floats]:
     """Told quantiles [n, 19] of starts, and of the ends of the work that follows them."""
-    wide = _moved(learned, told, which, shift, arrive, WIDE)
+    wide = _moved(learned, told, shift, arrive, WIDE)
     finish = between(wide, _SPREAD).astype(np.float32) + work
     finish.sort(axis=1)
     return wide[:, 1:-1], plain(finish)
@@ -88,25 +101,25 @@ def _calm(learned: Learned, levels: int) -> Floats:
     return np.stack([np.interp(at, LEVELS, row) for row in learned.calm])
 
 
-def _moved(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, levels: Floats) -> Singles:
+def _moved(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, levels: Floats) -> Floats:
     calm = _calm(learned, len(levels))
-    z = shift[:, None] + np.exp(told.width[which])[:, None] * calm[told.horizon[which]]
-    return at_levels(arrive, normal_level(z))
+    z = shift[:, None] + np.exp(told.width)[:, None] * calm[told.horizon]
+    return at_levels(arrive, normal_level(z)).astype(np.float64, copy=False)
 
 
-def chance_after(learned: Learned, told: Told, which: Ints, shift: Floats, arrive: Singles, moment: Floats) -> Floats:
-    """Chance [n] of starting after a moment [n]."""
+def chance_after(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, moments: Floats) -> Floats:
+    """Chances [n, m] of starting after moments [n, m]."""
     tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, arrive.shape[1] // 2]))
-    level = level_of(arrive, moment, tail)
-    z = (normal(np.clip(level, 1e-4, 1 - 1e-4)) - shift) / np.exp(told.width[which])
-    out = np.zeros(len(z))
-    horizon = told.horizon[which]
-    for h in range(int(horizon.min(initial=0)), int(horizon.max(initial=-1)) + 1):
-        here = horizon == h
+    level = level_of(arrive, moments, tail)
+    z = (normal(np.minimum(np.maximum(level, 1e-4), 1 - 1e-4)) - shift[:, None]) / np.exp(told.width)[:, None]
+    horizons = np.flatnonzero(np.bincount(told.horizon)).tolist()
+    out = np.zeros(z.shape)
+    for h in horizons:
+        here = told.horizon == h if len(horizons) > 1 else slice(None)
         out[here] = 1.0 - np.interp(z[here], learned.calm[h], LEVELS, left=0.0, right=1.0)
     return np.where(level <= 0.0, np.maximum(out, 0.999), out)
 
 
-def plain(samples: Singles) -> Singles:
+def plain(samples: Singles | Floats) -> Floats:
     """Quantiles [n, 19] of sorted samples, nothing added."""
     return between(samples, _PICK)

@@ -17,7 +17,7 @@ def distance_km(lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> Float
     a, b = np.radians(lat0), np.radians(lat1)
     dlat, dlon = b - a, np.radians(lon1) - np.radians(lon0)
     h = np.sin(dlat / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(dlon / 2) ** 2
-    return np.asarray(2 * EARTH_KM * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0))), dtype=np.float64)
+    return np.asarray(2 * EARTH_KM * np.arcsin(np.sqrt(np.minimum(np.maximum(h, 0.0), 1.0))), dtype=np.float64)
 
 
 def estimate(lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> Floats:
@@ -33,12 +33,11 @@ def into(days: Days, unknown: float = 0.0) -> Floats:
     into a day's first row without a home: such a day starts where its first visit is.
     """
     first = np.zeros(days.rows, dtype=np.bool_)
-    starts = days.offset[:-1][np.diff(days.offset) > 0]
-    first[starts] = True
-    lat0, lon0 = np.roll(days.lat, 1), np.roll(days.lon, 1)
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
-    lat0 = np.where(first, days.home_lat[day_of], lat0) if days.rows else lat0
-    lon0 = np.where(first, days.home_lon[day_of], lon0) if days.rows else lon0
-    guess = estimate(lat0, lon0, days.lat, days.lon)
-    known = np.where(np.isnan(days.travel), guess, days.travel)
-    return np.where(np.isnan(known), np.where(first, 0.0, unknown), known)
+    first[days.offset[:-1][days.counts > 0]] = True
+    row = np.flatnonzero(np.isnan(days.travel))
+    known, day, at_first = days.travel.copy(), days.day_of[row], first[row]
+    lat0 = np.where(at_first, days.home_lat[day], days.lat[row - 1])
+    lon0 = np.where(at_first, days.home_lon[day], days.lon[row - 1])
+    guess = estimate(lat0, lon0, days.lat[row], days.lon[row])
+    known[row] = np.where(np.isnan(guess), np.where(at_first, 0.0, unknown), guess)
+    return known

@@ -292,7 +292,7 @@ def travel(c: Connection, days: Days, home: Floats) -> Floats:
     if not days.rows:
         return out
     row = np.arange(days.rows)
-    day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+    day_of = days.day_of
     known = (days.place_id > 0) & ~np.isnan(days.lat)
     last = np.maximum.accumulate(np.where(known, row, -1))
     before = np.concatenate([[-1], last[:-1]])
@@ -326,7 +326,7 @@ class _Told:
 
     def __init__(self, days: Days) -> None:
         n = days.rows
-        self.day_of = np.repeat(np.arange(len(days)), np.diff(days.offset))
+        self.day_of = days.day_of
         self.held, self.set_out = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         self.at, self.start, self.end = np.full(n, -np.inf), np.full(n, np.nan), np.full(n, np.nan)
         self.answered = np.full(len(days), np.nan)

@@ -154,7 +154,7 @@ def learned_once(data: Path) -> dict[str, float]:
     late = told.carried(days, chains, over)
     around = told.prepared(days, learned, chains.last, chains.day, chains.at, late, fleet(days))
     shift = around.shift + told.own_shift(learned, free)
-    at = told.quantiles(learned, around, np.arange(len(ahead)), shift, samples) - ahead[:, None]
+    at = told.quantiles(learned, around, shift, samples) - ahead[:, None]
     off = (days.arrived - days.planned_start)[chains.last][:, None] - at
     loss = 2 * np.maximum(told.TOLD * off, (told.TOLD - 1) * off).mean(axis=1)
     return {h: float(loss[ahead == float(h)].mean()) for h in HORIZONS}
