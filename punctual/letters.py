@@ -21,6 +21,7 @@ from punctual import invites, links, messages, mime, suppression
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
 from punctual.core.kinds import KINDS
+from punctual.core.slot import in_order
 from punctual.models import Attempt, Company, Customer, Message, Notice, Plain, Technician, User, Visit
 from punctual.queries import day as days
 from punctual.queries import slots
@@ -121,7 +122,7 @@ def _to_customer(
     link = customer_link(s, settings, visit, at)
     facts = customer_facts(s, message, visit, company, told, link, at)
     if message.kind in ("deadline_done", "deadline_arrive", "please_choose", "not_free", "missed"):
-        found = slots.offers(s, visit.id, at=at)[:OFFERS]
+        found = in_order(slots.offers(s, visit.id, at=at, most=OFFERS))
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
     with force_locale(messages.locale_of(customer.language)):
         calendar = invites.part(s, message, kind, visit, company, facts, link, at)

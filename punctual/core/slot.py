@@ -119,73 +119,154 @@ def usual(past: Sequence[datetime], zone: str) -> tuple[int, int] | None:
 
 
 def pick(
-    found: Found, grid: Starts, wish: Wish, most: int, *, sure: Callable[[Sequence[int]], Sequence[float]]
+    found: Found,
+    grid: Starts,
+    wish: Wish,
+    most: int,
+    *,
+    window: float,
+    sure: Callable[[Sequence[int]], Sequence[float]],
 ) -> list[tuple[int, str, float]]:
-    """A few that differ, the least loss first: (index into found, why, how sure).
+    """A few that differ in kind, the one to keep first first: (index into found, why, how sure).
 
-    The soonest, later today with the same technician, another technician, the usual time, the next mornings and
-    afternoons; then, where there is room, whatever is next best. One start only once. `sure` says of some of them how
-    sure each is, NaN for one that is not to be offered: the place of one that fails goes to the next of its kind, which is
-    asked about at the same time: twice as many days at once cost a third more, a second look twice as much.
+    The soonest; then, the least loss first, later today with the same technician, the usual time, the next morning, the
+    next afternoon, another technician; then the mornings and afternoons of the days after, then whatever is next best.
+    No two of them begin within APART of one another, and no two windows (`window` minutes) overlap. `sure` says of some
+    of them how sure each is, NaN for one that is not to be offered: the place of one that fails goes to the next of its
+    kind, which is asked about at the same time: twice as many days at once cost a third more, a second look twice as much.
     """
-    cost = loss(found, grid, wish)
+    here = _Here.of(found, grid, wish, window)
     left = np.ones(len(found), dtype=np.bool_)
     known: dict[int, float] = {}
     chosen: list[tuple[int, str, float]] = []
     for _ in range(ROUNDS):
-        have = {why for _, why, _ in chosen if why}
-        asked = _diverse(found, grid, wish, cost, left, most - len(chosen), have)
+        asked = _diverse(here, left, most, chosen)
         if not asked:
             break
         if any(i not in known for i, _ in asked):
             next_ = left.copy()
             next_[[i for i, _ in asked]] = False
-            spare = _diverse(found, grid, wish, cost, next_, most - len(chosen), have)
+            spare = _diverse(here, next_, most, chosen)
             new = sorted({i for i, _ in (*asked, *spare)} - known.keys())
             known |= zip(new, sure(new), strict=True)
-        for i, why in asked:
-            kept = not np.isnan(known[i])
-            left &= (found.start != found.start[i]) if kept else np.arange(len(found)) != i
-            if kept:
-                chosen.append((i, why, known[i]))
+        left[[i for i, _ in asked if np.isnan(known[i])]] = False
+        chosen += [(i, why, known[i]) for i, why in asked if not np.isnan(known[i])]
         if len(chosen) >= most:
             break
-    return sorted(chosen, key=lambda c: cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE)
+    return sorted(chosen, key=lambda c: (c[1] != "soonest", not c[1], here.cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE))
 
 
 #: So often are the places of those that failed filled again.
 ROUNDS = 4
+#: Two times that are offered together begin at least this many minutes apart; the second where nothing else is left.
+APART = (60.0, 30.0)
 
 
-def _diverse(
-    found: Found, grid: Starts, wish: Wish, cost: Floats, left: Bools, most: int, have: set[str]
-) -> list[tuple[int, str]]:
-    """The best of each kind that is not there yet, then the best of the rest."""
-    day, minute = grid.day[found.start], grid.minute[found.start]
-    left = left.copy()
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """The free times as columns: when they begin, the half of which local day that is, whether the technician is the
+    one they know, whether it is their usual time, what is lost by each; what day it is, how long windows are."""
+
+    at: Floats
+    half: Ints
+    mine: Bools
+    usual: Bools
+    cost: Floats
+    today: int
+    window: float
+
+    @classmethod
+    def of(cls, found: Found, grid: Starts, wish: Wish, window: float) -> _Here:
+        day, minute = grid.day[found.start], grid.minute[found.start]
+        habit = np.zeros(len(found), dtype=np.bool_)
+        if wish.usual is not None:
+            habit = ((day + 6) % 7 == wish.usual[0]) & (np.abs(minute - wish.usual[1]) <= USUAL_MIN)
+        mine = found.technician == (wish.technician if wish.technician is not None else -1)
+        return cls(
+            grid.at[found.start], 2 * day + (minute >= 720), mine, habit, loss(found, grid, wish), wish.today, window
+        )
+
+
+class _List:
+    """The rows that are in a list so far, and which may still come into it."""
+
+    def __init__(self, here: _Here, left: Bools, rows: Sequence[int], apart: float) -> None:
+        self.here, self.left, self.apart = here, left.copy(), max(apart, here.window)
+        self.rows: list[int] = []
+        for i in rows:
+            self._add(i)
+
+    def _add(self, i: int) -> None:
+        self.rows.append(i)
+        self.left &= np.abs(self.here.at - self.here.at[i]) >= self.apart
+
+    def best(self, which: Bools | None, by: Floats) -> int | None:
+        """Put the best of some rows in; None where none is left."""
+        rows = np.flatnonzero(self.left if which is None else self.left & which)
+        if not len(rows):
+            return None
+        self._add(int(rows[np.argmin(by[rows])]))
+        return self.rows[-1]
+
+    def halves(self, which: int | None = None) -> list[int]:
+        """Halves of days to come in which something is left and nothing is taken: all, or those of one kind."""
+        here = self.here
+        ahead = here.half[self.left & (here.half >= 2 * here.today + 2)]
+        fresh = sorted(set(ahead.tolist()) - {int(here.half[i]) for i in self.rows})
+        return [h for h in fresh if which is None or h % 2 == which]
+
+
+def _diverse(here: _Here, left: Bools, most: int, chosen: Sequence[tuple[int, str, float]]) -> list[tuple[int, str]]:
+    """The best of each kind that is not there yet, then the best of the rest: so many that the list is full."""
+    have, rows, room = {why for _, why, _ in chosen}, [i for i, _, _ in chosen], most - len(chosen)
+    list_ = _List(here, left, rows, APART[0])
+    asked = _kinds(here, list_, have)[:room]
+    list_ = _List(here, left, [*rows, *(i for i, _ in asked)], APART[0])
+    for half in list_.halves() if len(asked) < room else ():
+        row = list_.best(here.half == half, here.cost) if len(asked) < room else None
+        if row is not None:
+            asked.append((row, _named(half)))
+    for apart in APART:
+        list_ = _List(here, left, list_.rows, apart) if len(asked) < room else list_
+        while len(asked) < room and (row := list_.best(None, here.cost)) is not None:
+            asked.append((row, ""))
+    return asked
+
+
+def _kinds(here: _Here, list_: _List, have: set[str]) -> list[tuple[int, str]]:
+    """One of each kind that is not in the list yet: the soonest, then the least loss first."""
     asked: list[tuple[int, str]] = []
 
-    def take(which: Bools, why: str, by: Floats) -> None:
-        rows = np.flatnonzero(left & which)
-        if len(rows) and len(asked) < most and (not why or why not in have):
-            best = int(rows[np.argmin(by[rows])])
-            asked.append((best, why))
-            np.logical_and(left, found.start != found.start[best], out=left)
+    def take(which: Bools | None, why: str, by: Floats) -> None:
+        row = list_.best(which, by)
+        if row is not None:
+            asked.append((row, why))
 
-    everything = np.ones(len(found), dtype=np.bool_)
-    mine = found.technician == (wish.technician if wish.technician is not None else -1)
-    take(everything, "soonest", found.start + cost * 1e-6)
-    take(mine & (day == wish.today), "same_technician", cost)
-    take(~mine, "other_technician", cost)
-    if wish.usual is not None:
-        weekday, at = wish.usual
-        take(((day + 6) % 7 == weekday) & (np.abs(minute - at) <= USUAL_MIN), "usual", cost)
-    for on in np.unique(day[left & (day > wish.today)])[: max(most, 1)].tolist():
-        for why, half in (("morning", minute < 720), ("afternoon", minute >= 720)):
-            take((day == on) & half, f"{why}:{on}", cost)
-    while len(asked) < most and left.any():
-        take(everything, "", cost)
-    return asked
+    if "soonest" not in have:
+        take(None, "soonest", here.at + here.cost * 1e-6)
+    if "same_technician" not in have:
+        take(here.mine & (here.half < 2 * here.today + 2), "same_technician", here.cost)
+    if not here.usual[list_.rows].any():
+        take(here.usual, "usual", here.cost)
+    for which, name in enumerate(HALVES):
+        if not any(why.startswith(name) for why in have) and (ahead := list_.halves(which)):
+            take(here.half == ahead[0], _named(ahead[0]), here.cost)
+    if here.mine[list_.rows].all():
+        take(~here.mine, "other_technician", here.cost)
+    return sorted(asked, key=lambda x: (x[1] != "soonest", here.cost[x[0]]))
+
+
+HALVES = ("morning", "afternoon")
+
+
+def _named(half: int) -> str:
+    """The name of half a day, with its date: each is a kind of its own."""
+    return f"{HALVES[half % 2]}:{half // 2}"
+
+
+def in_order(some: Iterable[Slot]) -> list[Slot]:
+    """As a person reads them: the soonest first."""
+    return sorted(some, key=lambda x: (x.start, x.technician))
 
 
 def without(day: Day, visit_id: int) -> Day:

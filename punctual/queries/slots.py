@@ -129,16 +129,16 @@ def free(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
 
 
 def offers(s: Session, visit_id: int, *, at: datetime, most: int = 6) -> list[Slot]:
-    """A few free times that differ, what costs the customer least first, each with how sure it is; empty when nothing
-    fits. The full forecast has the last word: none raises anybody's chance of a broken promise over the company's
-    limit."""
+    """A few free times that differ, the one to keep first first, each with how sure it is; empty when nothing fits. The
+    full forecast has the last word: none raises anybody's chance of a broken promise over the company's limit."""
     search = _search(s, visit_id, at)
     fit = _fit(s, search)
     if not len(fit.found):
         return []
     picked = core_slot.pick(
-        fit.found, search.grid, _wish(s, search), most, sure=lambda some: _sure(s, search, fit, some)
-    )
+        fit.found, search.grid, _wish(s, search), most, window=search.rules.window_min,
+        sure=lambda some: _sure(s, search, fit, some),
+    )  # fmt: skip
     return [replace(_slot(search, fit.found, i), why=why.partition(":")[0], sure=sure) for i, why, sure in picked]
 
 

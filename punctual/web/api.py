@@ -12,6 +12,7 @@ from punctual.actions import Refused, dispatcher, intake
 from punctual.actions import api as verbs
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
+from punctual.core.slot import in_order
 from punctual.explain import explain
 from punctual.models import Visit, db
 from punctual.queries import api as queries
@@ -154,9 +155,9 @@ def get_forecast(visit_id: int) -> out.ForecastOut:
 
 @api.operation("get", "/visits/{visit_id}/times", answer=out.TimesOut)
 def get_times(visit_id: int) -> out.TimesOut:
-    """Free times to which a visit could move, every other promise kept."""
+    """Free times to which a visit could move, every other promise kept: a few that differ, the soonest first."""
     visit = here(visit_id)
-    found = slots.offers(db.session(), visit_id, at=g.at)
+    found = in_order(slots.offers(db.session(), visit_id, at=g.at))
     return out.TimesOut(visit_id=visit_id, times=[out.TimeOut.of(x, visit.zone) for x in found])
 
 

@@ -14,6 +14,7 @@ from punctual.actions import effect as effects
 from punctual.actions.earlier import possible
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.policy import Rules
+from punctual.core.slot import in_order
 from punctual.explain import explain
 from punctual.models import Visit
 from punctual.queries import board, choices, slots
@@ -90,7 +91,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
 def _slots(s: Session, visit: Visit, at: datetime, today: date, zone: str) -> list[tuple[str, str]]:
     """Free times that keep every other promise, as (the query of their effect, words)."""
     found = []
-    for slot in slots.offers(s, visit.id, at=at):
+    for slot in in_order(slots.offers(s, visit.id, at=at)):
         query = urlencode(
             {
                 "technician": slot.technician,

@@ -15,6 +15,7 @@ from punctual.actions import Refused, concern, earlier, offer, signoff
 from punctual.actions import customer as verbs
 from punctual.actions import note as notes
 from punctual.core.day import Window
+from punctual.core.slot import in_order
 from punctual.models import Answer, Company, Technician, Visit, db
 from punctual.queries import day as days
 from punctual.queries import offers, promises, slots
@@ -121,7 +122,7 @@ def _times(token: str, error: str = "", status: int = 200) -> Response:
         "times",
         status,
         error=error,
-        offers=found[: MANY if more else FEW],
+        offers=in_order(found[: MANY if more else FEW]),
         kept=kept,
         more=more,
         rest=not more and (bool(kept.slots) or len(found) > FEW),

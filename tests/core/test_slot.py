@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from punctual.core.day import Day, Visit, Window, local, minutes, pack
 from punctual.core.duration import nothing
 from punctual.core.forecast import forecast
 from punctual.core.room import Found
-from punctual.core.slot import Slot, Wish, apart, grid, in_time, keeps, loss, pick, spreads, starts, usual
+from punctual.core.slot import APART, Slot, Wish, apart, grid, in_time, keeps, loss, pick, spreads, starts, usual
 
 LONDON = "Europe/London"
 
@@ -59,20 +61,80 @@ def all_sure(asked: Sequence[int]) -> list[float]:
 
 
 def shown(found: Found, wish: Wish = WISH, most: int = 6) -> list[tuple[int, datetime, str]]:
-    picked = pick(found, GRID, wish, most, sure=all_sure)
+    picked = pick(found, GRID, wish, most, window=30.0, sure=all_sure)
     walls = [datetime.fromtimestamp(GRID.at[found.start[i]] * 60, tz=UTC) for i, _, _ in picked]
     return [(int(found.technician[i]), t, why.partition(":")[0]) for (i, why, _), t in zip(picked, walls, strict=True)]
 
 
-def test_the_few_times_shown_differ_and_the_least_loss_stands_first() -> None:
+def test_the_few_times_shown_differ_in_kind() -> None:
     found = shown(MANY)
     assert len({t for _, t, _ in found}) == len(found) == 6
     assert {why for _, _, why in found} >= {"soonest", "same_technician", "other_technician", "morning", "afternoon"}
     assert found[0] == (2, at(24, 9), "soonest")
-    cost = loss(MANY, GRID, WISH)
-    assert [cost[i] for i, _, _ in pick(MANY, GRID, WISH, 6, sure=all_sure)] == sorted(
-        cost[i] for i, _, _ in pick(MANY, GRID, WISH, 6, sure=all_sure)
-    )
+
+
+def test_a_short_list_is_the_soonest_and_what_loses_least_of_the_other_kinds() -> None:
+    assert [(t, why) for _, t, why in shown(MANY, most=3)] == [
+        (at(24, 9), "soonest"),
+        (at(24, 10), "same_technician"),
+        (at(25, 9), "morning"),
+    ]
+    tomorrow = some(*((1, at(25, h, m)) for h in (13, 14) for m in (0, 15, 30, 45)), (2, at(26, 14)), (2, at(27, 14)))
+    assert [(t, why) for _, t, why in shown(tomorrow, most=3)] == [
+        (at(25, 13), "soonest"),
+        (at(26, 14), "afternoon"),
+        (at(27, 14), "afternoon"),
+    ], "one day's afternoon is one kind of time"
+
+
+def dense(seed: int) -> tuple[Found, Wish]:
+    """A random company's free times, every quarter of an hour of some stretches, and what its customer has now."""
+    dice = random.Random(seed)
+    slots = set()
+    for _ in range(dice.randint(1, 30)):
+        begin = minutes(at(24, 8)) + 1440 * dice.randint(0, 13) + 15 * dice.randint(0, 36)
+        who = dice.randint(1, 8)
+        slots |= {(who, begin + 15 * n) for n in range(dice.randint(1, 12))}
+    rows = [(who, datetime.fromtimestamp(60 * t, tz=UTC)) for who, t in sorted(slots)]
+    habit = (dice.randint(0, 4), 15 * dice.randint(32, 64)) if dice.random() < 0.5 else None
+    day = TODAY.toordinal() + dice.choice([0, 0, 1])
+    return some(*rows), Wish(dice.choice([None, 1, 2, 9]), TODAY.toordinal(), day, 15 * dice.randint(32, 64), habit)
+
+
+def near(times: Sequence[float], least: float) -> bool:
+    """Whether two of some times lie nearer than that."""
+    return any(b - a < least for a, b in pairwise(sorted(times)))
+
+
+def half(found: Found, i: int) -> int:
+    """Which half of which local day a time is in."""
+    return 2 * int(GRID.day[found.start[i]]) + int(GRID.minute[found.start[i]] >= 720)
+
+
+def without_rule(found: Found, wish: Wish, most: int) -> list[int]:
+    """What was shown before times had to differ: the least loss."""
+    return np.argsort(loss(found, GRID, wish), kind="stable")[:most].tolist()
+
+
+@pytest.mark.parametrize("seeds", [range(300), pytest.param(range(10_000), marks=pytest.mark.soak)])
+def test_on_random_days_no_two_offered_times_are_nearly_the_same_and_none_that_differs_is_missing(seeds: range) -> None:
+    control = 0
+    for seed in seeds:
+        (found, wish), most, window = dense(seed), 3 + seed % 5, (30.0, 45.0, 90.0)[seed % 3]
+        doubt = random.Random(seed)
+        chance = [NAN if doubt.random() < 0.2 else doubt.uniform(0.8, 1.0) for _ in range(len(found))]
+        picked = pick(found, GRID, wish, most, window=window, sure=lambda asked, c=chance: [c[i] for i in asked])
+        times = [float(GRID.at[found.start[i]]) for i, _, _ in picked]
+        assert not near(times, max(APART[1], window)), seed
+        if any(not why for _, why, _ in picked):
+            good = [i for i in range(len(found)) if not np.isnan(chance[i]) and half(found, i) >= 2 * wish.today + 2]
+            seen, apart = {half(found, i) for i, _, _ in picked}, max(APART[0], window)
+            rest = [float(GRID.at[found.start[i]]) for i in good if half(found, i) not in seen]
+            assert all(any(abs(t - x) < apart for x in times) for t in rest), (
+                f"{seed}: filled up while another half day is free"
+            )
+        control += near([float(GRID.at[found.start[i]]) for i in without_rule(found, wish, most)], APART[1])
+    assert control > len(seeds) // 2, "ranked by loss alone, quarter hours crowd the list"
 
 
 def test_the_soonest_time_prefers_the_technician_who_is_known() -> None:
@@ -108,21 +170,20 @@ def test_nothing_free_offers_nothing() -> None:
 
 def test_the_place_of_an_unsure_time_goes_to_the_next_of_its_kind() -> None:
     early = {int(i) for i in np.flatnonzero(GRID.at[MANY.start] < minutes(at(24, 9, 30)))}
-    picked = pick(MANY, GRID, WISH, 6, sure=lambda asked: [NAN if i in early else 0.9 for i in asked])
+    picked = pick(MANY, GRID, WISH, 6, window=30.0, sure=lambda asked: [NAN if i in early else 0.9 for i in asked])
     assert len(picked) == 6
     assert not early & {i for i, _, _ in picked}
     assert "soonest" in {why for _, why, _ in picked}
-    assert pick(MANY, GRID, WISH, 6, sure=lambda asked: [NAN] * len(asked)) == []
+    assert pick(MANY, GRID, WISH, 6, window=30.0, sure=lambda asked: [NAN] * len(asked)) == []
 
 
-def test_who_loses_less_stands_first_and_unsure_times_stand_behind() -> None:
-    found = some((2, at(24, 10)), (2, at(24, 11)), (1, at(24, 10)), (2, at(26, 9)))
+def test_behind_the_soonest_stands_who_loses_less_and_unsure_times_behind_them() -> None:
+    found = some((2, at(24, 10)), (2, at(25, 9)), (1, at(25, 9)), (2, at(25, 14)), (2, at(26, 9)))
     cost = loss(found, GRID, WISH)
-    assert cost[0] < cost[2] < cost[1] < cost[3]
-    picked = pick(
-        found, GRID, WISH, 2, sure=lambda asked: [0.0 if found.start[i] == found.start[0] else 1.0 for i in asked]
-    )
-    assert [sure for _, _, sure in picked] == [1.0, 0.0]
+    assert cost[0] < cost[1] < cost[2] < cost[4] < cost[3]
+    doubt = {1: 0.2}
+    picked = pick(found, GRID, WISH, 3, window=30.0, sure=lambda asked: [doubt.get(i, 1.0) for i in asked])
+    assert [(i, sure) for i, _, sure in picked] == [(0, 1.0), (3, 1.0), (1, 0.2)]
 
 
 def sure(before: float, after: float, own: float) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from flask import Flask
@@ -12,7 +13,7 @@ from sqlalchemy import select
 
 from punctual import clock
 from punctual.actions import note, transaction
-from punctual.models import Answer, Message, Notice, Promise, Shift, SlotClaim, Visit, db
+from punctual.models import Answer, Message, Notice, Promise, Shift, SlotClaim, Visit, db, touch_board
 from punctual.queries import slots
 from tests.build import wall
 from tests.web.desk import words
@@ -246,8 +247,25 @@ def test_who_chooses_a_time_need_not_be_called_about_it(grace: Page) -> None:
 
 
 def test_more_times_can_be_asked_for(grace: Page) -> None:
+    assert "Show more times" not in grace.text("/times"), "today's are few enough to be shown at once"
+    with transaction() as s:
+        for today in s.scalars(select(Shift)).all():
+            touch_board(s, today.date + timedelta(days=1))
+            s.add(
+                Shift(
+                    technician_id=today.technician_id,
+                    date=today.date + timedelta(days=1),
+                    starts_at=today.starts_at + timedelta(days=1),
+                    ends_at=today.ends_at + timedelta(days=1),
+                )
+            )
     assert "Show more times" in grace.text("/times")
-    assert len(offered(grace, "/times?more=1")) > 6
+    few, more = offered(grace), offered(grace, "/times?more=1")
+    assert len(few) == 6 < len(more)
+    for shown in (few, more):
+        starts = [datetime.fromisoformat(x.partition("|")[2]) for x in shown]
+        assert starts == sorted(starts), "as a person reads them"
+        assert min(b - a for a, b in pairwise(starts)) >= timedelta(minutes=30)
     assert "Show more times" not in grace.text("/times?more=1")
 
 
