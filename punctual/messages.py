@@ -26,6 +26,8 @@ NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol", "esc_sender"}
 _HEADING = re.compile(r"(<h1>)(\w)")
 PARTS = ("subject.txt", "body.txt", "body.html", "sms.txt")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+#: A zone's abbreviation that is a name: "CET", not "+0100" and not "GMT+1".
+_NAMED = re.compile(r"[^\W\d_]{2,}\.?")
 #: The end of a range in a text: after it stands whose clocks it is by, where that may be misread.
 _RANGE_END = re.compile(r"\{to\}( Uhr)?")
 _SHORT = {"en": "EEE d MMM", "en_US": "EEE MMM d", "es": "EEE d MMM", "de": "ccc, dd.MM."}
@@ -83,8 +85,8 @@ def day_long(on: date, language: str = "en") -> str:
 
 def zone_words(zone: str, at: datetime, language: str = "en") -> str:
     """ "London time, GMT": the zone of the visit in words, with the abbreviation in force at that instant."""
-    name = locale_of(language)
-    short = _offset(get_timezone_name(local(at, zone), width="short", locale=name))
+    name, here = locale_of(language), local(at, zone)
+    short = _abbreviation(here, name)
     if "/" not in zone or zone.startswith("Etc/"):
         return short
     city = get_timezone_location(zone, locale=name, return_city=True)
@@ -92,13 +94,14 @@ def zone_words(zone: str, at: datetime, language: str = "en") -> str:
         return str(gettext("%(city)s time, %(short)s", city=city, short=short))
 
 
-def _offset(short: str) -> str:
-    """ "UTC+1" for what a language has no abbreviation for (Babel then gives "+0100")."""
-    found = re.fullmatch(r"([+-])(\d\d)(\d\d)", short)
-    if found is None:
-        return short
-    minutes = "" if found[3] == "00" else f":{found[3]}"
-    return "UTC" if (found[2], minutes) == ("00", "") else f"UTC{found[1]}{int(found[2])}{minutes}"
+def _abbreviation(here: datetime, locale: str) -> str:
+    """ "MEZ" in German, "CET" in English: a language's own, else the one used there ("BST"), else "UTC+5:30"."""
+    for short in (get_timezone_name(here, width="short", locale=locale), here.tzname() or ""):
+        # By the languages' data it is GMT in Ireland in summer too, when the zone's own name is IST.
+        if _NAMED.fullmatch(short) and not (short == "GMT" and here.utcoffset()):
+            return short
+    sign, hours, rest = f"{here:%z}"[0], int(f"{here:%z}"[1:3]), f"{here:%z}"[3:5]
+    return "UTC" + (f"{sign}{hours}" if hours or rest != "00" else "") + (f":{rest}" if rest != "00" else "")
 
 
 def due_words(due: datetime, at: datetime, zone: str, language: str = "en") -> str:

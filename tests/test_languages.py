@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import pytest
+from babel.dates import get_timezone_name
 from flask import Flask
 from flask_babel import force_locale, gettext, ngettext
 
 from punctual import messages
+from punctual.core.day import local
 from punctual.core.words import FORBIDDEN as VOICE
 from tests import catalogs
 from tests.test_messages import CAPS, GSM, LINK, STOP_LINE, TO_CUSTOMERS, WITHOUT_LINK, preview, visible
@@ -131,7 +134,7 @@ AT = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
         ("en", "Wed 18 Nov", "Wednesday 18 November 2026", "Berlin time, CET", "18:00 today"),
         ("es", "mié 18 nov", "miércoles, 18 de noviembre de 2026", "hora de Berlín, CET", "hoy a las 18:00"),
         ("de", "Mi, 18.11.", "Mittwoch, 18. November 2026", "Zeit in Berlin, MEZ", "heute, 18:00 Uhr"),
-        ("en-US", "Wed, Nov 18", "Wednesday, November 18, 2026", "Berlin time, UTC+1", "6:00 PM today"),
+        ("en-US", "Wed, Nov 18", "Wednesday, November 18, 2026", "Berlin time, CET", "6:00 PM today"),
     ],
 )
 def test_days_zones_and_ends_of_promises_are_written_as_there(
@@ -145,6 +148,40 @@ def test_days_zones_and_ends_of_promises_are_written_as_there(
     with lite.test_request_context():
         assert messages.zone_words("Europe/Berlin", AT, language) == zone
         assert messages.due_words(later, AT, "Europe/Berlin", language) == due
+
+
+#: Minutes from UTC of the names that mean one time only.
+MEANT = {"GMT": 0, "BST": 60, "WET": 0, "WEST": 60, "WEZ": 0, "WESZ": 60, "CET": 60, "CEST": 120, "MEZ": 60, "MESZ": 120,
+         "EET": 120, "EEST": 180, "OEZ": 120, "OESZ": 180, "EST": -300, "EDT": -240, "MST": -420, "MDT": -360, "JST": 540,
+         "AEST": 600, "AEDT": 660, "NZST": 720, "NZDT": 780, "HST": -600, "SAST": 120, "MSK": 180}  # fmt: skip
+
+
+def wrongly_named(named: str, here: datetime) -> bool:
+    """Whether the name of a zone's time is not what its clocks show, or none although its people have one."""
+    offset = here.utcoffset()
+    assert offset is not None
+    off, own = offset.total_seconds() / 60, here.tzname() or ""
+    said = re.fullmatch(r"UTC(?:([+-])(\d+)(?::(\d\d))?)?", named)
+    if said is None:
+        return not named.isalpha() or MEANT.get(named, off) != off
+    size = int(said[2] or 0) * 60 + int(said[3] or 0)
+    return (own.isalpha() and own != "UTC") or off != (-size if said[1] == "-" else size)
+
+
+@pytest.mark.parametrize("language", ["en", "en-US", "es", "de"])
+def test_the_time_of_every_zone_is_named_as_its_clocks_show_it(lite: Flask, language: str) -> None:
+    wrong, old = [], []
+    for zone in sorted(available_timezones()):
+        for at in (datetime(2026, 1, 15, 12, tzinfo=UTC), datetime(2026, 7, 15, 12, tzinfo=UTC)):
+            here = local(at, zone)
+            named = messages.zone_words(zone, at, language).rpartition(", ")[2]
+            wrong += [(zone, at.month, named)] * wrongly_named(named, here)
+            babels = get_timezone_name(here, width="short", locale=messages.locale_of(language))
+            old += [zone] * wrongly_named(babels, here)
+    assert wrong == []
+    assert {"Europe/Dublin"} <= set(old), "what Babel says alone is wrong in places"
+    assert messages.zone_words("Europe/London", AT, "de") == "Zeit in London, GMT"
+    assert messages.zone_words("Europe/London", AT.replace(month=7), "de") == "Zeit in London, BST"
 
 
 @pytest.mark.parametrize(
