@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -35,12 +36,19 @@ UNCOUNTED = {"bench", "browser", "faults", "stories"} | {
     f"test_{name}.py" for name in ("bootstrap", "demo", "flow", "languages", "preview", "race", "race_served", "roles")
 }
 
+#: Of a test with many values the first few cases are counted: the others go through the same lines.
+COUNTED_CASES = 3
+_cases: Counter[tuple[str, str]] = Counter()
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Coverage is counted on SQLite, in this process: the same lines on PostgreSQL would only double the time."""
     counting = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
     uncounted = item.get_closest_marker("pg") is not None or bool(UNCOUNTED & {item.path.name, item.path.parent.name})
+    if not uncounted:
+        _cases[case := (str(item.path), getattr(item, "originalname", item.name))] += 1
+        uncounted = _cases[case] > COUNTED_CASES
     if counting is None or not uncounted:
         return (yield)
     counting.pause()
