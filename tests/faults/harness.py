@@ -160,14 +160,21 @@ def states() -> dict[str, str]:
     return {str(email): state for email, state in rows}
 
 
-def killing(made: Nursery, senders: int, kills: int, rng: random.Random, pause: float) -> None:
-    """Kill a sender at a random moment, again and again, and let another be born; in the end all are alive."""
+def killing(made: Nursery, senders: int, kills: int, rng: random.Random) -> int:
+    """Evenly among what is still to be sent, at random moments, kill a sender and let another be born; in the end all
+    are alive. Returns how many were killed while some still waited: a kill after the last message proves nothing."""
     for _ in range(senders):
         made.birth()
-    for _ in range(kills):
-        time.sleep(rng.uniform(0.0, 2 * pause))
+    todo = waiting()
+    for k in range(kills):
+        left = todo * (1 - 0.9 * (k + 0.5) / kills)
+        until(lambda left=left: waiting() <= left, lambda: f"{waiting()} wait, {made.born} were born")  # type: ignore[misc]
+        time.sleep(rng.uniform(0.0, 0.03))
+        if not waiting():
+            return k
         made.kill(rng.choice(made.pids))
         made.birth()
+    return kills
 
 
 def lost(truth: Truth, shown: dict[str, str]) -> list[str]:

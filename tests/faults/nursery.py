@@ -16,6 +16,8 @@ import sys
 from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy.orm import configure_mappers
+
 from punctual import config, deliver, fault, outbox, sender
 from punctual.actions import transaction
 from punctual.app import create_app
@@ -111,6 +113,7 @@ def main(variant: str) -> None:
     sender.PAUSES_S = (0.2, 0.4)
     deliver.BACKOFF_S = (0.6, 1.0, 2.0, 2.0)
     config.load()
+    configure_mappers()  # once, not in every child
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         pid = os.fork()

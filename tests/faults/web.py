@@ -16,6 +16,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+from sqlalchemy.orm import configure_mappers
 from werkzeug.serving import make_server
 
 from punctual import config, fault, watch
@@ -53,6 +54,7 @@ def live(listening: socket.socket, spec: str) -> None:
 
 def main(variant: str) -> None:
     config.load()
+    configure_mappers()  # once, not in every child
     if variant == "apart":
         tear_apart()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
