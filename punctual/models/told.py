@@ -114,7 +114,11 @@ class Message(Model):
     """
 
     __tablename__ = "message"
-    __table_args__ = (Index("ix_message_due", "state", "due_at"), Index("ix_message_created_at", "created_at"))
+    __table_args__ = (
+        Index("ix_message_due", "state", "due_at"),
+        Index("ix_message_created_at", "created_at"),
+        Index("ix_message_customer_id", "customer_id"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(160), unique=True)
     notice_id: Mapped[int] = mapped_column(ForeignKey("notice.id"), index=True)
