@@ -8,6 +8,7 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,7 +87,9 @@ class Settings:
     def key(self, name: str) -> bytes:
         """A secret of this instance (`link`, `session`), made on first use and kept in the instance folder."""
         file = self.instance / f"{name}.key"
-        if not file.exists():
+        try:
+            return _secret(file, file.stat().st_mtime_ns)
+        except FileNotFoundError:
             self.instance.mkdir(parents=True, exist_ok=True)
             fresh = file.with_suffix(f".{secrets.token_hex(4)}")
             fresh.touch(mode=0o600)
@@ -97,7 +100,13 @@ class Settings:
                 pass  # another process was first; its key counts
             finally:
                 fresh.unlink()
-        return bytes.fromhex(file.read_text().strip())
+        return _secret(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _secret(file: Path, changed: int) -> bytes:
+    """What a key's file holds; read again when it was `changed`."""
+    return bytes.fromhex(file.read_text().strip())
 
 
 class SettingError(ValueError):

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from punctual import clock, fallback, letters, outbox, texting
@@ -23,7 +24,9 @@ from punctual.models import (
     Message,
     Notice,
     Place,
+    Plain,
     Technician,
+    UtcDateTime,
     Visit,
     touch_board,
 )
@@ -76,15 +79,14 @@ def prepare(
     `ways` names the transport of each channel. An intent left without an outcome is in doubt: its Ready says so, and
     `resend` is for when nobody can be asked.
     """
-    message, *_around = s.execute(_AROUND.where(Message.id == message_id)).one()  # all are needed: read at once
+    message, *_around = s.execute(_AROUND, {"message": message_id}).one()  # all are needed: read at once
     if message.state not in ("claimed", "sending") or message.lease_by != by:
         return None
-    message.lease_until = clock.after(outbox.LEASE_S)
-    tried = select(Attempt).where(Attempt.message_id == message.id, Attempt.state == "intent")
-    open_ = s.scalar(tried) if message.tries else None
+    lease = clock.after(outbox.LEASE_S)
+    open_ = _open(s, message_id) if message.tries else None
     if open_ is not None:
-        message.state = "sending"
-        return _ready(s, message, open_, settings, doubt=True)
+        message.state, message.lease_until = "sending", lease
+        return _ready(s, message, open_, settings, lease, doubt=True)
     no = sending.verdict(s, message, at)
     if not no.ok:
         _stay(s, message, no, at)
@@ -97,26 +99,62 @@ def prepare(
     except ValueError as error:
         give_up(s, message, str(error), at)
         return None
-    message.tries += 1
-    message.state, message.state_at = "sending", at
-    attempt = Attempt(
-        message_id=message.id,
-        number=message.tries,
-        transport=ways[message.channel],
-        recipient=letter.recipient,
-        subject=letter.subject,
-        mail_id=letter.mail_id,
-        sequence=letter.sequence,
-        told_start=letter.told.start if letter.told else None,
-        told_end=letter.told.end if letter.told else None,
-        body=letter.body,
-        text=letter.text,
-        segments=letter.segments,
-        at=at,
+    ready = _ready(s, message, _intent(s, message, letter, ways[message.channel], at), settings, lease)
+    _LEAVES.run(s.connection(), message=message_id, number=message.tries + 1, now=at, lease=lease)
+    s.expire(message)
+    return ready
+
+
+def _open(s: Session, message_id: int) -> Attempt | None:
+    """The intent without an outcome, which is in doubt."""
+    found: Attempt | None = s.scalar(select(Attempt).where(Attempt.message_id == message_id, Attempt.state == "intent"))
+    return found
+
+
+def _intent(s: Session, message: Message, letter: letters.Letter, transport: str, at: datetime) -> Attempt:
+    """What is about to be sent, kept; the object is nobody's."""
+    values: dict[str, Any] = {
+        "message_id": message.id,
+        "number": message.tries + 1,
+        "transport": transport,
+        "recipient": letter.recipient,
+        "subject": letter.subject,
+        "mail_id": letter.mail_id,
+        "sequence": letter.sequence,
+        "told_start": letter.told.start if letter.told else None,
+        "told_end": letter.told.end if letter.told else None,
+        "body": letter.body,
+        "text": letter.text,
+        "segments": letter.segments,
+        "at": at,
+    }
+    return Attempt(id=_INTENT.scalar(s.connection(), **values), **values)
+
+
+_GIVEN = (
+    "message_id", "number", "transport", "recipient", "subject", "mail_id", "sequence", "told_start", "told_end", "body",
+    "text", "segments", "at",
+)  # fmt: skip
+_INTENT = Plain(
+    insert(Attempt)
+    .values(
+        {name: bindparam(name, None) for name in _GIVEN}
+        | {"state": "intent", "provider_id": "", "progress": "", "error": ""}
     )
-    s.add(attempt)
-    s.flush()
-    return _ready(s, message, attempt, settings)
+    .returning(Attempt.id),
+    *_GIVEN,
+)
+_LEAVES = Plain(
+    update(Message)
+    .where(Message.id == bindparam("message", 0))
+    .values(
+        state="sending",
+        state_at=bindparam("now", None, UtcDateTime),
+        lease_until=bindparam("lease", None, UtcDateTime),
+        tries=bindparam("number", 0),
+    ),
+    "message", "now", "lease", "number",
+)  # fmt: skip
 
 
 #: A message with all its words are about; the session forgets what nobody holds.
@@ -129,13 +167,15 @@ _AROUND = (
     .outerjoin(JobType, JobType.id == Visit.job_type_id)
     .outerjoin(Place, Place.id == Visit.place_id)
     .outerjoin(Technician, Technician.id == Visit.technician_id)
+    .where(Message.id == bindparam("message", 0))
     .with_for_update(of=Message)
 )
 
 
-def _ready(s: Session, message: Message, attempt: Attempt, settings: Settings, *, doubt: bool = False) -> Ready:
+def _ready(
+    s: Session, message: Message, attempt: Attempt, settings: Settings, lease: datetime, *, doubt: bool = False
+) -> Ready:
     """The same envelope for every try of one attempt: a resend is the very same thing."""
-    assert message.lease_until is not None
     envelope = Envelope(
         recipient=attempt.recipient,
         sender=settings.sms_from if message.channel == "sms" else s.get_one(Company, 1).mail_from,
@@ -145,7 +185,7 @@ def _ready(s: Session, message: Message, attempt: Attempt, settings: Settings, *
         at=attempt.at,
         attempt=attempt.id,
         valid_s=_valid_s(s, message, attempt) if message.channel == "sms" else 0,
-        mine=_mine(message.lease_until),
+        mine=_mine(lease),
     )
     taken = _taken(s, attempt) if doubt else frozenset()
     return Ready(message.id, attempt.id, message.channel, attempt.transport, envelope, doubt, taken)

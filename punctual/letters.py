@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
 
 from flask_babel import force_locale
@@ -130,7 +131,7 @@ def _to_customer(
         facts["link_mail_stop"] = stop_link(s, settings, customer, at)
     if kind.moves_window or kind.calendar == "CANCEL":
         facts["jsonld"] = invites.reservation(visit, company, kind, link)
-    words = messages.compose(message.kind, facts, customer.language)
+    words = messages.compose(message.kind, facts, customer.language, messages.MAIL)
     return _letter(
         s, message, words, company, customer.email or "", customer.name, settings, at, calendar,
         told if tells(message) else None, facts.get("link_mail_stop", ""),
@@ -227,7 +228,7 @@ def _to_technician(
     s: Session, message: Message, technician: Technician, company: Company, settings: Settings, at: datetime
 ) -> Letter:
     facts = technician_facts(s, message, technician, company, settings)
-    words = messages.compose(message.kind, facts, "en")
+    words = messages.compose(message.kind, facts, "en", messages.MAIL)
     return _letter(s, message, words, company, technician.email or "", technician.name, settings, at, None, None)
 
 
@@ -270,6 +271,11 @@ def mail_id(message: Message, key: bytes, domain: str) -> str:
     return f"<{hmac.new(key, message.key.encode(), hashlib.sha256).hexdigest()[:32]}@{domain}>"
 
 
+@lru_cache(maxsize=4)
+def _sender(name: str, spec: str) -> str:
+    return str(address(name, spec))
+
+
 def address(name: str, spec: str) -> Address:
     """One address as a header takes it; raises ValueError for what is not exactly one."""
     try:
@@ -290,7 +296,7 @@ def _letter(
     domain = company.mail_from.rsplit("@", 1)[-1]
     own = mail_id(message, settings.key("link"), domain)
     headers = [
-        ("From", str(address(company.name, company.mail_from))),
+        ("From", _sender(company.name, company.mail_from)),
         ("To", str(address(name, recipient))),
         ("Subject", words.subject),
         ("Date", format_datetime(at)),

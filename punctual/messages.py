@@ -12,7 +12,7 @@ from typing import Any
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_timezone_location, get_timezone_name
 from flask import current_app
-from flask_babel import force_locale, gettext
+from flask_babel import force_locale, get_domain, gettext
 
 from punctual.core.day import Window, local
 from punctual.core.kinds import KINDS
@@ -24,7 +24,8 @@ COMPANY_CAP, NAME_CAP = 20, 12
 NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol", "esc_sender"})
 #: A heading begins with a capital also where the greeting's comma lets the sentence begin without (German).
 _HEADING = re.compile(r"(<h1>)(\w)")
-PARTS = ("subject.txt", "body.txt", "body.html", "sms.txt")
+MAIL = ("subject.txt", "body.txt", "body.html")
+PARTS = (*MAIL, "sms.txt")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 #: A zone's abbreviation that is a name: "CET", not "+0100" and not "GMT+1".
 _NAMED = re.compile(r"[^\W\d_]{2,}\.?")
@@ -73,11 +74,13 @@ def clock_time(at: datetime, zone: str, language: str = "en") -> str:
     return f"{here.hour}:{here.minute:02d}"
 
 
+@lru_cache(maxsize=256)
 def day_short(on: date, language: str = "en") -> str:
     """ "Tue 24 Nov": always with the date, never "tomorrow"."""
     return format_date(on, _pattern(_SHORT, language), locale=locale_of(language))
 
 
+@lru_cache(maxsize=256)
 def day_long(on: date, language: str = "en") -> str:
     """ "Tuesday 24 November 2026"."""
     return format_date(on, _pattern(_LONG, language), locale=locale_of(language))
@@ -85,8 +88,13 @@ def day_long(on: date, language: str = "en") -> str:
 
 def zone_words(zone: str, at: datetime, language: str = "en") -> str:
     """ "London time, GMT": the zone of the visit in words, with the abbreviation in force at that instant."""
-    name, here = locale_of(language), local(at, zone)
-    short = _abbreviation(here, name)
+    quarter = at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)  # no zone changes within one
+    return _zone_words(zone, quarter, locale_of(language))
+
+
+@lru_cache(maxsize=256)
+def _zone_words(zone: str, at: datetime, name: str) -> str:
+    short = _abbreviation(local(at, zone), name)
     if "/" not in zone or zone.startswith("Etc/"):
         return short
     city = get_timezone_location(zone, locale=name, return_city=True)
@@ -148,18 +156,21 @@ def fill(sentence: str, facts: Mapping[str, Any]) -> str:
     return PLACEHOLDER.sub(value, sentence)
 
 
-def compose(kind: str, facts: Mapping[str, Any], language: str) -> Composed:
-    """The message of a kind from its facts: templates/messages/<kind>/, every sentence through gettext.
+def compose(kind: str, facts: Mapping[str, Any], language: str, parts: tuple[str, ...] = PARTS) -> Composed:
+    """The message of a kind from its facts: templates/messages/<kind>/, every sentence through gettext; `parts` where
+    not all are wanted.
 
     Facts are strings, put in for {placeholders} by plain replacement; a placeholder without a fact raises ValueError.
     """
 
-    def t(sentence: str) -> str:
-        return fill(str(gettext(sentence)), facts)
-
     with force_locale(locale_of(language)):
-        made = {
-            part: _rendered(f"messages/{kind}/{part}", t=t, language=language, kind=kind, **facts) for part in PARTS
+        catalog = get_domain().get_translations()  # once: asking for it costs more than a sentence
+
+        def t(sentence: str) -> str:
+            return fill(catalog.ugettext(sentence), facts)
+
+        made = dict.fromkeys(PARTS, "") | {
+            part: _rendered(f"messages/{kind}/{part}", t=t, language=language, kind=kind, **facts) for part in parts
         }
     return Composed(
         subject=" ".join(made["subject.txt"].split()),

@@ -198,12 +198,14 @@ class Worker:
         self.loop()
 
     def loop(self) -> None:
-        """Look, deliver, wait - until `stopping`."""
+        """Look, deliver, wait - until `stopping`. Who rings is served before the next look."""
         with listening(self.app) as wait, self._beside():
+            rung = False
             while not self.stopping:
-                self.look(clock.now())
-                if not self.deliver(clock.now())[0] and not self.stopping:
-                    wait(POLL_S)
+                if not rung:
+                    self.look(clock.now())
+                taken, _sent = self.deliver(clock.now())
+                rung = not (rung or taken or self.stopping) and wait(POLL_S)
         self.sender.close()
 
     @contextmanager
@@ -235,8 +237,9 @@ def _last_night(at: datetime, zone: str) -> datetime:
 
 
 @contextmanager
-def listening(app: Flask) -> Iterator[Callable[[float], None]]:
-    """How a worker waits: a local socket for SQLite, LISTEN for PostgreSQL; both end after the given seconds."""
+def listening(app: Flask) -> Iterator[Callable[[float], bool]]:
+    """How a worker waits: a local socket for SQLite, LISTEN for PostgreSQL; both end after the given seconds and say
+    whether somebody rang."""
     with app.app_context():
         url, dialect = str(db.engine.url), db.engine.dialect.name
     if dialect == "postgresql":
@@ -247,10 +250,11 @@ def listening(app: Flask) -> Iterator[Callable[[float], None]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.bind(str(address))
 
-        def wait(seconds: float) -> None:
+        def wait(seconds: float) -> bool:
             readable, _, _ = select.select([bell], [], [], seconds)
             if readable:
                 bell.recv(16)
+            return bool(readable)
 
         try:
             yield wait
@@ -258,21 +262,20 @@ def listening(app: Flask) -> Iterator[Callable[[float], None]]:
             address.unlink(missing_ok=True)
 
 
-def _on_postgres(app: Flask) -> Iterator[Callable[[float], None]]:
+def _on_postgres(app: Flask) -> Iterator[Callable[[float], bool]]:
     """LISTEN on a connection of its own; while the database is away the wait is just a wait."""
     with app.app_context():
         engine = db.engine
     kept: list[Connection] = []
 
-    def wait(seconds: float) -> None:
+    def wait(seconds: float) -> bool:
         try:
             if not kept:
                 kept.append(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
                 kept[0].execute(text(f"LISTEN {outbox.CHANNEL}"))
-                return  # what was put while nobody listened is looked for at once
+                return True  # what was put while nobody listened is looked for at once
             driver: Any = kept[0].connection.dbapi_connection
-            for _ in driver.notifies(timeout=seconds, stop_after=1):
-                return
+            return any(True for _ in driver.notifies(timeout=seconds, stop_after=1))
         except (DBAPIError, psycopg.Error) as error:
             log.warning("the database does not answer: %s", error)
             for connection in kept:
@@ -280,6 +283,7 @@ def _on_postgres(app: Flask) -> Iterator[Callable[[float], None]]:
                 connection.close()
             kept.clear()
             time.sleep(seconds)
+            return False
 
     try:
         yield wait
