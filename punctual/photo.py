@@ -6,11 +6,14 @@ import io
 import warnings
 from dataclasses import dataclass
 
+from pi_heif import register_heif_opener
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+register_heif_opener()
 
 #: Pixels of a photo that is taken at all; longest side and quality of the one that is kept.
 MOST_PIXELS, LONGEST, QUALITY = 50_000_000, 1600, 80
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 
 
 @dataclass(frozen=True, slots=True)

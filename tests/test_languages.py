@@ -74,7 +74,8 @@ def test_a_translation_names_no_other_values_and_breaks_no_rule(language: str) -
         for said, words in pairs:
             names = re.compile(r"\{\w+\}|%\(\w+\)s")
             if said:
-                assert set(names.findall(words)) <= set(names.findall(said)), said
+                kept = {"{hold_until}"} if message.context == "kept" else set()  # its subject says it in every language
+                assert set(names.findall(words)) <= set(names.findall(said)) | kept, said
                 assert not BAD[language].search(words), words
                 assert "!" not in words and not re.search(r"\d{6,}", words)
 

@@ -15,7 +15,7 @@ from punctual.actions.dispatcher import By
 from punctual.models import Answer, Photo, Visit, touch_board
 
 TEXT_MAX, PHOTOS_MAX, MB = 1000, 5, 8
-BAD_PHOTO = "We can take JPEG or PNG photos up to %(mb)s MB. This one was not saved."
+BAD_PHOTO = "We can take JPEG, PNG or HEIC photos up to %(mb)s MB. This one was not saved."
 
 
 def write(visit_id: int, text: str, photos: Sequence[bytes] = (), *, at: datetime, by: str = "page") -> Saved:

@@ -97,14 +97,14 @@ def _saved(answer: Answer, story: visits.Story) -> str:
         )
     owed = next((c for c in story.concerns if c.said_id == answer.id), None)
     if owed is not None:
-        due = filters.due_words(owed.promise.due_at, g.at, story.visit.zone)
-        return str(
-            _(
-                "Thank you. %(owner)s checks it and answers you by %(due)s. It cannot be closed without an answer to you.",
-                owner=promises.first_name(owed.promise),
-                due=due,
+        if answer.kind == "rating":
+            sentence = _("Thank you for being honest. %(owner)s reads this and answers by %(due)s.")
+        else:
+            sentence = _(
+                "Thank you. %(owner)s checks it and answers you by %(due)s. It cannot be closed without an answer to you."
             )
-        )
+        due = filters.due_words(owed.promise.due_at, g.at, story.visit.zone)
+        return str(sentence) % {"owner": promises.first_name(owed.promise), "due": due}
     if answer.kind in ("call", "wish") and story.call:
         return str(_("We will call you by %(due)s.", due=filters.due_words(story.call.due_at, g.at, story.visit.zone)))
     return str(said.get(answer.kind, ""))

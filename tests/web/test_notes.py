@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -17,6 +19,9 @@ from punctual.models import Answer, Photo, Visit, db
 from tests.build import wall
 from tests.web.desk import sit
 from tests.web.visitor import Page, everything, visitor
+
+#: Left half blue, right half red, 2400 × 1200, with a sentence in what the camera wrote.
+HEIC = Path(__file__).resolve().parent.parent / "data" / "photo.heic"
 
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (2400, 1200)) -> bytes:
@@ -51,6 +56,36 @@ def test_a_photo_is_drawn_anew_smaller_and_without_what_the_camera_wrote(lite: F
     assert (kept.width, kept.height) == (1600, 800)
     assert b"secret place" in raw and b"secret place" not in kept.data
     assert not Image.open(io.BytesIO(kept.data)).getexif()
+
+
+def test_a_telephones_heic_is_taken_and_drawn_anew_too(lite: Flask) -> None:
+    grace = visitor(lite)
+    raw = HEIC.read_bytes()
+    assert raw[4:12] == b"ftypheic" and b"secret place" in raw
+    send(grace, "The valve drips.", raw)
+    kept = db.session.scalars(select(Photo)).one()
+    drawn = Image.open(io.BytesIO(kept.data))
+    assert (drawn.format, drawn.size, len(drawn.getexif())) == ("JPEG", (1600, 800), 0)
+    left, right = drawn.getpixel((200, 400)), drawn.getpixel((1400, 400))
+    assert left[2] > 150 > left[0] and right[0] > 150 > right[2], "blue on the left, red on the right"  # type: ignore[index,operator]
+
+
+def test_a_damaged_heic_is_a_photo_or_none_and_nothing_else() -> None:
+    raw, dice, refused = HEIC.read_bytes(), random.Random(1), 0
+    for _ in range(60):
+        bad = bytearray(raw)
+        for _ in range(dice.randint(1, 8)):
+            bad[dice.randrange(len(bad))] = dice.randrange(256)
+        try:
+            made = photo.redrawn(bytes(bad[: dice.randint(20, len(bad))]))
+            assert max(made.width, made.height) <= photo.LONGEST
+        except ValueError:
+            refused += 1
+    assert refused > 30
+    huge = raw.replace((2400).to_bytes(4, "big") + (1200).to_bytes(4, "big"), (60_000).to_bytes(4, "big") * 2)
+    assert huge != raw
+    with pytest.raises(ValueError, match=r"photo|pixels"):
+        photo.redrawn(huge)
 
 
 def test_everybody_on_the_visit_sees_it_and_nobody_else(lite: Flask) -> None:
