@@ -16,6 +16,8 @@ from punctual.config import Settings
 #: Larger mails are left in the mailbox, unread, for a person; more than so many are left for the next look.
 LARGEST, BATCH = 4 * 2**20, 50
 TIMEOUT_S = 20.0
+#: More of a header is not read.
+HEADER = 2000
 _RESULT = re.compile(r"\b(dkim|dmarc)\s*=\s*pass\b([^;]*)", re.IGNORECASE)
 _DOMAIN = re.compile(r"\bheader\.(?:d|i|from)\s*=\s*\"?@?([\w.-]+(?:@[\w.-]+)?)", re.IGNORECASE)
 
@@ -96,6 +98,6 @@ def proven(message: Message, server: str) -> bool:
     if not server or not words or words[0].lower() != server.lower():
         return False
     senders = message.get_all("From") or []
-    domain = email.utils.parseaddr(str(senders[0]))[1].rpartition("@")[2].lower() if len(senders) == 1 else ""
+    domain = email.utils.parseaddr(str(senders[0])[:HEADER])[1].rpartition("@")[2].lower() if len(senders) == 1 else ""
     signed = {d.rpartition("@")[2].lower() for m in _RESULT.finditer(results) for d in _DOMAIN.findall(m[2])}
     return bool(domain) and any(d == domain or domain.endswith(f".{d}") for d in signed if "." in d)

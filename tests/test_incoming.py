@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from punctual import incoming
+from punctual import incoming, mailbox
 from tests.mails import dsn, person
 
 
@@ -92,12 +93,89 @@ def test_a_mail_of_a_thousand_boxes_is_read_in_time() -> None:
     assert incoming.read(b"From: grace@example.com\r\n" + deep + b"\r\nhello").sender == "grace@example.com"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 2**32))
-def test_no_mail_breaks_the_reader(noise: bytes, seed: int) -> None:
-    raw = bytearray(dsn("<ours@bellweather.example>"))
+def test_no_mail_breaks_the_reader_and_none_is_without_an_outcome(noise: bytes, seed: int) -> None:
     place = random.Random(seed)
-    for byte in noise[:40]:
-        raw[place.randrange(len(raw))] = byte
-    incoming.read(bytes(raw) + noise)
-    incoming.read(noise)
+    for whole in (dsn("<ours@bellweather.example>"), person("Could you come at 3?")):
+        raw = bytearray(whole)
+        for byte in noise[:40]:
+            raw[place.randrange(len(raw))] = byte
+        for came in (bytes(raw) + noise, noise):
+            mail = incoming.read(came)
+            assert len(mail.id) == 64 and mail.id == incoming.read(came).id, "it is known when it comes again"
+            assert mail.bounces or mail.automatic or (mail.sender and mail.shown.strip()), "a person is shown something"
+            shown = (mail.sender, mail.subject, mail.shown, *mail.attached)
+            assert b"\x00" not in b"".join(x.encode() for x in shown), "a database takes it"
+
+
+HEAD = b"From: Grace <grace@example.com>\r\nTo: visits@bellweather.example\r\nMIME-Version: 1.0\r\n"
+WORDS = b"Content-Type: text/plain\r\n\r\nPlease come at 3.\r\n"
+TNEF = (b'Content-Type: application/ms-tnef; name="winmail.dat"\r\nContent-Transfer-Encoding: base64\r\n'
+        b"\r\neJ8+IgAAAA==\r\n")  # fmt: skip
+
+
+def nested(depth: int, inmost: bytes) -> bytes:
+    """A part inside so many others."""
+    opened = b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (i, i) for i in range(depth))
+    return opened + inmost + b"".join(b"\r\n--b%d--\r\n" % i for i in reversed(range(depth)))
+
+
+def beside(*parts: bytes) -> bytes:
+    """Parts beside one another."""
+    return (
+        b'Content-Type: multipart/mixed; boundary="q"\r\n\r\n'
+        + b"".join(b"--q\r\n%s\r\n" % p for p in parts)
+        + b"--q--\r\n"
+    )
+
+
+LOOK = "It holds no words that can be read: look in the mailbox."
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (HEAD + TNEF, "It holds no words. It carries winmail.dat: look in the mailbox."),
+        (HEAD + beside(WORDS, TNEF), "Please come at 3.\n\nIt carries winmail.dat: look in the mailbox."),
+        (HEAD + nested(100, WORDS), "Please come at 3."),
+        (HEAD + nested(900, WORDS), LOOK),
+        (HEAD + nested(5000, WORDS), LOOK),
+        (HEAD + b"Content-Type: message/rfc822\r\n\r\nFrom: a@example.com\r\n" * 300 + WORDS, LOOK),
+        (HEAD + b"Content-Type: message/rfc822\r\n\r\nFrom: a@example.com\r\n" + WORDS, "Please come at 3."),
+        (HEAD + b"Subject: " + b"=?utf-8?q?x?= " * 100_000 + b"\r\n" + WORDS, "Please come at 3."),
+        (HEAD + b"X-Long: y\r\n" * 50_000 + WORDS, "Please come at 3."),
+        (HEAD + b"Content-Type: text/html\r\n\r\n<p>Please come at 3.</p>" + b"<script" * 100_000, "Please come at 3."),
+        (HEAD + beside(WORDS, *[b""] * 100_000), "Please come at 3."),
+        (HEAD + b"\r\n", LOOK),
+    ],
+)  # fmt: skip
+def test_a_hostile_mail_is_shown_with_what_it_says_and_what_must_be_looked_for(raw: bytes, shown: str) -> None:
+    began = time.process_time()
+    mail = incoming.read(raw)
+    assert (mail.sender, mail.automatic, mail.shown) == ("grace@example.com", "", shown)
+    assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize("sender", [b"(" * 100_000 + b"a@b.example", b'"\\"' * 100_000, b"a@b.example, " * 100_000])
+def test_a_sender_without_an_end_is_read_in_time_and_nobody_is_answered_by_guessing(sender: bytes) -> None:
+    began = time.process_time()
+    mail = incoming.read(b"From: " + sender + b"\r\n" + WORDS)
+    assert mail.sender == ("a@b.example" if sender.startswith(b"a@b") else "")
+    assert mail.sender or mail.automatic == "it has nobody to answer to"
+    assert not mailbox.proven(mail.message, "mx.example.com")
+    assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-16", "utf-32", "idna", "punycode", "undefined", "unicode_escape", "rot13", "hex", "bogus", "utf-8\x00", "x" * 5000]
+)  # fmt: skip
+def test_a_wrong_charset_costs_no_words(charset: str) -> None:
+    raw = (
+        HEAD
+        + f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
+        + b"Come at 3, caf\xc3\xa9 \\N{ \xc3\xbc."
+    )
+    words = incoming.read(raw).words
+    assert words.startswith("Come at 3, caf") and words.endswith(".") and len(words) < 30
+    assert words == "Come at 3, café \\N{ ü." or charset in ("rot13", "hex", "bogus", "x" * 5000)

@@ -92,7 +92,7 @@ def mail(raw: bytes, *, server: str = "", at: datetime) -> str:
         elif got.automatic:
             row.meaning, row.outcome = "automatic", f"not answered: {got.automatic}"
         else:
-            row.meaning = "person"
+            row.meaning, row.text = "person", got.shown
             conversation.person_wrote(s, row, at=at)
         return row.meaning
 

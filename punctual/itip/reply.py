@@ -15,6 +15,8 @@ KNOWN = ("REPLY", "COUNTER", "REFRESH", "REQUEST", "ADD", "CANCEL", "DECLINECOUN
 PARTSTATS = ("ACCEPTED", "DECLINED", "TENTATIVE", "DELEGATED", "NEEDS-ACTION")
 ICS = ("text/calendar", "application/ics")
 LONGEST = 1000
+#: More parts of a mail are not looked at.
+PARTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,18 @@ class Incoming:
 
 def parts(mail: Message) -> Iterator[Message]:
     """The calendar parts of a mail at any depth - but not of a mail it carries (a bounce brings our own back)."""
-    kind = mail.get_content_type()
-    if kind in ("message/rfc822", "multipart/report", "message/delivery-status"):
-        return
-    if mail.is_multipart():
-        for part in mail.get_payload():
-            if isinstance(part, Message):
-                yield from parts(part)
-    elif kind in ICS:
-        yield mail
+    waiting = [mail]
+    for _ in range(PARTS):
+        if not waiting:
+            return
+        part = waiting.pop()
+        kind, inside = part.get_content_type(), part.get_payload() if part.is_multipart() else None
+        if kind in ("message/rfc822", "multipart/report", "message/delivery-status"):
+            continue
+        if isinstance(inside, list):
+            waiting += [p for p in reversed(inside) if isinstance(p, Message)]
+        elif kind in ICS:
+            yield part
 
 
 def find(mail: Message) -> Incoming | None:

@@ -103,7 +103,7 @@ def _decoded(raw: bytes, charset: str, notes: list[str]) -> str:
     raw = _SPLIT.sub(rb"\1", raw)
     try:
         text = raw.decode(charset).removeprefix("\ufeff")
-    except (UnicodeDecodeError, LookupError):
+    except (LookupError, ValueError):
         try:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError:

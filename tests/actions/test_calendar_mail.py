@@ -76,6 +76,44 @@ def test_a_broken_calendar_part_goes_to_a_person_with_its_words(calendar: Calend
     assert tasks() == ["wrote"] and calendar.visit.partstat == "NEEDS-ACTION"
 
 
+def carrying(*parts: bytes, kind: bytes = b"multipart/mixed") -> bytes:
+    """A mail of the customer with such parts."""
+    head = b"From: Grace <" + ME.encode() + b">\r\nMIME-Version: 1.0\r\nContent-Type: " + kind + b"; boundary=q\r\n\r\n"
+    return head + b"".join(b"--q\r\n%s\r\n" % p for p in parts) + b"--q--\r\n"
+
+
+def test_two_answers_in_one_mail_are_one_if_they_say_the_same_and_a_persons_to_read_if_not(calendar: Calendar) -> None:
+    def part(partstat: str, charset: str = "utf-8") -> bytes:
+        ics = preview_answers.reply(calendar.answer(), partstat)
+        return f"Content-Type: text/calendar; method=REPLY; charset={charset}\r\n\r\n".encode() + ics
+
+    words = b"Content-Type: text/plain\r\n\r\nMy cat is ill.\r\n"
+    assert inbound.mail(carrying(words, part("DECLINED"), part("ACCEPTED")), at=AT) == "calendar"
+    assert kept() == [("calendar", "a person reads it")] and tasks() == ["wrote"]
+    row = db.session.scalars(select(Received)).one()
+    assert row.text == "It holds several calendar objects, so none was taken. My cat is ill."
+    assert calendar.visit.partstat == "NEEDS-ACTION"
+    deep = part("DECLINED", "undefined")
+    for n in range(100):
+        deep = b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n%s\r\n--b%d--" % (n, n, deep, n)
+    assert inbound.mail(carrying(deep, part("DECLINED")), at=AT) == "calendar"
+    assert kept()[-1] == ("calendar", "Declined the invitation.") and calendar.visit.partstat == "DECLINED"
+
+
+def test_an_answer_inside_a_mail_that_is_carried_along_is_not_the_senders(calendar: Calendar) -> None:
+    inner = b"Content-Type: message/rfc822\r\n\r\n" + mail(calendar)
+    assert inbound.mail(carrying(inner), at=AT) == "person"
+    assert calendar.visit.partstat == "NEEDS-ACTION" and tasks() == ["wrote"]
+
+
+def test_what_only_another_program_can_read_is_named_to_the_dispatcher(calendar: Calendar) -> None:
+    tnef = b'Content-Type: application/ms-tnef; name="winmail.dat"\r\nContent-Transfer-Encoding: base64\r\n\r\neJ8+IgAAAA=='
+    assert inbound.mail(carrying(tnef), at=AT) == "person"
+    (task,) = db.session.scalars(select(Notice).where(Notice.kind == "wrote"))
+    assert task.facts["words"] == "It holds no words. It carries winmail.dat: look in the mailbox."
+    assert task.visit_id == calendar.visit.id
+
+
 def test_somebody_elses_answer_is_shown_and_changes_nothing(calendar: Calendar) -> None:
     assert inbound.mail(mail(calendar, customer="crasher@example.org"), at=AT) == "calendar"
     assert tasks() == ["wrote"] and calendar.visit.partstat == "NEEDS-ACTION"
