@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select
 
 from punctual import clock, outbox
 from punctual.actions import technician, transaction
@@ -33,59 +33,66 @@ PHONES = ("", "+12125550123", "+442079460018", "+81312345678", "+18005550199")
 
 
 def year(app: Flask, days: list[date], each_h: int) -> tuple[int, list[str]]:
-    """Put ordinary messages at all hours of these days in six zones, deliver all the time, look at the wall clocks of
-    whoever got one: (how many came, those that came outside the hours)."""
+    """Put ordinary messages at all hours of these days in six zones, deliver whenever one is due, look at the wall clocks
+    of whoever got one: (how many came, those that came outside the hours). Each day has visits of its own."""
     keeper = Keeper()
     event.listen(db.engine, "checkout", lambda c, r, p: c.execute("PRAGMA synchronous=OFF"))
     db.session.remove()
     with transaction() as s:
         build.company(s)
-        job = JobType(name="boiler", public_name="Boiler service", planned_min=45.0)
-        s.add(job)
-        s.flush()
-        visits = []
-        for n, zone in enumerate(ZONES):
-            who = Customer(name=f"Z{n} Reed", email=f"{n}@example.com", phone=PHONES[n % 5] or None, created_at=AT)
-            s.add(who)
-            s.flush()
-            far = datetime(2027, 12, 30, 12, tzinfo=UTC)
-            times = {"window_start": far, "window_end": far, "planned_start": far, "created_at": AT, "changed_at": AT}
-            made = Visit(
-                customer_id=who.id, job_type_id=job.id, date=far.date(), zone=zone, planned_min=45.0, uid=f"{n}@x",
-                wall_start="2027-12-30T12:00", wall_end="2027-12-30T12:00", **times,
-            )  # fmt: skip
-            s.add(made)
-            s.flush()
-            visits.append(made.id)
-    sender, wrong, seen, n = worker(app, keeper), [], 0, 0
+        s.add(JobType(id=1, name="boiler", public_name="Boiler service", planned_min=45.0))
+        s.add_all(
+            Customer(id=n, name=f"Z{n} Reed", email=f"{n}@example.com", phone=PHONES[n % 5] or None, created_at=AT)
+            for n in range(len(ZONES))
+        )
+    sender, wrong, seen, due = worker(app, keeper), [], 0, None
     for day in days:
+        visits = _visits(day)
         for half in range(48):
             at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=30 * half)
             if half % (2 * each_h) == day.toordinal() * 7 % (2 * each_h):
+                due = at
                 with transaction() as s:
                     for visit in visits:
-                        n += 1
                         outbox.put(
-                            s, key=f"y{n}", kind="moved_by_us", at=at, reason="moved", visit=s.get_one(Visit, visit),
-                            facts={"old_start": at.isoformat(), "old_end": at.isoformat()},
+                            s, key=f"{visit}:{half}", kind="moved_by_us", at=at, reason="moved",
+                            visit=s.get_one(Visit, visit), facts={"old_start": at.isoformat(), "old_end": at.isoformat()},
                         )  # fmt: skip
-            if _due(at):
-                send(sender, at)
+            if due is None or at < due:
+                continue
+            send(sender, at)
             for e in keeper.kept[seen:]:
                 k = int(e.recipient.split("@")[0])
                 zones = (ZONES[k], *_phone_zones(PHONES[k % 5]))
                 hours = [at.astimezone(ZoneInfo(z)).hour for z in zones]
                 if not all(8 <= h < 20 for h in hours):
                     wrong.append(f"{at} {zones} {hours}")
-            seen = len(keeper.kept)
+            seen, due = len(keeper.kept), _next()
     return seen, wrong
 
 
-def _due(at: datetime) -> bool:
-    waits = Message.state.in_(("queued", "held")), Message.due_at <= at
-    found = db.session.scalar(select(Message.id).where(*waits).limit(1))
+def _visits(day: date) -> list[int]:
+    """Of each customer one, in a zone of its own, far away from that day."""
+    far = datetime(2027, 12, 30, 12, tzinfo=UTC)
+    times = {"window_start": far, "window_end": far, "planned_start": far, "created_at": AT, "changed_at": AT}
+    made = [
+        Visit(
+            customer_id=n, job_type_id=1, date=far.date(), zone=zone, planned_min=45.0, uid=f"{day}-{n}@x",
+            wall_start="2027-12-30T12:00", wall_end="2027-12-30T12:00", **times,
+        )
+        for n, zone in enumerate(ZONES)
+    ]  # fmt: skip
+    with transaction() as s:
+        s.add_all(made)
+        s.flush()
+        return [visit.id for visit in made]
+
+
+def _next() -> datetime | None:
+    """When the next message is due that waits; none is put in between."""
+    found = db.session.scalar(select(func.min(Message.due_at)).where(Message.state.in_(("queued", "held"))))
     db.session.rollback()
-    return found is not None
+    return found
 
 
 def _phone_zones(phone: str) -> tuple[str, ...]:
