@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import BindParameter, Integer, and_, bindparam, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, make_transient_to_detached
 
 from punctual import clock
 from punctual.core.day import Window
@@ -126,16 +126,36 @@ def reach(s: Session, who: Person) -> tuple[str, ...]:
 
 def insert(s: Session, table: Any, values: dict[str, Any]) -> int | None:
     """Insert unless the key is there: the new row's id, or None; one statement on both databases."""
-    connection = s.connection()
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(table).values(values).on_conflict_do_nothing(index_elements=["key"]).returning(table.c.id)
-    made: int | None = connection.execute(statement).scalar()
+    c = s.connection()
+    made: int | None = _insertion(table, c.dialect.name, tuple(values)).scalar(c, **values)
     return made
 
 
+@lru_cache(maxsize=32)
+def _insertion(table: Any, dialect: str, given: tuple[str, ...]) -> Plain:
+    """The statement, built once; what is not given has its column's default."""
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    values = _defaults(table) | {name: bindparam(name, None) for name in given}
+    statement = make(table).values(values).on_conflict_do_nothing(index_elements=["key"]).returning(table.c.id)
+    return Plain(statement, *given)
+
+
+@lru_cache(maxsize=8)
+def _defaults(table: Any) -> dict[str, Any]:
+    """What a new row has where nothing is given."""
+    return {c.name: c.default.arg if c.default.is_scalar else c.default.arg(None) for c in table.c if c.default}
+
+
 def _notice(s: Session, **values: Any) -> Notice | None:
-    made = insert(s, Notice.__table__, values)
-    return None if made is None else s.get_one(Notice, made)
+    """The notice, in the session without being read back."""
+    table = Notice.__table__
+    made = insert(s, table, values)
+    if made is None:
+        return None
+    notice = Notice(**dict.fromkeys(table.c.keys()) | _defaults(table) | values | {"id": made})
+    make_transient_to_detached(notice)
+    s.add(notice)
+    return notice
 
 
 def message(
@@ -198,22 +218,29 @@ def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Colle
 
     A claimed message is dropped too: its worker finds it so before it writes the intent.
     """
-    found = update(Message).where(
-        Message.visit_id == visit_id, Message.state.in_(UNSENT), Message.customer_id.is_not(None)
-    )
-    if kinds is not None:
-        found = found.where(Message.kind.in_(list(kinds)))
-    done = s.execute(
-        found.values(state="dropped", state_reason=f"superseded: {why}"[:200], state_at=at).execution_options(
-            synchronize_session="fetch"
-        )
-    )
-    count = int(getattr(done, "rowcount", 0))
+    s.flush()
+    drop = _drop(None if kinds is None else tuple(sorted(kinds)))
+    count = drop.run(s.connection(), visit=visit_id, why=f"superseded: {why}"[:200], now=at)
     if count:
+        for loaded in s.identity_map.values():
+            if isinstance(loaded, Message) and loaded.visit_id == visit_id:
+                s.expire(loaded)
         on = s.scalar(select(Visit.date).where(Visit.id == visit_id))
         if on is not None:
             touch_board(s, on)
     return count
+
+
+@lru_cache(maxsize=32)
+def _drop(kinds: tuple[str, ...] | None) -> Plain:
+    """The update of what is unsent, built once for each set of kinds."""
+    found = update(Message).where(
+        Message.visit_id == bindparam("visit", 0), Message.state.in_(UNSENT), Message.customer_id.is_not(None)
+    )
+    if kinds is not None:
+        found = found.where(Message.kind.in_(kinds))
+    found = found.values(state="dropped", state_reason=bindparam("why", ""), state_at=bindparam("now", None))
+    return Plain(found, "visit", "why", "now")
 
 
 def claim(s: Session, *, at: datetime, by: str, limit: int = 20, channels: Collection[str] | None = None) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from punctual import clock, outbox, promises
 from punctual.core import kept
@@ -41,11 +41,14 @@ def notices(
     """Put what is told or asked. Returns it, and the reasons for silence as rows - also those that follow a telling."""
     put: list[Notice] = []
     silent: list[dict[str, Any]] = []
+    about = {decision.visit for decision in decisions if decision.verb != "silent"}
+    read = select(Visit).where(Visit.id.in_(about)).options(joinedload(Visit.customer))
+    visits = {v.id: v for v in s.scalars(read)} if about else {}
     for decision in decisions:
         if decision.verb == "silent":
             silent.append(_silent(decision, at))
             continue
-        made = _put(s, decision, rules, at, cause)
+        made = _put(s, decision, visits[decision.visit], rules, at, cause)
         if made is not None:
             put.append(made)
             if decision.verb == "tell" and decision.kind in ABOUT_TIME:
@@ -130,13 +133,17 @@ def renewed(s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Int
             {"shift": i, "was": seen.packed[d], "when": at, "new": p}
             for i, d, p in zip(ids, which.tolist(), packed, strict=True)
         ]
-        s.connection().execute(_RENEW, made)
+        _RENEW.many(s.connection(), made)
 
 
-_RENEW = (
+_RENEW = Plain(
     update(forecast_)
-    .where(forecast_.c.shift_id == bindparam("shift"), forecast_.c.packed == bindparam("was"))
-    .values(at=bindparam("when"), packed=bindparam("new"))
+    .where(forecast_.c.shift_id == bindparam("shift", 0), forecast_.c.packed == bindparam("was", None))
+    .values(at=bindparam("when", None), packed=bindparam("new", None)),
+    "shift",
+    "was",
+    "when",
+    "new",
 )
 
 
@@ -188,8 +195,7 @@ def _row(
     }
 
 
-def _put(s: Session, decision: Decision, rules: Rules, at: datetime, cause: str) -> Notice | None:
-    visit = s.get_one(Visit, decision.visit)
+def _put(s: Session, decision: Decision, visit: Visit, rules: Rules, at: datetime, cause: str) -> Notice | None:
     to: Literal["customer", "technician", "dispatcher"] = "dispatcher" if decision.verb == "task" else "customer"
     person, due = None, None
     if decision.kind in ("tech_nudge", "silent"):

@@ -100,10 +100,10 @@ def beside(days: Days, packed: list[bytes | None]) -> Kept:
         head[good] = np.frombuffer(b"".join(b[: HEAD.itemsize] for b in blobs), dtype=HEAD)
         old = np.frombuffer(b"".join(b[HEAD.itemsize :] for b in blobs), dtype=ROW)
         counts = [(len(b) - HEAD.itemsize) // ROW.itemsize for b in blobs]
+        if len(good) == n and counts == days.counts.tolist() and np.array_equal(old["visit"], days.visit_id):
+            return Kept(head, old, known, np.ones(days.rows, dtype=np.bool_))
         old_key = _key(np.repeat(np.asarray(good, dtype=np.int64), counts), old["visit"])
         new_key = _key(np.repeat(np.arange(n), days.counts), days.visit_id)
-        if len(old) == len(rows) and np.array_equal(old_key, new_key):
-            return Kept(head, old, known, np.ones(days.rows, dtype=np.bool_))
         order = np.argsort(old_key, kind="stable")
         at = np.minimum(np.searchsorted(old_key[order], new_key), max(len(old) - 1, 0))
         if len(old):
@@ -154,7 +154,7 @@ def _seconds(minutes: Floats) -> NDArray[np.uint32]:
 
 
 def _chance(p: Floats) -> NDArray[np.uint16]:
-    return np.where(np.isnan(p), NONE, np.rint(np.nan_to_num(p) * 10000.0)).astype(np.uint16)
+    return np.where(np.isnan(p), NONE, np.rint(p * 10000.0)).astype(np.uint16)
 
 
 def _instant(seconds: int) -> datetime:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from sqlalchemy import DateTime, Dialect, MetaData, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, SessionTransaction
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -45,8 +47,33 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """SQLite keeps text; reading it in one step costs a quarter of reading it in two."""
+        return _from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
-db = SQLAlchemy(model_class=Base)
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
+
+
+class _Session(Session):
+    """Remembers its connection for as long as a transaction lasts: it is asked for at every statement."""
+
+    _of: tuple[SessionTransaction | None, Connection | None] = (None, None)
+
+    def connection(
+        self, bind_arguments: dict[str, Any] | None = None, execution_options: Mapping[str, Any] | None = None
+    ) -> Connection:
+        now = self.get_transaction()
+        begun, kept = self._of
+        if kept is not None and begun is now and not (bind_arguments or execution_options) and not kept.closed:
+            return kept
+        found = super().connection(bind_arguments, execution_options)
+        self._of = (self.get_transaction(), found)
+        return found
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": _Session})
 
 if TYPE_CHECKING:  # mypy cannot see through db.Model; it is Base with Flask-SQLAlchemy's binds
 

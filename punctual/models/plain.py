@@ -5,12 +5,38 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
 Convert = Callable[[Any], Any]
+
+
+class Open(Protocol):
+    """What a statement needs of a connection; SQLAlchemy's is one."""
+
+    @property
+    def connection(self) -> Any: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+
+class Reader:
+    """A connection for one question, given back at the end: without the transaction that several would need."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.dialect = engine, engine.dialect
+        self.connection: Any = None
+
+    def __enter__(self) -> Reader:
+        with _explained(self.dialect, "", ()):
+            self.connection = self.engine.raw_connection()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.connection.close()
 
 
 class Plain:
@@ -24,39 +50,39 @@ class Plain:
         self.statement, self.given = statement, given
         self._ready: dict[str, _Ready] = {}
 
-    def all(self, c: Connection, **values: Any) -> list[Any]:
+    def all(self, c: Open, **values: Any) -> list[Any]:
         """Every row, as named tuples of converted values."""
         ready = self._on(c)
         cursor = ready.run(c, values)
         return ready.named(cursor, cursor.fetchall())
 
-    def first(self, c: Connection, **values: Any) -> Any:
+    def first(self, c: Open, **values: Any) -> Any:
         """The first row as a named tuple, or None."""
         ready = self._on(c)
         cursor = ready.run(c, values)
         row = cursor.fetchone()
         return None if row is None else ready.named(cursor, [row])[0]
 
-    def scalar(self, c: Connection, **values: Any) -> Any:
+    def scalar(self, c: Open, **values: Any) -> Any:
         """The first column of the first row as the driver gives it, or None."""
         row = self._on(c).run(c, values).fetchone()
         return None if row is None else row[0]
 
-    def rows(self, c: Connection, **values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, c: Open, **values: Any) -> list[tuple[Any, ...]]:
         """The driver's own tuples."""
         found: list[tuple[Any, ...]] = self._on(c).run(c, values).fetchall()
         return found
 
-    def run(self, c: Connection, **values: Any) -> int:
+    def run(self, c: Open, **values: Any) -> int:
         """How many rows it wrote."""
         count: int = self._on(c).run(c, values).rowcount
         return count
 
-    def many(self, c: Connection, values: list[dict[str, Any]]) -> None:
+    def many(self, c: Open, values: list[dict[str, Any]]) -> None:
         """Once for each of these values."""
         self._on(c).many(c, values)
 
-    def _on(self, c: Connection) -> _Ready:
+    def _on(self, c: Open) -> _Ready:
         found = self._ready.get(c.dialect.name)
         if found is None:
             found = self._ready[c.dialect.name] = _Ready(self.statement, self.given, c.dialect)
@@ -80,14 +106,14 @@ class _Ready:
         self.dialect = dialect
         self.out: list[tuple[int, Convert]] | None = None
 
-    def run(self, c: Connection, values: dict[str, Any]) -> Any:
+    def run(self, c: Open, values: dict[str, Any]) -> Any:
         """A cursor after the statement."""
         cursor, parameters = c.connection.cursor(), self._parameters(values)
         with _explained(c.dialect, self.sql, parameters):
             cursor.execute(self.sql, parameters)
         return cursor
 
-    def many(self, c: Connection, values: list[dict[str, Any]]) -> None:
+    def many(self, c: Open, values: list[dict[str, Any]]) -> None:
         """The statement once for each of these values."""
         cursor, parameters = c.connection.cursor(), [self._parameters(v) for v in values]
         with _explained(c.dialect, self.sql, parameters):

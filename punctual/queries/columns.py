@@ -108,15 +108,19 @@ SIGN = (
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
 )  # fmt: skip
-_SHIFTS = Plain(
-    select(*SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
-    .select_from(
-        _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
-        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
-        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+#: Some shifts, with the signs of their days or without.
+_SIGNED, _SHIFTS = (
+    Plain(
+        select(*SHIFT.values(), sign, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
+        .select_from(
+            _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
+            .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
+            .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+        )
+        .order_by(shift_.c.id),
+        "ids",
     )
-    .order_by(shift_.c.id),
-    "ids",
+    for sign in (SIGN, null())
 )
 _VISITS = Plain(
     select(*VISIT.values())
@@ -187,12 +191,16 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
     """
     c, ids = s.connection(), json.dumps(sorted(set(shift_ids)))
-    found = _SHIFTS.rows(c, ids=ids)
+    found = (_SHIFTS if memory is None else _SIGNED).rows(c, ids=ids)
     shift = table(SHIFT, [r[: len(SHIFT)] for r in found])
     named = [r[0] for r in found]
-    read = partial(_visits, c, shift)
-    visit = read(named) if memory is None or at is None else memory.rows(named, [r[-4] for r in found], at, read)
-    days = days_of(shift, visit)
+    if memory is None or at is None:
+        visit = _visits(c, named)
+        days = days_of(shift, visit)
+        days.travel[:] = travel(c, days, shift["home"])
+    else:
+        visit = memory.rows(named, [r[-4] for r in found], at, partial(_visits_with_ways, c, shift))
+        days = days_of(shift, visit)
     told = _news(_NEWS.rows(c, ids=ids), days, visit["version"])
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
@@ -220,11 +228,16 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     )
 
 
-def _visits(c: Connection, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
+def _visits(c: Connection, ids: Sequence[int]) -> NDArray[np.void]:
+    """The visits of some shifts, in order."""
+    visit = table(VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else [])
+    return visit[ordered(visit)]
+
+
+def _visits_with_ways(c: Connection, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
     """The visits of some of these shifts, in order, with the way into each."""
     some = shift if len(ids) == len(shift) else shift[np.isin(shift["id"], ids)]
-    visit = table(VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else [])
-    visit = visit[ordered(visit)]
+    visit = _visits(c, ids)
     visit["travel"] = travel(c, days_of(some, visit), some["home"])
     return visit
 

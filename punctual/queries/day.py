@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from punctual.core import kept, policy
 from punctual.core.day import OVER, Day, Days, Place, Visit, Window, minutes, pack
 from punctual.core.forecast import VisitForecast
-from punctual.models import Company, Forecast, Plain, Shift, Technician, Travel
+from punctual.models import Company, Forecast, Plain, Shift, Technician, Travel, UtcDateTime
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 
@@ -124,11 +124,11 @@ def shift_of(s: Session, technician_id: int, on: date) -> Shift | None:
     return found
 
 
-_IN_PROGRESS = (
+_IN_PROGRESS = Plain(
     select(shift_.c.id)
     .where(
-        shift_.c.starts_at <= bindparam("last"),
-        shift_.c.ends_at >= bindparam("first"),
+        shift_.c.starts_at <= bindparam("last", None, UtcDateTime),
+        shift_.c.ends_at >= bindparam("first", None, UtcDateTime),
         select(visit_.c.id)
         .where(
             visit_.c.technician_id == shift_.c.technician_id,
@@ -137,14 +137,15 @@ _IN_PROGRESS = (
         )
         .exists(),
     )
-    .order_by(shift_.c.id)
+    .order_by(shift_.c.id),
+    "first",
+    "last",
 )
 
 
 def in_progress(s: Session, at: datetime) -> list[int]:
     """Ids of the shifts to be watched now: around their hours, with a visit that is not over."""
-    values = {"first": at - AROUND, "last": at + AROUND}
-    return [i for (i,) in s.connection().execute(_IN_PROGRESS, values)]
+    return [i for (i,) in _IN_PROGRESS.rows(s.connection(), first=at - AROUND, last=at + AROUND)]
 
 
 def load(s: Session, shift_ids: Collection[int]) -> list[Day]:

@@ -52,8 +52,8 @@ def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
 
 def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
     """Number columns of a result, by name; instants become minutes."""
-    made = np.fromiter(rows, dtype=np.dtype([(name, "f8") for name in names]), count=len(rows))
-    for name in names:
-        if name.endswith("_at"):
-            made[name] = np.rint(made[name]) / 60000.0
-    return made
+    made = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    moments = [i for i, name in enumerate(names) if name.endswith("_at")]
+    if moments:
+        made[:, moments] = np.rint(made[:, moments]) / 60000.0
+    return made.view([(name, "f8") for name in names])[:, 0]

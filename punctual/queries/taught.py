@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import fields
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import Days
@@ -18,14 +18,14 @@ MEANING = 5
 #: Format of what is kept; anything kept in another one is learned anew.
 FORMAT = zlib.crc32(f"{MEANING}{[f.name for f in fields(Learned)]}{[f.name for f in fields(Days)]}".encode()) >> 1
 
-_kept: dict[tuple[str, int], Learned] = {}
+_kept: dict[tuple[Engine, int], Learned] = {}
 _NEWEST = Plain(select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_by(LearnedRow.id.desc()).limit(1))
 
 
 def current(s: Session) -> Learned:
     """The newest learned state of this database, or the built-in priors."""
     newest = _NEWEST.scalar(s.connection())
-    key = (str(s.get_bind().engine.url), newest or 0)
+    key = (s.connection().engine, newest or 0)
     if key not in _kept:
         _kept.clear()
         _kept[key] = nothing() if newest is None else from_bytes(s.get_one(LearnedRow, newest).data)

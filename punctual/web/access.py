@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import bindparam, func, select
 from werkzeug.datastructures import WWWAuthenticate
@@ -16,7 +17,7 @@ from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from punctual import clock, links
 from punctual.config import Settings
-from punctual.models import ApiToken, Plain, Signin, Technician, User, db
+from punctual.models import ApiToken, Plain, Reader, Signin, Technician, User, db
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -28,7 +29,18 @@ CSP = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+ALWAYS = {"Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+PRIVATE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 csrf = CSRFProtect()
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Flask's own cookie, made out only for whoever sends one: phones and programs do not."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
 
 def allow(role: str) -> Callable[[View], View]:
@@ -77,7 +89,7 @@ def signed_in(kind: str, at: datetime) -> Any:
     value = request.cookies.get(cookie(kind), "")
     if not value:
         return None
-    with db.engine.connect() as c:
+    with Reader(db.engine) as c:
         found = _SIGNED_IN.first(c, token=links.hashed(value))
     if found is None or found.revoked_at is not None or found.expires_at <= at:
         return None
@@ -106,6 +118,7 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=app.config["SETTINGS"].origin.startswith("https://"),
     )
+    app.session_interface = _Sessions()
     csrf.init_app(app)
     app.before_request(guard)
     app.after_request(headers)
@@ -188,12 +201,12 @@ def address() -> str:
 
 def headers(response: Response) -> Response:
     """The security headers of every answer; pages behind a link are neither stored, indexed nor referred from."""
-    h = response.headers
-    h.setdefault("Content-Security-Policy", CSP)
-    h.setdefault("X-Content-Type-Options", "nosniff")
-    h.setdefault("Referrer-Policy", "no-referrer" if g.get("role") == "customer" else "same-origin")
-    h.setdefault("X-Frame-Options", "DENY")
-    if g.get("role") in ("customer", "technician", "dispatcher"):
-        h.setdefault("Cache-Control", "no-store")
-        h.setdefault("X-Robots-Tag", "noindex, nofollow")
+    role = g.get("role")
+    wanted = {**ALWAYS, "Referrer-Policy": "no-referrer" if role == "customer" else "same-origin"}
+    if role in ("customer", "technician", "dispatcher"):
+        wanted |= PRIVATE
+    here = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - Headers iterates over pairs
+    for name, value in wanted.items():
+        if name.lower() not in here:
+            response.headers.add(name, value)
     return response
