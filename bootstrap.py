@@ -165,7 +165,9 @@ def test(arguments: Sequence[str]) -> int:
         "format (ruff format --check)": run(python, "-m", "ruff", "format", "--check", "--quiet", ".", env=env),
         "types (mypy --strict)": run(python, "-m", "mypy", env=env),
     }
-    chosen = list(arguments) or ["-n", "2", "--dist", "loadfile", "--cov=punctual", "--cov-report=term:skip-covered"]
+    # One process more than cores: many tests wait for other processes. In the order of conftest.py, the long files first.
+    many = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
+    chosen = list(arguments) or [*many, "--cov=punctual", "--cov-report=term:skip-covered"]
     results["tests (pytest)"] = run(python, "-m", "pytest", *chosen, env=env)
     say("")
     for name, passed in results.items():

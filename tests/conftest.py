@@ -78,6 +78,12 @@ class LateRule(Rule):
 Flask.url_rule_class = LateRule
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long and mostly waits comes first, so that nothing is left alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("stories", "faults"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """What is imported and collected stays for the whole run: the collector need not walk through it again and again.
