@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import base64
 import hashlib
 from collections.abc import Iterator
