@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
