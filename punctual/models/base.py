@@ -59,18 +59,25 @@ def _from_text(value: str | None) -> datetime | None:
 class _Session(Session):
     """Remembers its connection for as long as a transaction lasts: it is asked for at every statement."""
 
-    _of: tuple[SessionTransaction | None, Connection | None] = (None, None)
+    kept: Connection | None = None
 
     def connection(
         self, bind_arguments: dict[str, Any] | None = None, execution_options: Mapping[str, Any] | None = None
     ) -> Connection:
-        now = self.get_transaction()
-        begun, kept = self._of
-        if kept is not None and begun is now and not (bind_arguments or execution_options) and not kept.closed:
-            return kept
-        found = super().connection(bind_arguments, execution_options)
-        self._of = (self.get_transaction(), found)
-        return found
+        if self.kept is not None and self.is_active and not (bind_arguments or execution_options):
+            return self.kept
+        return super().connection(bind_arguments, execution_options)
+
+
+@event.listens_for(_Session, "after_begin")
+def _keep(session: _Session, begun: SessionTransaction, connection: Connection) -> None:
+    session.kept = connection
+
+
+@event.listens_for(_Session, "after_transaction_end")
+def _drop(session: _Session, ended: SessionTransaction) -> None:
+    if ended.parent is None:
+        session.kept = None
 
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": _Session})
