@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from punctual import clock, fallback, letters, outbox, texting
+from punctual import clock, fallback, letters, outbox, suppression, texting
 from punctual.config import Settings
 from punctual.core.kinds import KINDS, time_critical
 from punctual.core.policy import Verdict
@@ -226,10 +226,16 @@ def resend(s: Session, ready: Ready, *, at: datetime) -> bool:
 
 
 def holds(s: Session, ready: Ready, at: datetime) -> bool:
-    """Whether a message that is about to leave is still true, to the same address: asked again when that takes long."""
+    """Whether a message that is about to leave is still true, to the same number or address, and still wanted there:
+    asked again when that takes long."""
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
-    who = s.get_one(Customer, message.customer_id) if message.customer_id and message.channel == "email" else None
-    return sending.verdict(s, message, at).ok and (who is None or who.email == attempt.recipient)
+    if not sending.verdict(s, message, at).ok:
+        return False
+    if message.customer_id is None:
+        return True
+    who, texted = s.get_one(Customer, message.customer_id), message.channel == "sms"
+    unwanted = message.kind != "optout" and suppression.reason(s, attempt.recipient, "sms" if texted else "email")
+    return not unwanted and attempt.recipient == (who.phone if texted else who.email)
 
 
 def withdrawn(s: Session, ready: Ready, *, by: str, at: datetime) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import delete, select
 
 from punctual import clock, deliver, outbox
-from punctual.actions import dispatcher, schedule, technician, transaction
+from punctual.actions import dispatcher, inbound, schedule, technician, transaction
+from punctual.actions import stop as stops
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
 from punctual.core.kinds import KINDS
 from punctual.core.policy import AUTOMATIC
-from punctual.models import Attempt, Customer, Message, Notice, Promise, Report, Visit, db
-from punctual.sender import SURE_S, Sender
+from punctual.models import Attempt, Customer, Message, Notice, Promise, Received, Report, Suppression, Visit, db
+from punctual.sender import SURE_S, Sender, Way
 from punctual.transports import Envelope, Receipt
+from punctual.transports.webhook import signature
 from tests import build
 from tests.build import wall
 from tests.sender import Keeper, worker
@@ -31,6 +37,10 @@ Tom 08:00-17:00 home 51.4545,-2.5879
 """
 KINDS_PUT = ("booked", "reminder", "late_first", "on_my_way", "no_time_yet")
 BY = By(1, "Dana")
+#: Where a customer is reached, by channel, and where after an edit.
+OLD = {"email": "old@example.com", "sms": "+447700900111"}
+NEW = {"email": "new@example.com", "sms": "+447700900222"}
+SECRET = "whsec_" + base64.b64encode(b"a secret of this test").decode()
 
 
 class Slow(Keeper):
@@ -69,11 +79,24 @@ def move(visit: int, tom: int) -> None:
 
 def edit(visit: int, tom: int) -> None:
     with transaction() as s:
-        s.get_one(Customer, s.get_one(Visit, visit).customer_id).email = "new@example.com"
+        who = s.get_one(Customer, s.get_one(Visit, visit).customer_id)
+        who.email, who.phone = NEW.values()
 
 
 def stop(visit: int, tom: int) -> None:
-    dispatcher.hold(visit, "asked for nothing more", at=AT, by=BY)
+    """STOP as a text, signed by the provider, and the link in a mail: each stops its own channel."""
+    told = json.dumps({"id": f"stop{time.monotonic_ns()}", "from": OLD["sms"], "text": "Stop!"}).encode()
+    stamp = str(int(time.time()))
+    signed = {"webhook-id": "m", "webhook-timestamp": stamp, "webhook-signature": signature(SECRET, "m", stamp, told)}
+    settings = current_app.config["SETTINGS"]
+    inbound.text("webhook", "https://visits.example.com/in/webhook/text", signed, told, settings=settings, at=AT)
+    with transaction() as s:
+        customer = s.get_one(Visit, visit).customer_id
+    stops.mails(customer, at=AT)
+
+
+def hold(visit: int, tom: int) -> None:
+    dispatcher.hold(visit, "the parts are missing", at=AT, by=BY)
 
 
 #: What happens, and which kinds may not be handed over any more after its commit.
@@ -83,14 +106,15 @@ ACTS: dict[str, tuple[Callable[[int, int], None], frozenset[str]]] = {
     "done": (done, frozenset(KINDS_PUT)),
     "move": (move, frozenset({"late_first", "on_my_way", "no_time_yet"})),
     "edit": (edit, frozenset()),
-    "stop": (stop, frozenset(k for k in KINDS_PUT if KINDS[k].class_ != "answer")),
+    "hold": (hold, frozenset(KINDS_PUT)),
+    "stop": (stop, frozenset(KINDS_PUT)),
 }
 
 
-def begin(kinds: list[str]) -> tuple[int, int]:
+def begin(kinds: list[str], channel: str = "email") -> tuple[int, int]:
     """A fresh visit and its messages; returns the visit and Tom."""
     with transaction() as s:
-        for table in (Attempt, Message, Notice, Promise, Report):
+        for table in (Attempt, Message, Notice, Promise, Report, Received, Suppression):
             s.execute(delete(table))
         visit = s.scalars(select(Visit)).first() or build.day(s, DAY).visits["Grace"]
         visit.state = "on_my_way" if "on_my_way" in kinds else "planned"
@@ -98,19 +122,21 @@ def begin(kinds: list[str]) -> tuple[int, int]:
         visit.planned_start, visit.on_my_way_at = wall("09:00"), AT if "on_my_way" in kinds else None
         visit.arrived_at = visit.finished_at = visit.cancelled_at = visit.told_start = visit.told_end = None
         visit.told_at, visit.promise_version = None, 1
-        s.get_one(Customer, visit.customer_id).email = "old@example.com"
+        who = s.get_one(Customer, visit.customer_id)
+        who.email, who.phone, who.email_bad, who.phone_bad = *OLD.values(), "", ""
         if "on_my_way" in kinds:
             tap = {"visit_id": visit.id, "technician_id": visit.technician_id, "kind": "on_my_way", "at": AT}
             s.add(Report(key="omw", received_at=AT, **tap))
         for n, kind in enumerate(kinds):
-            outbox.put(s, key=f"{visit.id}:1:{kind}:{n}", kind=kind, at=AT, reason="x", visit=visit)
+            outbox.put(s, key=f"{visit.id}:1:{kind}:{n}", kind=kind, at=AT, reason="x", visit=visit, channel=channel)
         return visit.id, visit.technician_id or 0
 
 
 def interleaved(app: Flask, rng: random.Random) -> list[str]:
     """One random run; returns what was handed over although its contradiction was committed before its intent."""
     name, (act, forbidden) = rng.choice(list(ACTS.items()))
-    visit, tom = begin(rng.sample(KINDS_PUT, rng.randint(1, 3)))
+    channel = rng.choice(list(OLD))
+    visit, tom = begin(rng.sample(KINDS_PUT, rng.randint(1, 3)), channel)
     keeper = Keeper()
     sender: Sender = worker(app, keeper).sender
     when, step = rng.randrange(8), 0
@@ -131,7 +157,7 @@ def interleaved(app: Flask, rng: random.Random) -> list[str]:
         step += 1
         with transaction() as s:
             ready = deliver.prepare(
-                s, message_id, sender.settings, ways={"email": "keeper"}, by=sender.name, at=AT
+                s, message_id, sender.settings, ways=dict.fromkeys(OLD, "keeper"), by=sender.name, at=AT
             )  # fmt: skip
         if step == when:
             happens()
@@ -139,7 +165,7 @@ def interleaved(app: Flask, rng: random.Random) -> list[str]:
         if ready is None:
             continue
         receipt = keeper.send(ready.envelope)
-        wrong = ready.envelope.kind in forbidden or (name == "edit" and ready.envelope.recipient == "old@example.com")
+        wrong = ready.envelope.kind in forbidden or (name == "edit" and ready.envelope.recipient in OLD.values())
         if message_id in contradicted and wrong:
             found.append(f"{ready.envelope.kind} after {name}")
         with transaction() as s:
@@ -149,7 +175,16 @@ def interleaved(app: Flask, rng: random.Random) -> list[str]:
 
 @pytest.fixture
 def shown(app: Flask) -> Flask:
+    return texting(app)
+
+
+def texting(app: Flask) -> Flask:
+    """The application in the morning, with texts by a provider that signs its calls."""
     clock.configure("2026-11-24T08:40+00:00 x1")
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = replace(settings, sms="webhook", webhook_url="http://127.0.0.1:9/", webhook_secret=SECRET)
+    db.session.remove()
+    db.engine.update_execution_options(texts=True)
     return app
 
 
@@ -167,19 +202,23 @@ def test_five_thousand_interleavings(shown: Flask) -> None:
 
 def test_a_sender_that_does_not_decide_again_is_caught(lite: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without the second decision, and without dropping what is claimed, contradictions go out."""
-    clock.configure("2026-11-24T08:40+00:00 x1")
+    texting(lite)
     monkeypatch.setattr("punctual.core.policy.untrue", lambda kind, now, rules: "")
     monkeypatch.setattr("punctual.outbox.UNSENT", ("queued",))
     rng = random.Random(20261124)
     assert any(interleaved(lite, rng) for _ in range(60))
 
 
-@pytest.mark.parametrize("name", sorted(ACTS))
-def test_in_a_conversation_that_lasts_it_is_asked_again_before_the_last_write(shown: Flask, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "channel"), [(name, "email") for name in sorted(ACTS)] + [("edit", "sms"), ("stop", "sms")]
+)
+def test_in_a_conversation_that_lasts_it_is_asked_again_before_the_last_write(
+    shown: Flask, name: str, channel: str
+) -> None:
     """The intent was committed, the server is slow, and now it is not true any more: nothing is handed over."""
     act, _ = ACTS[name]
     kind = "booked" if name == "edit" else "late_first" if name == "move" else "reminder"
-    visit, tom = begin([kind])
+    visit, tom = begin([kind], channel)
 
     def meanwhile() -> None:
         if not keeper.seconds:
@@ -193,16 +232,18 @@ def test_in_a_conversation_that_lasts_it_is_asked_again_before_the_last_write(sh
 
     keeper = Slow(meanwhile, 1.0)
     sender = worker(shown, keeper).sender
+    sender.ways = {channel: Way(keeper)}
     while sender.deliver(AT)[0]:
         pass
     if name == "edit":
-        assert [e.recipient for e in keeper.kept] == ["new@example.com"]
-    elif name in ("move", "stop"):
+        assert [e.recipient for e in keeper.kept] == [NEW[channel]]
+    elif name in ("move", "hold"):
         assert len(keeper.kept) <= 1
     else:
-        assert keeper.kept == []
+        assert [e for e in keeper.kept if e.kind != "optout"] == []
         db.session.rollback()
-        assert {m.state for m in db.session.scalars(select(Message).where(Message.kind == kind))} == {"dropped"}
+        ended = {"failed"} if name == "stop" else {"dropped"}
+        assert set(db.session.scalars(select(Message.state).where(Message.kind == kind))) == ended
 
 
 def test_a_range_that_wobbles_for_four_hours_is_told_twice_at_most_and_never_after_arrival(lite: Flask) -> None:
