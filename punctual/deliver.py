@@ -113,28 +113,19 @@ def _open(s: Session, message_id: int) -> Attempt | None:
 
 def _intent(s: Session, message: Message, letter: letters.Letter, transport: str, at: datetime) -> Attempt:
     """What is about to be sent, kept; the object is nobody's."""
-    values: dict[str, Any] = {
+    values: dict[str, Any] = {name: getattr(letter, name) for name in _WRITTEN} | {
         "message_id": message.id,
         "number": message.tries + 1,
         "transport": transport,
-        "recipient": letter.recipient,
-        "subject": letter.subject,
-        "mail_id": letter.mail_id,
-        "sequence": letter.sequence,
         "told_start": letter.told.start if letter.told else None,
         "told_end": letter.told.end if letter.told else None,
-        "body": letter.body,
-        "text": letter.text,
-        "segments": letter.segments,
         "at": at,
     }
     return Attempt(id=_INTENT.scalar(s.connection(), **values), **values)
 
 
-_GIVEN = (
-    "message_id", "number", "transport", "recipient", "subject", "mail_id", "sequence", "told_start", "told_end", "body",
-    "text", "segments", "at",
-)  # fmt: skip
+_WRITTEN = ("recipient", "subject", "mail_id", "sequence", "body", "text", "segments")
+_GIVEN = ("message_id", "number", "transport", *_WRITTEN, "told_start", "told_end", "at")
 _INTENT = Plain(
     insert(Attempt)
     .values(

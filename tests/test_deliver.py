@@ -351,7 +351,10 @@ def test_an_answer_that_never_comes_is_held_or_sent_again_a_few_times_by_kind(ap
     assert [e.kind for e in keeper.kept] == ["late_first"] + ["booked"] * (1 + deliver.RESENDS)
 
 
-def test_when_the_way_out_is_closed_the_rest_waits_untried_and_then_all_go(app: Flask, day: dict[str, int]) -> None:
+def test_when_the_way_out_is_closed_the_rest_waits_untried_and_then_all_go(
+    app: Flask, day: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("punctual.sender.WRITING_S", 0.0)  # however fast the machine: one a commit
     keeper = Keeper([CLOSED])
     for name in ("Priya", "Grace", "Helen", "Lewis"):
         put(day[name])
