@@ -239,19 +239,23 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Starts that fit: index into `starts`, technician, shift, the drive there in minutes; one value a start."""
+    """Starts that fit: index into `starts`, technician, shift, the drive there in minutes, and by how many minutes it
+    could begin sooner or later and everything still be kept as often as the company asks; one value a start."""
 
     start: Ints
     technician: Ints
     shift: Ints
     drive: Floats
+    margin: Floats
 
     def __len__(self) -> int:
         return len(self.start)
 
     def only(self, which: NDArray[Any]) -> Found:
         """Some of them."""
-        return Found(self.start[which], self.technician[which], self.shift[which], self.drive[which])
+        return Found(
+            self.start[which], self.technician[which], self.shift[which], self.drive[which], self.margin[which]
+        )
 
 
 def fits(found: Gaps, work: Work, starts: Floats, learned: Learned, z: float) -> Found:
@@ -281,4 +285,5 @@ def fits(found: Gaps, work: Work, starts: Floats, learned: Learned, z: float) ->
     count = np.maximum(last - first, 0)
     gap = np.repeat(np.arange(len(some)), count)
     index = np.arange(len(gap)) - np.repeat(np.cumsum(count) - count, count) + first[gap]
-    return Found(index, some["technician"][gap], some["shift"][gap], there[gap])
+    margin = np.minimum(starts[index] - low[gap], high[gap] - starts[index])
+    return Found(index, some["technician"][gap], some["shift"][gap], there[gap], margin)

@@ -18,6 +18,8 @@ from punctual.core.splice import rows_of
 #: What a customer loses, in minutes of trouble: a day of waiting, each minute off the time of day they had (or, the
 #: same day, each minute later), somebody they do not know, each tenth of a chance that the time is not kept.
 DAY, OFF, STRANGER, UNSURE = 120.0, 0.5, 15.0, 30.0
+#: A start that could hardly be sooner or later is hardly kept: each minute short of this counts as one lost.
+TIGHT = 30.0
 #: A start this near to the customer's usual time is their usual time.
 USUAL_MIN = 30
 #: Chances of 512 samples differ by this much without meaning anything.
@@ -103,8 +105,9 @@ def loss(found: Found, grid: Starts, wish: Wish) -> Floats:
         weekday, at = wish.usual
         same = (day + 6) % 7 == weekday
         off = np.where(same, np.minimum(off, np.abs(minute - at)), off)
+    tight = np.maximum(TIGHT - found.margin, 0.0)
     strange = found.technician != (wish.technician if wish.technician is not None else -1)
-    return np.asarray(days * DAY + off * np.where(days == 0, 1.0, OFF) + strange * STRANGER)
+    return np.asarray(days * DAY + off * np.where(days == 0, 1.0, OFF) + strange * STRANGER + tight)
 
 
 def usual(past: Sequence[datetime], zone: str) -> tuple[int, int] | None:
@@ -132,32 +135,31 @@ def pick(
     The soonest; then, the least loss first, later today with the same technician, the usual time, the next morning, the
     next afternoon, another technician; then the mornings and afternoons of the days after, then whatever is next best.
     No two of them begin within APART of one another, and no two windows (`window` minutes) overlap. `sure` says of some
-    of them how sure each is, NaN for one that is not to be offered: the place of one that fails goes to the next of its
-    kind, which is asked about at the same time: twice as many days at once cost a third more, a second look twice as much.
+    of them how sure each is, NaN for one that is not to be offered. More are asked about than are wanted, and of each
+    kind one on another day of work: twice as many days at once cost a third more, a second look twice as much.
     """
     here = _Here.of(found, grid, wish, window)
-    left = np.ones(len(found), dtype=np.bool_)
+    left, good = np.ones(len(found), dtype=np.bool_), np.zeros(len(found), dtype=np.bool_)
     known: dict[int, float] = {}
-    chosen: list[tuple[int, str, float]] = []
     for _ in range(ROUNDS):
-        asked = _diverse(here, left, most, chosen)
-        if not asked:
+        asked = _diverse(here, left, most + most // 2)
+        others = left & ~np.isin(found.shift, found.shift[[i for i, _ in asked]])
+        new = sorted({i for i, _ in (*asked, *_kinds(here, _List(here, others, [], APART[0])))} - known.keys())
+        if not new:
             break
-        if any(i not in known for i, _ in asked):
-            next_ = left.copy()
-            next_[[i for i, _ in asked]] = False
-            spare = _diverse(here, next_, most, chosen)
-            new = sorted({i for i, _ in (*asked, *spare)} - known.keys())
-            known |= zip(new, sure(new), strict=True)
-        left[[i for i, _ in asked if np.isnan(known[i])]] = False
-        chosen += [(i, why, known[i]) for i, why in asked if not np.isnan(known[i])]
-        if len(chosen) >= most:
+        known |= zip(new, sure(new), strict=True)
+        failed = np.isnan([known[i] for i in new])
+        left[np.array(new)[failed]], good[np.array(new)[~failed]] = False, True
+        if good.sum() >= most or len(_diverse(here, good, ENOUGH)) >= min(most, ENOUGH):
             break
-    return sorted(chosen, key=lambda c: (c[1] != "soonest", not c[1], here.cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE))
+    return sorted(
+        ((i, why, known[i]) for i, why in _diverse(here, good, most)),
+        key=lambda c: (c[1] != "soonest", not c[1], here.cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE),
+    )
 
 
-#: So often are the places of those that failed filled again.
-ROUNDS = 4
+#: So often is looked again, while fewer than ENOUGH of those that were looked at are to be offered.
+ROUNDS, ENOUGH = 4, 4
 #: Two times that are offered together begin at least this many minutes apart; the second where nothing else is left.
 APART = (60.0, 30.0)
 
@@ -165,13 +167,14 @@ APART = (60.0, 30.0)
 @dataclass(frozen=True, slots=True)
 class _Here:
     """The free times as columns: when they begin, the half of which local day that is, whether the technician is the
-    one they know, whether it is their usual time, what is lost by each; what day it is, how long windows are."""
+    one they know, whether it is their usual time, what is lost by each, how tight it is; what day it is, how long windows are."""
 
     at: Floats
     half: Ints
     mine: Bools
     usual: Bools
     cost: Floats
+    tight: Floats
     today: int
     window: float
 
@@ -183,8 +186,9 @@ class _Here:
             habit = ((day + 6) % 7 == wish.usual[0]) & (np.abs(minute - wish.usual[1]) <= USUAL_MIN)
         mine = found.technician == (wish.technician if wish.technician is not None else -1)
         return cls(
-            grid.at[found.start], 2 * day + (minute >= 720), mine, habit, loss(found, grid, wish), wish.today, window
-        )
+            grid.at[found.start], 2 * day + (minute >= 720), mine, habit, loss(found, grid, wish),
+            np.maximum(TIGHT - found.margin, 0.0), wish.today, window,
+        )  # fmt: skip
 
 
 class _List:
@@ -216,25 +220,24 @@ class _List:
         return [h for h in fresh if which is None or h % 2 == which]
 
 
-def _diverse(here: _Here, left: Bools, most: int, chosen: Sequence[tuple[int, str, float]]) -> list[tuple[int, str]]:
-    """The best of each kind that is not there yet, then the best of the rest: so many that the list is full."""
-    have, rows, room = {why for _, why, _ in chosen}, [i for i, _, _ in chosen], most - len(chosen)
-    list_ = _List(here, left, rows, APART[0])
-    asked = _kinds(here, list_, have)[:room]
-    list_ = _List(here, left, [*rows, *(i for i, _ in asked)], APART[0])
-    for half in list_.halves() if len(asked) < room else ():
-        row = list_.best(here.half == half, here.cost) if len(asked) < room else None
+def _diverse(here: _Here, left: Bools, most: int) -> list[tuple[int, str]]:
+    """The best of each kind, then the best of the rest: up to so many."""
+    list_ = _List(here, left, [], APART[0])
+    asked = _kinds(here, list_)[:most]
+    list_ = _List(here, left, [i for i, _ in asked], APART[0])
+    for half in list_.halves() if len(asked) < most else ():
+        row = list_.best(here.half == half, here.cost) if len(asked) < most else None
         if row is not None:
             asked.append((row, _named(half)))
     for apart in APART:
-        list_ = _List(here, left, list_.rows, apart) if len(asked) < room else list_
-        while len(asked) < room and (row := list_.best(None, here.cost)) is not None:
+        list_ = _List(here, left, list_.rows, apart) if len(asked) < most else list_
+        while len(asked) < most and (row := list_.best(None, here.cost)) is not None:
             asked.append((row, ""))
     return asked
 
 
-def _kinds(here: _Here, list_: _List, have: set[str]) -> list[tuple[int, str]]:
-    """One of each kind that is not in the list yet: the soonest, then the least loss first."""
+def _kinds(here: _Here, list_: _List) -> list[tuple[int, str]]:
+    """One of each kind: the soonest, then the least loss first."""
     asked: list[tuple[int, str]] = []
 
     def take(which: Bools | None, why: str, by: Floats) -> None:
@@ -242,15 +245,13 @@ def _kinds(here: _Here, list_: _List, have: set[str]) -> list[tuple[int, str]]:
         if row is not None:
             asked.append((row, why))
 
-    if "soonest" not in have:
-        take(None, "soonest", here.at + here.cost * 1e-6)
-    if "same_technician" not in have:
-        take(here.mine & (here.half < 2 * here.today + 2), "same_technician", here.cost)
+    take(None, "soonest", here.at + here.tight + here.cost * 1e-6)
+    take(here.mine & (here.half < 2 * here.today + 2), "same_technician", here.cost)
     if not here.usual[list_.rows].any():
         take(here.usual, "usual", here.cost)
-    for which, name in enumerate(HALVES):
-        if not any(why.startswith(name) for why in have) and (ahead := list_.halves(which)):
-            take(here.half == ahead[0], _named(ahead[0]), here.cost)
+    for which in range(len(HALVES)):
+        for half in list_.halves(which)[:1]:
+            take(here.half == half, _named(half), here.cost)
     if here.mine[list_.rows].all():
         take(~here.mine, "other_technician", here.cost)
     return sorted(asked, key=lambda x: (x[1] != "soonest", here.cost[x[0]]))

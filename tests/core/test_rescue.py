@@ -17,7 +17,7 @@ WINDOW = Window(TEN, HALF_PAST)
 def found(*rows: tuple[int, int, float]) -> Found:
     """(start as index, technician, drive) in the order given."""
     start, technician, drive = (np.array(column) for column in zip(*rows, strict=True))
-    return Found(start, technician, technician, drive.astype(float))
+    return Found(start, technician, technician, drive.astype(float), np.full(len(start), 60.0))
 
 
 def test_only_what_is_left_of_the_promised_window_is_tried() -> None:

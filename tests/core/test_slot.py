@@ -50,7 +50,7 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
 def some(*slots: tuple[int, datetime]) -> Found:
     index = np.searchsorted(GRID.at, [minutes(t) for _, t in slots])
     technician = np.array([t for t, _ in slots], dtype=np.int64)
-    return Found(index, technician, technician, np.full(len(slots), 10.0))
+    return Found(index, technician, technician, np.full(len(slots), 10.0), np.full(len(slots), 60.0))
 
 
 MANY = some(*((t, at(d, h, m)) for d in (24, 25, 26) for h in range(9, 17) for m in (0, 30) for t in (1, 2, 3)))
@@ -123,11 +123,20 @@ def test_on_random_days_no_two_offered_times_are_nearly_the_same_and_none_that_d
         (found, wish), most, window = dense(seed), 3 + seed % 5, (30.0, 45.0, 90.0)[seed % 3]
         doubt = random.Random(seed)
         chance = [NAN if doubt.random() < 0.2 else doubt.uniform(0.8, 1.0) for _ in range(len(found))]
-        picked = pick(found, GRID, wish, most, window=window, sure=lambda asked, c=chance: [c[i] for i in asked])
+        looked_at: set[int] = set()
+
+        def say(asked: Sequence[int], c: list[float] = chance, seen: set[int] = looked_at) -> list[float]:
+            seen |= set(asked)
+            return [c[i] for i in asked]
+
+        picked = pick(found, GRID, wish, most, window=window, sure=say)
         times = [float(GRID.at[found.start[i]]) for i, _, _ in picked]
         assert not near(times, max(APART[1], window)), seed
+        assert (
+            len(picked) >= min(most, 4) or looked_at == set(range(len(found))) or near(times, 120.0) or len(found) < 60
+        )
         if any(not why for _, why, _ in picked):
-            good = [i for i in range(len(found)) if not np.isnan(chance[i]) and half(found, i) >= 2 * wish.today + 2]
+            good = [i for i in looked_at if not np.isnan(chance[i]) and half(found, i) >= 2 * wish.today + 2]
             seen, apart = {half(found, i) for i, _, _ in picked}, max(APART[0], window)
             rest = [float(GRID.at[found.start[i]]) for i in good if half(found, i) not in seen]
             assert all(any(abs(t - x) < apart for x in times) for t in rest), (
