@@ -35,6 +35,9 @@ _FORECAST = ("shift_id", ("at", "packed", "marks"))
 _SILENT = ("key", ("reason", "facts", "at", "due_at", "shift_id"))
 
 
+_ABOUT = select(Visit).where(Visit.id.in_(bindparam("ids", expanding=True))).options(joinedload(Visit.customer))
+
+
 def notices(
     s: Session, decisions: Sequence[Decision], rules: Rules, at: datetime, cause: str
 ) -> tuple[list[Notice], list[dict[str, Any]]]:
@@ -42,8 +45,7 @@ def notices(
     put: list[Notice] = []
     silent: list[dict[str, Any]] = []
     about = {decision.visit for decision in decisions if decision.verb != "silent"}
-    read = select(Visit).where(Visit.id.in_(about)).options(joinedload(Visit.customer))
-    visits = {v.id: v for v in s.scalars(read)} if about else {}
+    visits = {v.id: v for v in s.scalars(_ABOUT, {"ids": list(about)})} if about else {}
     for decision in decisions:
         if decision.verb == "silent":
             silent.append(_silent(decision, at))

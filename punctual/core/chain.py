@@ -95,7 +95,7 @@ def over_by(days: Days) -> Floats:
     """When each row's work was over: as reported, else when the technician had arrived somewhere later that day."""
     came = ~np.isnan(days.arrived)
     lost = np.isnan(days.finished) & came
-    under_way = np.flatnonzero(lost)
+    under_way = lost.nonzero()[0]
     day_of = days.day_of
     seen = np.cumsum(came)
     if not (seen[days.offset[day_of[under_way] + 1] - 1] > seen[under_way]).any():
@@ -194,7 +194,7 @@ def _breaks(days: Days, chains: Chains, head: Bools, which: Ints, row: Ints) -> 
     rested = np.isnan(starts)
     if not rested.all():
         rested |= ~head & (days.planned_start[np.maximum(chains.first - 1, 0)] >= starts)
-        due = np.flatnonzero(~rested[which] & (days.planned_start[row] >= starts[which]))
+        due = (~rested[which] & (days.planned_start[row] >= starts[which])).nonzero()[0]
         rests[due[np.unique(which[due], return_index=True)[1]]] = True
     return rests
 
@@ -221,7 +221,7 @@ def _arrive(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, x: Singl
         known = made.known[of]
         mean = np.where(known, a.come[of], mean)
         arrive[:] = a.come[of, None]
-        ahead = np.flatnonzero(~known)
+        ahead = (~known).nonzero()[0]
         if len(ahead):
             arrive[ahead] = _starts(days, a, k, of.start + ahead, learned, x[ahead])
     else:
@@ -256,7 +256,7 @@ def _starts(days: Days, a: _Ahead, k: int, i: Any, learned: Learned, x: Singles)
 def _on_the_way(days: Days, a: _Ahead, i: Any, learned: Learned, arrive: Floats) -> None:
     """Whoever has set out arrives by how long the drive takes, not by when the technician was free."""
     out, way, named = a.out[i], a.drive[i], a.named[i]
-    driving = np.flatnonzero(~np.isnan(out))
+    driving = (~np.isnan(out)).nonzero()[0]
     z = shape_of(learned)[None, :]
     there = out[driving, None] + way[driving, None] * np.exp(DRIVE_SD * z)
     least = np.maximum(days.window_start[a.row[i][driving]] - a.at[i][driving] - EARLY, named[driving])
@@ -269,7 +269,7 @@ def _finish(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, made: St
     finish.sort(axis=1)
     expected = a.expected[of]
     if k in a.at_work:
-        now = np.flatnonzero(made.known[of])
+        now = made.known[of].nonzero()[0]
         i = of.start + now
         finish[now], left = _what_is_left(days, a, i, learned, finish[now], made.mean_arrive[i])
         expected = expected.copy()

@@ -125,7 +125,7 @@ def _empty(days: Days, at: float, threshold: float) -> Forecast:
 
 def _open(days: Days, over: Floats, at: float) -> Chains:
     """From the first visit that is not over to the last of each day that has one."""
-    row = np.flatnonzero(np.isnan(over))
+    row = np.isnan(over).nonzero()[0]
     day = days.day_of[row]
     new = np.ones(len(row), dtype=np.bool_)
     new[1:] = day[1:] != day[:-1]
@@ -149,7 +149,7 @@ def _measure(days: Days, chains: Chains, learned: Learned, around: told.Told, st
     shift = around.shift + told.own_shift(learned, step.free)
     arrive, moved = told.plain(step.arrive), told.plain(step.finish)
     if len(learned.shift.edges):
-        new = np.flatnonzero(~step.known)
+        new = (~step.known).nonzero()[0]
         arrive[new], moved[new] = told.ends(learned, around.of(new), shift[new], step.arrive[new], step.work[new])
     made.arrive[row], made.finish[row] = at + arrive, at + moved
     made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
@@ -159,7 +159,7 @@ def _measure(days: Days, chains: Chains, learned: Learned, around: told.Told, st
     chance = np.where(step.known[:, None], step.arrive[:, :1] > limits, chance)
     made.p_window[row], made.p_late[row] = chance[:, 0], chance[:, 1]
     limits = days.deadline[row] - at
-    asked = np.flatnonzero(~np.isnan(limits))
+    asked = (~np.isnan(limits)).nonzero()[0]
     if len(asked):
         by = np.where(days.deadline_arrive[row[asked]][:, None], arrive[asked], moved[asked])
         made.p_deadline[row[asked]] = _beyond(by, limits[asked])
@@ -181,12 +181,12 @@ def _beyond(quantiles: Floats, limit: Floats) -> Floats:
 
 def _certain(days: Days, over: Floats, made: Forecast) -> None:
     """What is over is not chance any more."""
-    row = np.flatnonzero(~np.isnan(over))
+    row = (~np.isnan(over)).nonzero()[0]
     came, end = made.arrive[row, 0], days.window_end[row]
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
     missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]
     made.p_deadline[row] = np.where(np.isnan(days.deadline[row]), np.nan, missed)
-    full = np.flatnonzero(days.counts > 0)
+    full = (days.counts > 0).nonzero()[0]
     last = days.offset[full + 1] - 1
     ended = ~np.isnan(over[last])
     made.p_shift[full[ended]] = over[last[ended]] > days.shift_end[full[ended]]

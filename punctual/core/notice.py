@@ -102,11 +102,8 @@ class _Case:
     chance: float
     past_window: float
     miss: float
-
-    @property
-    def limit(self) -> float:
-        """The chance at which a delay is told, this long before the window opens."""
-        return float(limits((self.window.start - self.at).total_seconds(), self.rules))
+    #: the chance at which a delay is told, this long before the window opens
+    limit: float
 
     @property
     def told_now(self) -> Window:
@@ -165,16 +162,20 @@ def decide(
         raise ValueError(f"{len(known)} known and {len(quiet)} quiet for {len(rows)} visits of {len(days)} days.")
     decisions: list[Decision] = []
     marks: list[Mark] = []
-    day_of = np.searchsorted(days.offset, np.asarray(rows, dtype=np.int64), side="right") - 1
-    for d, of_day in groupby(zip(day_of.tolist(), rows, known, strict=True), key=itemgetter(0)):
-        mine = [(r, k) for _, r, k in of_day]
+    if not len(rows):
+        return Decided([], [])
+    row = np.asarray(rows, dtype=np.int64)
+    day_of = np.searchsorted(days.offset, row, side="right") - 1
+    limit = limits(np.rint(days.window_start[row] * 60.0) - at.timestamp(), rules).tolist()
+    for d, of_day in groupby(zip(day_of.tolist(), rows, known, limit, strict=True), key=itemgetter(0)):
+        mine = [(r, k, x) for _, r, k, x in of_day]
         expected = float(forecast.expected_report[d])
         silence = minutes(at) - expected - rules.silence_min  # NaN: none is expected
         stale = quiet[d].off or silence >= 0
         if stale:
-            decisions += _ask(days, d, expected, mine, quiet[d], at)
-        for r, k in mine:
-            case = _case(days, forecast, d, r, k, rules, at, cause)
+            decisions += _ask(days, d, expected, [(r, k) for r, k, _ in mine], quiet[d], at)
+        for r, k, x in mine:
+            case = _case(days, forecast, d, r, k, rules, x, at, cause)
             mark = _mark(case) if k.state in AHEAD else k.mark
             case = replace(case, known=replace(k, mark=mark))
             marks.append(mark)
@@ -182,7 +183,9 @@ def decide(
     return Decided(decisions, marks)
 
 
-def _case(days: Days, f: Forecast, d: int, r: int, known: Known, rules: Rules, at: datetime, cause: str) -> _Case:
+def _case(
+    days: Days, f: Forecast, d: int, r: int, known: Known, rules: Rules, limit: float, at: datetime, cause: str
+) -> _Case:
     deadline = float(days.deadline[r])
     out = float(days.on_my_way[r])
     low, high = float(f.arrive[r, LOW]), float(f.arrive[r, HIGH])
@@ -202,6 +205,7 @@ def _case(days: Days, f: Forecast, d: int, r: int, known: Known, rules: Rules, a
         chance=float(f.p_late[r]),
         past_window=float(f.p_window[r]),
         miss=float(f.p_deadline[r]),
+        limit=limit,
     )
 
 

@@ -122,7 +122,7 @@ def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
 
     Below the samples 0; above them the chance of more falls off exponentially, e-fold every `tail` minutes.
     """
-    count = np.stack([(sorted_ <= v[:, None]).sum(axis=1) for v in value.T], axis=1)
+    count = (sorted_[:, None, :] <= value[:, :, None]).sum(axis=2)
     rows, top = np.arange(len(sorted_))[:, None], sorted_[:, -1:]
     low = sorted_[rows, np.maximum(count - 1, 0)]
     high = sorted_[rows, np.minimum(count, SAMPLES - 1)]
@@ -140,14 +140,14 @@ def still_to_come(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) 
     back while the silence lasts.
     """
     gone = level_of(sorted_, now[:, None], tail)[:, 0]
-    rows = np.flatnonzero(gone > 0.0)
+    rows = (gone > 0.0).nonzero()[0]
     if len(rows) == 0:
         return sorted_
     g = gone[rows][:, None]
     lost = np.minimum(forgotten * g / np.maximum(forgotten * g + (1 - forgotten) * (1 - g), 1e-12), 0.5)
     p = STRATA[None, :]
     believed = p * (1 - forgotten) / np.maximum(forgotten * (1 - p) + p * (1 - forgotten), 1e-12)
-    onward = g + (1 - g) * np.clip((p - lost) / (1 - lost), 0.0, 1.0)
+    onward = g + (1 - g) * np.minimum(np.maximum((p - lost) / (1 - lost), 0.0), 1.0)
     level = np.where(p < lost, believed, onward)
     value = at_levels(sorted_[rows], level)
     over = np.maximum(np.log(0.5 / SAMPLES / np.maximum(1.0 - level, 1e-12)), 0.0) * tail[rows][:, None]

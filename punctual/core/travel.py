@@ -34,7 +34,7 @@ def into(days: Days, unknown: float = 0.0) -> Floats:
     """
     first = np.zeros(days.rows, dtype=np.bool_)
     first[days.offset[:-1][days.counts > 0]] = True
-    row = np.flatnonzero(np.isnan(days.travel))
+    row = np.isnan(days.travel).nonzero()[0]
     known, day, at_first = days.travel.copy(), days.day_of[row], first[row]
     lat0 = np.where(at_first, days.home_lat[day], days.lat[row - 1])
     lon0 = np.where(at_first, days.home_lon[day], days.lon[row - 1])
