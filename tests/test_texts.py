@@ -189,6 +189,16 @@ def test_an_undelivered_warning_goes_by_mail_once_its_validity_has_run_out(way: 
     assert way.mails() == ["late_first"] and len(way.texts()) == 1 and tasks() == []
 
 
+def test_how_long_a_warning_may_be_on_its_way_is_the_companys(lite: Line) -> None:
+    with transaction() as s:
+        s.get_one(Company, 1).rules = {"text_valid_s": 480}
+    lite.put("Grace")
+    lite.send()
+    assert lite.provider.accepted()[0]["ValidityPeriod"] == "480"
+    lite.status(0, "undelivered", "30003")
+    assert [lite.send(AT + timedelta(minutes=m)) for m in (7, 9)] == [0, 1]
+
+
 def test_an_undelivered_booking_need_not_wait(lite: Line) -> None:
     lite.put("Grace", "promise_call", due=(AT + timedelta(hours=2)).isoformat())
     lite.send()

@@ -238,6 +238,18 @@ def test_without_a_storm_guard_the_same_cause_tells_everybody(app: Flask) -> Non
     assert len([x for x in look(built, "09:10", cause="import:1") if x[0] == "tell"]) == 12
 
 
+def test_what_share_of_a_days_visits_makes_a_storm_is_the_companys(lite: Flask) -> None:
+    built = made(CROWD, rules={"storm_cause": 0, "storm_all": 5, "storm_share": 1.0, "wait_max_min": 600})
+    overrun_everywhere(built)
+    assert [x[0] for x in look(built, "09:10", cause="import:1")].count("tell") == 12, "as many as there are visits"
+
+
+def test_by_default_that_would_be_a_storm(lite: Flask) -> None:
+    built = made(CROWD, rules={"storm_cause": 0, "storm_all": 5, "wait_max_min": 600})
+    overrun_everywhere(built)
+    assert ("task", "storm", "storm") in look(built, "09:10", cause="import:1")
+
+
 def test_many_watchers_at_once_tell_each_customer_once(app: Flask) -> None:
     built = made()
     with transaction() as s:

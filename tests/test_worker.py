@@ -136,6 +136,19 @@ def test_each_visit_is_reminded_once_a_day_ahead_unless_it_was_only_just_made(ap
     assert {e.kind for e in keeper.kept} == {"reminder"}
 
 
+def test_how_long_ahead_a_visit_is_reminded_is_the_companys(lite: Flask) -> None:
+    with transaction() as s:
+        build.day(s, build.MORNING).company.rules = {"reminder_h": 3}
+    keeper = Keeper()
+    made, came = worker(lite, keeper), {}
+    for at in minutes("05:30", "12:00"):
+        if at.minute % 10 == 0:
+            made.tick(at - timedelta(days=1))
+            made.tick(at)
+            came |= {e.recipient: at for e in keeper.kept if e.kind == "reminder" and e.recipient not in came}
+    assert came["helen@example.com"] == wall("10:00"), "three hours before 13:00"
+
+
 def test_holds_end_and_promises_to_call_are_broken_when_their_time_has_passed(app: Flask, day: build.Built) -> None:
     grace = day.visits["Grace"]
     with transaction() as s:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from punctual.actions import conversation, dispatcher, inbound, people, transaction
-from punctual.models import Answer, Notice, Promise, Received, Report, SlotClaim, Suppression, Visit, db
+from punctual.models import Answer, Company, Notice, Promise, Received, Report, SlotClaim, Suppression, Visit, db
 from tests import build
 from tests.build import wall
 from tests.mails import dsn, person
@@ -71,6 +71,13 @@ def test_acting_on_a_text_again_after_a_crash_changes_nothing_more(way: Line) ->
             row.settled_at = None
     inbound.settle(way.settings, AT)
     assert (answers(way), way.messages(), tasks(), db.session.query(SlotClaim).count()) == before
+
+
+def test_how_long_times_are_kept_free_is_the_companys(lite: Line) -> None:
+    with transaction() as s:
+        s.get_one(Company, 1).rules = {"hold_s": 1500}
+    lite.hear("2")
+    assert set(db.session.scalars(select(SlotClaim.expires_at))) == {AT + timedelta(minutes=25)}
 
 
 def test_two_keeps_times_free_and_sends_the_link(way: Line) -> None:

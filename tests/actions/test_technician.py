@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual.actions import Refused, technician, transaction
-from punctual.models import BoardVersion, Message, Notice, Promise, Report, Shift, Visit, db
+from punctual.models import BoardVersion, Company, Message, Notice, Promise, Report, Shift, Visit, db
 from tests import build
 from tests.build import wall
 
@@ -226,6 +226,13 @@ def test_on_my_way_waits_for_undo_and_is_put_once(day: Days) -> None:
     assert message.due_at == wall("08:40") + timedelta(seconds=15)
     day.tap("Priya", "late", "08:50", minutes=5)
     assert [k for k, _ in day.messages("Priya")] == ["on_my_way"]
+
+
+def test_how_long_on_my_way_waits_for_undo_is_the_companys(day: Days) -> None:
+    with transaction() as s:
+        s.get_one(Company, 1).rules = {"undo_s": 40}
+    day.tap("Priya", "on_my_way", "08:40")
+    assert db.session.scalars(select(Message.due_at)).one() == wall("08:40") + timedelta(seconds=40)
 
 
 def test_undo_takes_a_queued_on_my_way_out_of_the_outbox(day: Days) -> None:

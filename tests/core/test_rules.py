@@ -12,8 +12,10 @@ import pytest
 
 from punctual.core.kinds import KINDS
 from punctual.core.limit import muted_until
+from punctual.core.notice import Quiet
 from punctual.core.policy import Rules, Said, may, useful_min
 from tests.build import wall
+from tests.core.test_notice import EXPECTED, LATE, LEAVES, OVER, known, look, told_at
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RULES = Rules()
@@ -49,6 +51,35 @@ def test_what_may_go_now_follows_the_companys_own_value(
 ) -> None:
     assert verdict(RULES, **given) == before
     assert verdict(replace(RULES, **{rule: value}), **given) == after
+
+
+TOLD = known(told_at("08:55", "10:50", "11:20"), mark=OVER)
+#: A rule, another value, when it is looked and at what, and what comes of it by default and then: a kind, or a reason.
+TELLS: list[tuple[str, float, str, dict[str, Any], str, str]] = [
+    ("silence_min", 10, "09:10", {"who": known(mark=OVER), "expected": EXPECTED, **LATE}, "late_first", "tech_nudge"),
+    ("silence_answer_min", 5, "09:35",
+     {"expected": EXPECTED, "quiet": Quiet(nudged_at=wall("09:30")), **LATE}, "no_news", "no_time_yet"),
+    ("update_min", 25, "10:55", {"who": TOLD, "arrive": "11:25", "chance": 0.99}, "late_update", "already_told"),
+    ("update_share", 0.5, "09:20", {"who": TOLD, "arrive": "11:45", "chance": 0.99}, "late_update", "already_told"),
+    ("deadline_chance", 0.6, "08:50", {"visit": LEAVES, "miss": 0.5}, "fine", "deadline_done"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "value", "at", "given", "before", "after"), TELLS, ids=[d[0] for d in TELLS])
+def test_what_is_told_follows_the_companys_own_value(
+    rule: str, value: float, at: str, given: dict[str, Any], before: str, after: str
+) -> None:
+    def said(rules: Rules) -> str:
+        first = look(at, **given, rules=rules).decisions[0]
+        return first.kind if first.verb == "tell" else first.reason
+
+    assert (said(RULES), said(replace(RULES, **{rule: value}))) == (before, after)
+
+
+def test_how_soon_a_call_is_promised_is_the_companys() -> None:
+    asked = {"expected": EXPECTED, "quiet": Quiet(nudged_at=wall("09:30")), **LATE}
+    told = look("09:40", **asked, rules=replace(RULES, callback_min=30.0)).decisions[0]
+    assert told.facts["due"] == wall("10:10").isoformat()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from punctual.actions import Refused, customer, people, signoff, technician, tra
 from punctual.actions import good as goods
 from punctual.actions.dispatcher import By
 from punctual.follow import visits as follow
-from punctual.models import Concern, Job, Message, Notice, Promise, Visit, db
+from punctual.models import Company, Concern, Job, Message, Notice, Promise, Visit, db
 from punctual.queries import slots
 from tests import build
 from tests.build import DATE, Built, wall
@@ -60,6 +60,13 @@ def test_the_customer_is_asked_once_half_an_hour_after_done(built: Built) -> Non
     finished(built)
     assert [look(at) for at in ("10:29", "10:30", "10:31", "12:00")] == [0, 1, 0, 0]
     assert told("Priya", built) == ["signoff"]
+
+
+def test_when_the_customer_is_asked_is_the_companys(built: Built) -> None:
+    with transaction() as s:
+        s.get_one(Company, 1).rules = {"signoff_min": 60}
+    finished(built)
+    assert [look(at) for at in ("10:30", "10:59", "11:00")] == [0, 0, 1]
 
 
 def test_not_done_reopens_with_a_promised_call_and_a_task(built: Built) -> None:
