@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,7 +20,7 @@ from punctual.sender import Way
 from tests import build
 from tests.build import wall
 from tests.faults.harness import fill
-from tests.sender import CLOSED, Keeper, Killed, send, states, worker
+from tests.sender import BUSY, CLOSED, UNSURE, Asked, Keeper, Killed, send, states, worker
 
 AT = wall("08:40")
 ZONES = (
@@ -235,6 +238,47 @@ def test_a_clock_that_jumps_between_claim_and_sending_neither_loses_nor_doubles(
     if jump > timedelta(0):
         assert sorted(came) == [f"booked.{n}@example.com" for n in range(3)]
     assert len(came) == len(set(came))
+
+
+def stepped(app: Flask, keeper: Asked, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Send forty a few at a time while the clock is 90 minutes ahead or behind at every look, the provider is busy or
+    hangs up after taking one, and senders are killed; then with the right clock until every lease is over: who got how
+    many."""
+    monkeypatch.setattr("punctual.sender.BATCH", 3)
+    fill(["booked", "late_first"], 20)
+    rng = random.Random(8)
+    for minute in range(60):
+        at = AT + timedelta(minutes=minute) + timedelta(minutes=90 if minute % 2 == 0 else -90)
+        clock.configure(f"{at.isoformat()} x1")
+        keeper.then = rng.choices([None, BUSY, UNSURE, Killed()], k=rng.randrange(4))
+        keeper.lost = all(e is None or e is UNSURE for e in keeper.then)
+        with suppress(Killed):
+            worker(app, keeper).deliver(at)
+    for minute in range(120, 240, 5):
+        at, keeper.then = AT + timedelta(minutes=minute), []
+        clock.configure(f"{at.isoformat()} x1")
+        send(worker(app, keeper), at)
+    return Counter(e.recipient for e in keeper.kept)
+
+
+def test_a_clock_that_steps_to_and_fro_while_senders_die_neither_loses_nor_doubles(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = stepped(app, Asked(), monkeypatch)
+    assert set(came) == {f"{k}@example.com" for k in _all(20)} and set(came.values()) == {1}
+    assert {state for _, state, _ in states()} == {"sent"}
+
+
+def test_a_provider_that_forgets_what_it_took_is_caught_when_the_clock_steps(
+    lite: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: it says that it never got a message, and the message goes again."""
+    monkeypatch.setattr(Asked, "find", lambda self, sent, taken: None)
+    assert max(stepped(lite, Asked(), monkeypatch).values()) > 1
+
+
+def _all(each: int) -> set[str]:
+    return {f"{kind}.{n}" for kind, first in (("booked", 0), ("late_first", each)) for n in range(first, first + each)}
 
 
 def test_six_hours_down_and_up_again_sends_nothing_stale_and_one_a_visit_at_most(lite: Flask) -> None:
