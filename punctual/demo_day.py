@@ -23,6 +23,8 @@ BREAK = ("12:30", "13:00")
 TROUBLE_SHARE, TROUBLE, REPAIRS = 0.1, 0.5, (2, 5, 6)
 #: Of the jobs that take longer than planned, one in so many cannot be finished at all.
 FAILED_SHARE = 0.05
+#: Share of days that begin with an emergency, and how long it takes, minutes.
+EMERGENCY_SHARE, EMERGENCY_MIN = 0.06, (60.0, 180.0)
 #: The visits of the story, by reference: minutes the work really takes.
 TRUTH = {"tom-1": 135.0, "leila-1": 150.0, "mei-1": 105.0}
 
@@ -168,7 +170,7 @@ def history(s: Session, before: date, at: datetime) -> int:
             shifts += _shifts(on)
             roads = float(rng.lognormal(0.0, 0.25))
             for day in plans(on, rng):
-                free: datetime | None = None
+                free = day[0].start + _emergency(rng) if day else None
                 for k, p in enumerate(day):
                     row = _row(
                         p, on, f"{on.isoformat()}-{p.technician}-{k}", int(rng.integers(1, 181)), at, "generated"
@@ -187,6 +189,11 @@ def history(s: Session, before: date, at: datetime) -> int:
     s.execute(insert(Shift), shifts)
     s.execute(insert(Visit), visits)
     return len(visits)
+
+
+def _emergency(rng: np.random.Generator) -> timedelta:
+    """How long a technician is kept by something urgent before the day's first visit: on most days not at all."""
+    return timedelta(minutes=float(rng.uniform(*EMERGENCY_MIN)) if rng.uniform() < EMERGENCY_SHARE else -60.0)
 
 
 def duration(job: int, planned: float, rng: np.random.Generator) -> float:
