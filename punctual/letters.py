@@ -196,6 +196,9 @@ def customer_facts(
 def _truth(of: str, visit: Visit, facts: dict[str, Any]) -> str:
     """The present state in a sentence, for who was told something that does not hold."""
     with force_locale(messages.locale_of(visit.customer.language)):
+        if of == "missed" and visit.arrived_at is not None:
+            time = messages.clock_time(visit.arrived_at, visit.zone, visit.customer.language)
+            return str(_("%(tech)s arrived at %(time)s", tech=facts["tech"], time=time)) + "."
         if visit.state == "arrived":
             said = _("The work is not done yet.") if of == "done" else _("{tech} has arrived.")
         elif visit.state == "on_my_way":

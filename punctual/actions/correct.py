@@ -10,8 +10,13 @@ from sqlalchemy.orm import Session
 from punctual import outbox
 from punctual.models import Message, Visit
 
-#: A report, and the kinds that told customers what it said.
-SAYS = {"on_my_way": ("on_my_way",), "nobody_home": ("nobody_home",), "done": ("signoff", "promise_kept")}
+#: A report - or that none came - and the kinds that told customers what it said.
+SAYS = {
+    "on_my_way": ("on_my_way",),
+    "nobody_home": ("nobody_home",),
+    "done": ("signoff", "promise_kept"),
+    "missed": ("missed",),
+}
 
 
 def undone(

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from punctual import clock, outbox, promises
+from punctual.actions import correct
 from punctual.core import promise as core
 from punctual.core.day import Visit
 from punctual.models import Company, Promise
@@ -41,9 +42,19 @@ def _window(s: Session, visit_id: int, now: Visit, at: datetime) -> None:
     if not mine:
         return
     found, state = mine[0], core.window(now, mine[0].due_at)
+    if found.state == "broken" and found.ended_at is not None and now.arrived_at is not None:
+        _came(s, visit_id, now.arrived_at, found.ended_at, at)
     if state != found.state:
         found.state, found.ended_at = state, None if state == "open" else at
         found.ended_by = "" if state == "open" else REPORT
+
+
+def _came(s: Session, visit_id: int, arrived: datetime, broken: datetime, at: datetime) -> None:
+    """Somebody did come: "we did not come" is dropped while it has not left, and taken back where they had come before it
+    was said (their report was on its way)."""
+    outbox.supersede(s, visit_id, at=at, why="arrived", kinds=("missed",))
+    if arrived < broken:
+        correct.undone(s, visit_id, "missed", since=broken, at=at, cause=f"came:{visit_id}")
 
 
 def ask_customer(s: Session, visit_id: int, report_id: int, now: Visit, at: datetime) -> None:

@@ -168,6 +168,10 @@ def untrue(kind: str, now: Now, rules: Rules) -> str:
     """Why a message of that kind would say what is no longer so; "" while it is true."""
     if kind in OF_OPEN and now.promise != "open":
         return f"the promise was {now.promise}"
+    if kind == "missed" and now.arrived:
+        return "we have arrived"
+    if kind == "correction" and now.corrects == "missed":
+        return "" if now.arrived else "nobody has come"
     if kind.startswith("cancelled") or KINDS[kind].after:
         return ""
     if now.state == "cancelled":

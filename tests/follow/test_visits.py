@@ -16,6 +16,8 @@ from punctual.models import Company, Concern, Job, Message, Notice, Promise, Vis
 from punctual.queries import slots
 from tests import build
 from tests.build import DATE, Built, wall
+from tests.faults.truth import words
+from tests.sender import Keeper, send, worker
 
 DANA = By(1, "Dana Price")
 
@@ -152,6 +154,45 @@ def test_a_person_may_confirm_that_nobody_came(built: Built) -> None:
         goods.did_not_come(built.visits["Priya"].id, at=wall("09:10"), by=DANA)
     goods.did_not_come(built.visits["Priya"].id, at=wall("09:40"), by=DANA)
     assert told("Priya", built) == ["missed"]
+
+
+def said_that_nobody_came(built: Built, state: str) -> None:
+    goods.did_not_come(built.visits["Priya"].id, at=wall("09:40"), by=DANA)
+    with transaction() as s:
+        s.scalars(select(Message).where(Message.kind == "missed")).one().state = state
+
+
+def came(built: Built, tapped: str, at: str) -> None:
+    technician.report(
+        built.visits["Priya"].id, "arrived", technician_id=built.technicians["Tom"].id, key=f"arrived-{tapped}",
+        tapped_at=wall(tapped), at=wall(at),
+    )  # fmt: skip
+
+
+def test_who_had_come_when_nobody_was_said_to_have_is_told_so_once(built: Built, app: Flask) -> None:
+    """The report was on its way: the phone had no signal."""
+    said_that_nobody_came(built, "sent")
+    came(built, "09:20", "11:00")
+    tap(built, "done", "11:05")
+    assert told("Priya", built) == ["missed", "correction"]
+    keeper = Keeper()
+    send(worker(app, keeper), wall("11:06"))
+    (said,) = [e for e in keeper.kept if e.kind == "correction"]
+    assert "What is true now: Tom arrived at 9:20." in words(said.body)
+    window = select(Promise.state).where(Promise.visit_id == built.visits["Priya"].id, Promise.kind == "window")
+    assert db.session.scalar(window) == "kept"
+
+
+def test_what_was_true_when_it_was_said_is_not_taken_back(built: Built) -> None:
+    said_that_nobody_came(built, "sent")
+    came(built, "10:30", "10:30")
+    assert told("Priya", built) == ["missed"]
+
+
+def test_that_nobody_came_is_dropped_when_somebody_did(built: Built) -> None:
+    said_that_nobody_came(built, "held")
+    came(built, "10:30", "10:30")
+    assert told("Priya", built) == []
 
 
 def test_work_that_is_not_done_gets_another_visit_in_one_job(built: Built) -> None:
