@@ -10,10 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import messages, outbox
-from punctual.actions import Refused, conversation, customer, offer, technician, transaction
+from punctual.actions import Refused, conversation, customer, earlier, offer, technician, transaction
 from punctual.config import Settings
 from punctual.core import reply
 from punctual.core.day import OVER, local
+from punctual.core.slot import in_order
 from punctual.models import Attempt, Company, Customer, Message, Received, Technician, Visit, db
 from punctual.queries import visit as visits
 
@@ -82,14 +83,15 @@ def _technician(s: Session, number: str) -> Technician | None:
 
 def _customer(s: Session, row: Received, visit: Visit | None, at: datetime) -> tuple[str, str]:
     """What a customer's text means, done; (meaning, what came of it)."""
-    read = reply.read(row.text, asked=visit is not None and _asked(s, visit, row.at))
+    sooner = visit is not None and visits.earlier(s, visit, row.at) is not None
+    read = reply.read(row.text, asked=visit is not None and _asked(s, visit, row.at), earlier=sooner)
     limit = reply.limit(row.text) if read.meaning == "unknown" else None
     if visit is not None and limit is not None:
         try:
             return "deadline", _limit(limit, visit, at)
         except Refused as no:
             log.info("text %s goes to a person: %s", row.id, no.sentence)
-    if visit is not None and read.meaning in ("keep", "new_time", "call", "help"):
+    if visit is not None and read.meaning in ("keep", "earlier", "new_time", "call", "help"):
         try:
             return read.meaning, _verb(read.meaning, row, visit, at)
         except Refused as no:
@@ -114,6 +116,8 @@ def _verb(meaning: str, row: Received, visit: Visit, at: datetime) -> str:
     """The same verbs the page calls."""
     if meaning == "keep":
         return _keep(row, visit, at)
+    if meaning == "earlier":
+        return "taken already" if earlier.take(visit.id, at=at, by="sms").already else "the earlier time was taken"
     if meaning == "call":
         return "asked already" if customer.call_me(visit.id, at=at, by="sms").already else "a call was promised"
     if meaning == "new_time":
@@ -140,7 +144,7 @@ def _offer(row: Received, visit: Visit, at: datetime) -> str:
         return "nothing fits; a call was promised"
     with transaction() as s:
         mine = s.get_one(Visit, visit.id)
-        words = [messages.range_words(x.window, mine.zone, mine.customer.language) for x in kept.slots]
+        words = [messages.range_words(x.window, mine.zone, mine.customer.language) for x in in_order(kept.slots)]
         facts = {"hold_until": kept.until.isoformat(), "offers": words, "stays": stays}
         _put(s, "offers_link", row, mine, at, facts)
     return f"{len(kept.slots)} times are kept free"

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-Meaning = Literal["stop", "start", "help", "keep", "new_time", "call", "unknown"]
+Meaning = Literal["stop", "start", "help", "keep", "earlier", "new_time", "call", "unknown"]
 Tap = Literal["late", "done", "on_my_way", "arrived", "unknown"]
 
 LimitKind = Literal["done", "arrive"]
@@ -38,6 +38,9 @@ HELP = frozenset({"HELP", "INFO", "AYUDA", "HILFE"})
 KEEP = frozenset({"1", "KEEP", "MANTENER", "BEHALTEN"})
 #: YES and its like answer a question of ours that is not older than a day; they never lift an opt-out (policy 1).
 YES = frozenset({"YES", "Y", "OK", "OKAY", "YES PLEASE", "SI", "VALE", "JA", "JA BITTE"})
+#: Taking the earlier time that was offered: in words, or a yes that can mean nothing else. "OK" could mean either.
+EARLIER = frozenset({"EARLIER", "COME EARLIER", "YES EARLIER", "ANTES", "VENGAN ANTES", "FRUHER", "FRUHER KOMMEN"})
+CLEAR_YES = frozenset({"YES", "YES PLEASE", "SI", "JA", "JA BITTE"})
 NEW_TIME = frozenset({"2", "NEW TIME", "ANOTHER TIME", "OTRA HORA", "NEUE ZEIT", "ANDERE ZEIT"})
 CALL = frozenset({"3", "CALL", "CALL ME", "LLAMADA", "LLAMENME", "ANRUF", "BITTE ANRUFEN"})
 
@@ -98,8 +101,9 @@ def bare(text: str) -> str:
     return words.strip(" !?¡¿,;:'\"()[]*#<>")
 
 
-def read(text: str, extra_stop: frozenset[str] = frozenset(), *, asked: bool = False) -> Read:
-    """The meaning of a customer's text. `asked`: a question of ours from the last 24 hours is open (for YES).
+def read(text: str, extra_stop: frozenset[str] = frozenset(), *, asked: bool = False, earlier: bool = False) -> Read:
+    """The meaning of a customer's text. `asked`: a question of ours from the last 24 hours is open (for YES);
+    `earlier`: it is whether we may come earlier.
 
     `extra_stop`: the company's own words for STOP, in capitals. CANCEL stops texts, because the provider does so, and
     goes to a person: it may mean the visit. Anything not understood exactly is for a person.
@@ -111,7 +115,9 @@ def read(text: str, extra_stop: frozenset[str] = frozenset(), *, asked: bool = F
         return Read("start")
     if words in HELP:
         return Read("help")
-    if words in KEEP or (asked and words in YES):
+    if words in EARLIER or (earlier and words in CLEAR_YES):
+        return Read("earlier")
+    if words in KEEP or (asked and not earlier and words in YES):
         return Read("keep")
     if words in NEW_TIME:
         return Read("new_time")

@@ -141,6 +141,7 @@ def pick(
     here = _Here.of(found, grid, wish, window)
     left, good = np.ones(len(found), dtype=np.bool_), np.zeros(len(found), dtype=np.bool_)
     known: dict[int, float] = {}
+    chosen: list[tuple[int, str]] = []
     for _ in range(ROUNDS):
         asked = _diverse(here, left, most + most // 2)
         others = left & ~np.isin(found.shift, found.shift[[i for i, _ in asked]])
@@ -150,10 +151,11 @@ def pick(
         known |= zip(new, sure(new), strict=True)
         failed = np.isnan([known[i] for i in new])
         left[np.array(new)[failed]], good[np.array(new)[~failed]] = False, True
-        if good.sum() >= most or len(_diverse(here, good, ENOUGH)) >= min(most, ENOUGH):
+        chosen = _diverse(here, good, most)
+        if len(chosen) >= min(most, ENOUGH):
             break
     return sorted(
-        ((i, why, known[i]) for i, why in _diverse(here, good, most)),
+        ((i, why, known[i]) for i, why in chosen),
         key=lambda c: (c[1] != "soonest", not c[1], here.cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE),
     )
 

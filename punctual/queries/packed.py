@@ -111,12 +111,12 @@ def dates(s: Session, which: Sequence[date], *, at: datetime, today: date, learn
 def chosen(parts: Sequence[Days], shifts: Ints) -> Days:
     """The days of some shifts, in that order; each is in one of the parts, which are in order of id."""
     found, order, n = [], np.zeros(len(shifts), dtype=np.int64), 0
-    for days in parts:
-        at = np.searchsorted(days.day_id, shifts)
-        here = np.flatnonzero(at < len(days))
-        here = here[days.day_id[at[here]] == shifts[here]]
-        if len(here):
-            found.append(only(days, at[here]))
-            order[here] = n + np.arange(len(here))
-            n += len(here)
+    of = np.repeat(np.arange(len(parts)), [len(days) for days in parts])
+    for part in np.unique(of[np.isin(np.concatenate([days.day_id for days in parts]), shifts)]).tolist():
+        days = parts[part]
+        at = np.minimum(np.searchsorted(days.day_id, shifts), len(days) - 1)
+        here = np.flatnonzero(days.day_id[at] == shifts)
+        found.append(only(days, at[here]))
+        order[here] = n + np.arange(len(here))
+        n += len(here)
     return only(joined(found), order)

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from punctual.actions import Refused, dispatcher, earlier, technician
+from punctual.actions import Refused, dispatcher, earlier, inbound, technician, transaction
 from punctual.actions.dispatcher import By
-from punctual.models import Message, Promise, db
+from punctual.models import Message, Promise, Received, Visit, db
 from punctual.queries import day as days
 from punctual.queries import visit as visits
 from tests import build
@@ -71,6 +71,43 @@ def test_the_customer_takes_it_and_it_is_the_promise(door: Page) -> None:
     door.after("earlier")
     assert door.visit.promise_version == 2, "pressed again it changes nothing"
     assert db.session.scalars(select(Message.kind).where(Message.kind == "kept")).all() == ["kept"]
+
+
+def texted(door: Page, words: str, at: str) -> Received:
+    """A text of the customer has come in and is acted on."""
+    with transaction() as s:
+        s.get_one(Visit, door.visit.id).customer.phone = "+447700900112"
+        row = Received(
+            key=f"test:{words}:{at}", channel="sms", sender="+447700900112", subject="", text=words, at=wall(at), meaning="",
+            outcome="",
+        )  # fmt: skip
+        s.add(row)
+    inbound.settle(door.app.config["SETTINGS"], wall(at))
+    db.session.rollback()
+    return db.session.scalars(select(Received).order_by(Received.id.desc())).first()  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("words_", ["Yes", "come earlier"])
+def test_it_can_be_taken_by_text(door: Page, words_: str) -> None:
+    offer(door)
+    offered = visits.earlier(db.session(), door.visit, wall("09:41"))
+    row = texted(door, words_, "09:42")
+    assert (row.meaning, row.outcome) == ("earlier", "the earlier time was taken")
+    assert offered is not None and (door.visit.window_start, door.visit.window_end) == (offered.start, offered.end)
+    again = texted(door, "earlier", "09:43")
+    assert again.outcome == "taken already" and door.visit.promise_version == 2
+
+
+@pytest.mark.parametrize(("words_", "outcome"), [("1", "kept"), ("OK", "a person reads it")])
+def test_a_text_that_does_not_take_it_leaves_the_agreed_time(door: Page, words_: str, outcome: str) -> None:
+    offer(door)
+    assert texted(door, words_, "09:42").outcome == outcome
+    assert (door.visit.window_start, door.visit.promise_version) == (wall("11:00"), 1)
+
+
+def test_asked_for_without_an_offer_it_goes_to_a_person(door: Page) -> None:
+    assert texted(door, "earlier", "09:42").outcome == "a person reads it"
+    assert door.visit.window_start == wall("11:00")
 
 
 def test_who_keeps_their_time_is_not_offered_it_any_more(door: Page) -> None:

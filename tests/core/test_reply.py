@@ -56,6 +56,18 @@ def test_a_sentence_that_only_holds_such_a_word_goes_to_a_person(text: str) -> N
     assert reply.read(text) == reply.Read("unknown", to_person=True)
 
 
+@pytest.mark.parametrize("text", ["Earlier", "come earlier!", "antes", "Früher", "YES", "Ja bitte!", "sí"])
+def test_the_earlier_time_is_taken_in_words_or_by_a_yes_while_it_is_offered(text: str) -> None:
+    assert reply.read(text, asked=True, earlier=True).meaning == "earlier"
+
+
+@pytest.mark.parametrize("text", ["OK", "vale", "y", "could you come earlier?"])
+def test_what_may_mean_either_time_goes_to_a_person(text: str) -> None:
+    assert reply.read(text, asked=True, earlier=True) == reply.Read("unknown", to_person=True)
+    assert reply.read("1", asked=True, earlier=True).meaning == "keep"
+    assert reply.read("yes", asked=True).meaning == "keep"
+
+
 def test_cancel_stops_texts_and_is_shown_to_a_person_because_it_may_mean_the_visit() -> None:
     assert reply.read("Cancel") == reply.Read("stop", to_person=True)
 
