@@ -205,7 +205,7 @@ def plan_ahead(s: Session, after: Any, at: datetime) -> None:
     for _ in range(AHEAD):
         on = demo_day.workday(on + timedelta(days=1))
         if s.scalar(select(Visit.id).where(Visit.date == on, Visit.origin == "demo").limit(1)) is None:
-            demo_day.day(s, on, at, story=False, most=4)
+            demo_day.day(s, on, at, story=False, most=5)
 
 
 def next_day(app: Flask, after: Any) -> datetime:

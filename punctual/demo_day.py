@@ -25,6 +25,8 @@ TROUBLE_SHARE, TROUBLE, REPAIRS = 0.1, 0.5, (2, 5, 6)
 FAILED_SHARE = 0.05
 #: Share of days that begin with an emergency, and how long it takes, minutes.
 EMERGENCY_SHARE, EMERGENCY_MIN = 0.06, (60.0, 180.0)
+#: Share of the times of days ahead that nobody has asked for yet.
+OPEN_SHARE = 0.3
 #: The visits of the story, by reference: minutes the work really takes.
 TRUTH = {"tom-1": 135.0, "leila-1": 150.0, "mei-1": 105.0}
 
@@ -204,14 +206,16 @@ def duration(job: int, planned: float, rng: np.random.Generator) -> float:
 
 
 def day(s: Session, on: date, at: datetime, *, story: bool, most: int = 6) -> int:
-    """One day's plan with its promises; with the first day's story where asked. `most` visits a technician, so that days
-    ahead have room. Returns how many visits."""
+    """One day's plan with its promises; with the first day's story where asked. At most `most` visits a technician; days
+    ahead also have gaps between them. Returns how many visits."""
     rng = np.random.default_rng(on.toordinal())
     s.execute(insert(Shift), _shifts(on))
     rows: list[dict[str, object]] = []
     customers = rng.permutation(np.arange(1, 181))
     for planned in plans(on, rng, most):
         for k, p in enumerate(planned):
+            if not story and k and rng.uniform() < OPEN_SHARE:
+                continue
             note = str(rng.choice(NOTES))
             first = TECHNICIANS[p.technician - 1][0].split()[0].lower()
             rows.append(_row(p, on, f"{first}-{k + 1}-{on.isoformat()}", int(customers[len(rows)]), at, "demo", note))
