@@ -14,6 +14,9 @@ from punctual.transports.envelope import CannotTell, Envelope, Overtaken, Receip
 TIMEOUT_S = 20.0
 #: What a server answers that is about to hang up.
 CLOSING = 421
+#: What it answers when it waits for the message, and what is wanted of it before that.
+GO_ON = 354
+WANTED = ((250,), (250, 251), (GO_ON,))
 #: Exactly one plain address: nothing that a server or a library could read as two.
 ONE_ADDRESS = re.compile(r"[!#-'*+\-./-9=?A-Z^-~]+@[A-Za-z0-9.-]+", re.ASCII)
 
@@ -97,17 +100,26 @@ class SmtpTransport:
         return client
 
     def _begin(self, client: smtplib.SMTP, envelope: Envelope) -> None:
-        code, answer = client.mail(envelope.sender)
-        if code == CLOSING:
-            raise smtplib.SMTPServerDisconnected("the server ends the conversation")
-        if code != 250:
-            raise _refusal(code, answer)
-        code, answer = client.rcpt(envelope.recipient)
-        if code not in (250, 251):
-            raise _refusal(code, answer, address=True)
-        code, answer = client.docmd("DATA")
-        if code != 354:
-            raise _refusal(code, answer)
+        """All that goes before the message: at once where the server takes that (RFC 2920), so that it costs one way
+        there and back instead of three."""
+        sender, recipient = smtplib.quoteaddr(envelope.sender), smtplib.quoteaddr(envelope.recipient)
+        lines = (f"MAIL FROM:{sender}", f"RCPT TO:{recipient}", "DATA")
+        together, refused = client.has_extn("pipelining"), None
+        if together:
+            client.send("".join(f"{line}\r\n" for line in lines))
+        for line, wanted in zip(lines, WANTED, strict=True):
+            code, answer = client.getreply() if together else client.docmd(line)
+            if code == CLOSING:
+                raise smtplib.SMTPServerDisconnected("the server ends the conversation")
+            if refused is not None:
+                if code == GO_ON:
+                    self._abandon()  # it waits for a message that must not come
+            elif code not in wanted:
+                refused = _refusal(code, answer, address=line.startswith("RCPT"))
+                if not together:
+                    break
+        if refused is not None:
+            raise refused
 
     def _abandon(self) -> None:
         """Hang up in the middle: a server that waits for the message must not take the next command for it."""

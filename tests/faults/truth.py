@@ -76,7 +76,11 @@ class _Mail(socketserver.StreamRequestHandler):
         self.say("220 sink")
         while line := self.rfile.readline():
             verb = line[:4].upper()
-            if verb == b"DATA":
+            if verb == b"EHLO":
+                self.say("250-sink\r\n250 PIPELINING")
+            elif verb == b"DATA" and truth.mood(to) == "refuse":
+                self.say("554 5.5.1 no valid recipients")
+            elif verb == b"DATA":
                 self.say("354 go")
                 if not self.message(truth, to):
                     return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -181,6 +183,62 @@ def test_a_refused_recipient_is_final_and_about_the_address_and_the_next_message
         transport.send(envelope())
         assert [m.rcpt_tos for m in there.kept] == [["grace@example.com"]]
         transport.close()
+
+
+@contextmanager
+def at_once(answers: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """A server that says nothing to MAIL, RCPT and DATA before it has all three: then that. (its port, its messages)"""
+    kept: list[str] = []
+
+    class Talk(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 here\r\n")
+            self.rfile.readline()
+            self.wfile.write(b"250-here\r\n250 PIPELINING\r\n")
+            while (line := self.rfile.readline()) and line != b"QUIT\r\n":
+                if line == b"RSET\r\n":
+                    self.wfile.write(b"250 ok\r\n")
+                    continue
+                to = self.rfile.readline()
+                self.rfile.readline()
+                self.wfile.write("".join(f"{a}\r\n" for a in answers).encode())
+                if answers[2].startswith("354"):
+                    while (line := self.rfile.readline()) != b".\r\n":
+                        if not line:
+                            return
+                    kept.append(to.decode().strip())
+                    self.wfile.write(b"250 kept\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Talk) as there:
+        there.daemon_threads = True
+        thread = threading.Thread(target=there.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield there.server_address[1], kept
+        finally:
+            there.shutdown()
+            thread.join()
+
+
+def test_what_goes_before_a_message_goes_at_once_where_the_server_takes_that() -> None:
+    with at_once(["250 ok", "250 ok", "354 go on"]) as (port, kept):
+        way = smtp(port)
+        assert [way.send(envelope(to)).provider_id for to in ("a@b.example", "c@d.example")] == ["kept", "kept"]
+        way.close()
+    assert kept == ["RCPT TO:<a@b.example>", "RCPT TO:<c@d.example>"]
+
+
+@pytest.mark.parametrize("last", ["354 go on", "554 no valid recipients"])
+def test_whatever_a_server_says_after_refusing_a_recipient_it_gets_no_message(last: str) -> None:
+    answers = ["250 ok", "550 no such user", last]
+    with at_once(answers) as (port, kept):
+        way = smtp(port)
+        error = refusal(way, envelope("a@b.example"))
+        assert error.permanent and error.address and "no such user" in error.sentence
+        answers[1:] = ["250 ok", "354 go on"]
+        assert way.send(envelope("c@d.example")).provider_id == "kept"
+        way.close()
+    assert kept == ["RCPT TO:<c@d.example>"]
 
 
 def test_a_busy_server_is_asked_again_later() -> None:
