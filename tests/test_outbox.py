@@ -255,3 +255,22 @@ def test_a_dispatchers_task_is_only_a_notice(day: dict[str, int]) -> None:
         assert made is not None
     assert tasks() == [("call", "asked")]
     assert count(Message) == 0
+
+
+def test_a_notice_is_in_the_session_as_it_would_be_read(day: dict[str, int]) -> None:
+    with transaction() as s:
+        notice = put(s, day["Grace"])
+        assert notice is not None
+        columns = [c.key for c in Notice.__table__.columns]
+        made = {name: getattr(notice, name) for name in columns}
+        s.expire(notice)
+        assert made == {name: getattr(notice, name) for name in columns}
+        assert (made["decision"], made["resolved_by"], made["resolved_at"]) == ("tell", "", None)
+
+
+def test_a_message_in_the_session_knows_that_it_was_superseded(day: dict[str, int]) -> None:
+    with transaction() as s:
+        put(s, day["Grace"])
+        message = s.scalars(select(Message)).one()
+        assert outbox.supersede(s, day["Grace"], at=AT, why="moved") == 1
+        assert message.state == "dropped"

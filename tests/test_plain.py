@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import bindparam, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, create_engine, insert, select, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from punctual.actions import transaction
-from punctual.models import Place, Plain, Technician, Visit
+from punctual.models import Place, Plain, Reader, Technician, Visit, db
 from tests import build
 from tests.build import wall
 
@@ -73,3 +75,47 @@ def test_a_drivers_error_is_sqlalchemys(app: Flask) -> None:
     with pytest.raises(IntegrityError), transaction() as s:
         add.run(s.connection(), ref="T1")
         add.run(s.connection(), ref="T1")
+
+
+def test_an_instant_is_kept_on_sqlite_as_the_text_that_sqlalchemy_writes(app: Flask) -> None:
+    at = wall("10:00").astimezone(ZoneInfo("Asia/Kathmandu")) + timedelta(microseconds=70)
+    with transaction() as s:
+        visit = build.day(s, DAY).visits["Priya"]
+        visit.arrived_at = at
+        s.flush()
+        s.refresh(visit)
+        assert visit.arrived_at == at and visit.arrived_at.utcoffset() == timedelta()
+        kept = s.connection().exec_driver_sql(f"SELECT arrived_at FROM visit WHERE id = {visit.id}").scalar()
+        if s.connection().dialect.name == "sqlite":
+            assert kept == sqlite.DATETIME().bind_processor(sqlite.dialect())(at.astimezone(UTC))  # type: ignore[no-untyped-call]
+            s.connection().exec_driver_sql(f"UPDATE visit SET arrived_at = '2026-11-24 10:00:00' WHERE id = {visit.id}")
+            s.refresh(visit)
+            assert visit.arrived_at == datetime(2026, 11, 24, 10, tzinfo=UTC)
+    with pytest.raises(StatementError, match="has no zone"), transaction() as s:
+        s.get_one(Visit, visit.id).arrived_at = at.replace(tzinfo=None)
+
+
+def test_a_sessions_connection_is_its_transactions(app: Flask) -> None:
+    with transaction() as s:
+        build.day(s, DAY)
+        first = s.connection()
+        assert s.connection() is first
+    assert first.closed
+    with app.app_context(), pytest.raises(RuntimeError), transaction() as s:
+        second = s.connection()
+        assert second is not first
+        with s.begin_nested():
+            assert s.connection() is second
+        raise RuntimeError
+    assert second.closed and s.connection() is not second
+
+
+def test_one_question_sees_what_another_process_has_committed(app: Flask) -> None:
+    names = Plain(select(Technician.name).where(Technician.ref == bindparam("ref", "")), "ref")
+    with transaction() as s:
+        build.day(s, DAY).technicians["Tom"].ref = "T1"
+    for name in ("Tom", "Thomas"):
+        with create_engine(db.engine.url).begin() as other:  # an engine of its own, as another process has
+            other.execute(text("UPDATE technician SET name = :name WHERE ref = 'T1'"), {"name": name})
+        with Reader(db.engine) as c:
+            assert names.scalar(c, ref="T1") == name

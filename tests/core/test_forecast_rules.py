@@ -23,6 +23,7 @@ from punctual.core.duration import Learned, nothing
 from punctual.core.fit import fit
 from punctual.core.fleet import fleet
 from punctual.core.forecast import Forecast, forecast
+from punctual.core.splice import joined, only
 
 PLAN = Path(__file__).with_name("vroom_plan.py")
 BEGIN = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -185,3 +186,19 @@ def test_the_mean_schedule_is_vrooms_to_the_minute(n: int) -> None:
 def _moved(day: dict[str, Any]) -> list[int] | None:
     pause = day["pause"]
     return None if pause is None else [pause[0], pause[1] - EPOCH, pause[2]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=9), st.floats(0, 40), st.booleans())
+def test_a_day_is_forecast_the_same_alone_and_among_others(over: list[int], late: float, fitted: bool) -> None:
+    ends = [float(late + 50 + 60 * k) for k in range(6)]
+    days = joined([today(ends[:n], float(60 * n + late), running=i % 2 == 1) for i, n in enumerate(over)])
+    now, fleet_ = minutes(BEGIN + timedelta(days=40, minutes=60 * max(over) + late)), fleet(days)
+    state = learned() if fitted else nothing()
+    whole = forecast(days, state, now, others=fleet_)
+    for d in range(len(days)):
+        alone = forecast(only(days, np.array([d])), state, now, others=fleet_)
+        rows = slice(days.offset[d], days.offset[d + 1])
+        for name in ("arrive", "finish", "mean_arrive", "mean_finish", "p_late", "p_window"):
+            assert np.array_equal(getattr(alone, name), getattr(whole, name)[rows])
+        assert np.array_equal(alone.expected_report, whole.expected_report[d : d + 1], equal_nan=True)
