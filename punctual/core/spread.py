@@ -141,17 +141,30 @@ def still_to_come(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) 
     """
     gone = level_of(sorted_, now[:, None], tail)[:, 0]
     rows = (gone > 0.0).nonzero()[0]
-    if len(rows) == 0:
+    if not len(rows):
         return sorted_
-    g = gone[rows][:, None]
+    if len(rows) == len(gone):
+        return _cut(sorted_, gone, now, tail, forgotten)
+    out = sorted_.copy()
+    out[rows] = _cut(sorted_[rows], gone[rows], now[rows], tail[rows], forgotten)
+    return out
+
+
+def _cut(sorted_: Floats, gone: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats:
+    """The same for rows whose samples are in part before `now`: a share `gone` of them."""
+    g = gone[:, None]
     lost = np.minimum(forgotten * g / np.maximum(forgotten * g + (1 - forgotten) * (1 - g), 1e-12), 0.5)
     p = STRATA[None, :]
-    believed = p * (1 - forgotten) / np.maximum(forgotten * (1 - p) + p * (1 - forgotten), 1e-12)
     onward = g + (1 - g) * np.minimum(np.maximum((p - lost) / (1 - lost), 0.0), 1.0)
-    level = np.where(p < lost, believed, onward)
-    value = at_levels(sorted_[rows], level)
-    over = np.maximum(np.log(0.5 / SAMPLES / np.maximum(1.0 - level, 1e-12)), 0.0) * tail[rows][:, None]
-    value = np.where(p < lost, value, np.maximum(value + over, now[rows][:, None]))
-    out = sorted_.copy()
-    out[rows] = value
-    return out
+    level = np.where(p < lost, _believed(forgotten), onward)
+    value = at_levels(sorted_, level)
+    over = np.maximum(np.log(0.5 / SAMPLES / np.maximum(1.0 - level, 1e-12)), 0.0) * tail[:, None]
+    value = np.where(p < lost, value, np.maximum(value + over, now[:, None]))
+    return value.astype(sorted_.dtype, copy=False)
+
+
+@lru_cache(maxsize=8)
+def _believed(forgotten: float) -> Floats:
+    """At which level of a moment belief in a report that does not come has sunk to each stratum."""
+    p = STRATA[None, :]
+    return np.asarray(p * (1 - forgotten) / np.maximum(forgotten * (1 - p) + p * (1 - forgotten), 1e-12))
