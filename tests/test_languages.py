@@ -13,9 +13,12 @@ from flask import Flask
 from flask_babel import force_locale, gettext, ngettext
 
 from punctual import messages
+from punctual.actions import transaction
 from punctual.core.day import local
 from punctual.core.words import FORBIDDEN as VOICE
-from tests import catalogs
+from punctual.models import Visit, touch_board
+from tests import build, catalogs
+from tests.browser import everything
 from tests.test_messages import CAPS, GSM, LINK, STOP_LINE, TO_CUSTOMERS, WITHOUT_LINK, preview, visible
 from tests.web.visitor import visitor
 
@@ -228,12 +231,27 @@ def test_the_entry_to_add_by_hand_speaks_it_too(lite: Flask, language: str, word
     assert words in grace.get("/visit.ics").replace("\r\n ", "")
 
 
-@pytest.mark.parametrize("language", ["en", *catalogs.LANGUAGES])
-@pytest.mark.parametrize("path", ["", "/times"])
-def test_a_page_with_all_it_needs_weighs_less_than_30_kb(lite: Flask, language: str, path: str) -> None:
-    """Before anything is packed: a slow phone has it in a second or two."""
-    grace = visitor(lite, "08:30", language=language)
-    page = grace.get(path)
+def weight(page: str) -> int:
+    """Bytes of a page with all it needs, before anything is packed."""
     parts = set(re.findall(r'(?:href|src)="(/static/[^"?]+)', page))
     assert len(parts) > 2
-    assert len(page.encode()) + sum((catalogs.ROOT / f"punctual{p}").stat().st_size for p in parts) < 30_000
+    return len(page.encode()) + sum((catalogs.ROOT / f"punctual{p}").stat().st_size for p in parts)
+
+
+def test_every_page_of_a_customer_weighs_less_than_30_kb_in_each_state_and_language(lite: Flask) -> None:
+    """A slow phone has it in a second or two."""
+    grace, weights = visitor(lite, "09:40"), {}
+    here = everything.Served(lite, "", grace.built, grace.token)
+    for state, bring in everything.STATES:
+        bring(here)
+        for language in ("en", *catalogs.LANGUAGES):
+            with transaction() as s:
+                s.get_one(Visit, grace.visit.id).customer.language = language
+                touch_board(s, build.DATE)
+            for path in ("", "/times?more=1", "/cancel") if language == "de" else ("",):
+                answer = grace.client.get(f"/c/{grace.token}{path}")
+                if answer.status_code == 200:
+                    weights[state, language, path] = weight(answer.text)
+    assert len(weights) > 50 and {state for state, _, _ in weights} == {state for state, _ in everything.STATES}
+    assert max(weights.values()) < 30_000, max(weights.items(), key=lambda x: x[1])
+    assert max(weights.values()) > 15_000, "what a page needs is counted with it"

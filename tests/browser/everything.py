@@ -26,7 +26,7 @@ from punctual.app import create_app
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
 from punctual.migrations import upgrade
-from punctual.models import Promise, Visit, touch_board
+from punctual.models import Notice, Promise, Visit, touch_board
 from tests import build
 from tests.browser import stocked
 from tests.build import Built, wall
@@ -85,8 +85,21 @@ def late(here: Served) -> None:
     here.change(**told, deadline=None)
 
 
+def earlier(here: Served) -> None:
+    """Somebody has asked Grace whether Tom may come a quarter of an hour earlier."""
+    with transaction() as s:
+        visit = s.get_one(Visit, here.built.visits["Grace"].id)
+        facts = {"earlier_from": wall("09:45").isoformat(), "earlier_to": wall("10:05").isoformat()}
+        key = f"{visit.id}:{visit.promise_version}:earlier:1"
+        outbox.put(s, key=key, kind="earlier", at=wall("09:39"), reason="by_hand", visit=visit, facts=facts)
+        touch_board(s, visit.date)
+
+
 def at_risk(here: Served) -> None:
-    """Tom's job runs over so far that Grace may be late; she was not told yet."""
+    """Tom's job runs over so far that Grace may be late; she was not told yet, and no earlier time is left."""
+    with transaction() as s:
+        for asked in s.scalars(select(Notice).where(Notice.kind == "earlier")):
+            asked.facts = asked.facts | {"earlier_from": wall("09:30").isoformat()}
     stocked.tap(here.built, "arrived", "09:00")
     stocked.tap(here.built, "late", "09:15", 50)
     here.change(deadline=None)
@@ -127,6 +140,7 @@ BOARD: tuple[tuple[str, str], ...] = (
 #: The customer's page in its states, one after the other, and what brings each about.
 STATES: tuple[tuple[str, Callable[[Served], None]], ...] = (
     ("on-time", lambda here: here.change(deadline=wall("12:00"))),
+    ("earlier", earlier),
     ("at-risk", at_risk),
     ("late", late),
     ("very-late", lambda here: here.change(deadline=wall("11:00"))),
