@@ -144,7 +144,7 @@ def pick(
     chosen: list[tuple[int, str]] = []
     for _ in range(ROUNDS):
         asked = _diverse(here, left, most + most // 2)
-        others = left & ~np.isin(found.shift, found.shift[[i for i, _ in asked]])
+        others = left & ~np.isin(found.shift, found.shift[[i for i, _ in asked[:NAMED]]])
         new = sorted({i for i, _ in (*asked, *_kinds(here, _List(here, others, [], APART[0])))} - known.keys())
         if not new:
             break
@@ -160,6 +160,8 @@ def pick(
     )
 
 
+#: So many kinds have a name of their own.
+NAMED = 6
 #: So often is looked again, while fewer than ENOUGH of those that were looked at are to be offered.
 ROUNDS, ENOUGH = 4, 4
 #: Two times that are offered together begin at least this many minutes apart; the second where nothing else is left.
