@@ -112,10 +112,11 @@ def confirm(s: Session, visit: Visit, at: datetime) -> None:
     _reply(s, visit, "kept", at)
 
 
-def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
+def keep(visit_id: int, seen: str = "", *, at: datetime, by: str = "page") -> Saved:
     """ "This works": the told range becomes the promise; before anything was told it confirms the window.
 
-    Refused where waiting cannot work. Pressed again it changes nothing; a range told since makes it a new answer.
+    Refused where waiting cannot work, or where they have `seen` (queries.visit.seen) another range than the one told last.
+    Pressed again it changes nothing; a range told since makes it a new answer.
     """
     with transaction() as s:
         visit = unfinished(s, visit_id, at)
@@ -125,6 +126,10 @@ def keep(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
         same = last is not None and last.data.get("version") == str(visit.promise_version)
         if last is not None and same and (told is None or last.data.get("told") == mark):
             return _had(last)
+        if seen and seen != visits.seen(visit):
+            raise Refused(
+                "The time has changed since you opened this page. Nothing was saved. Here is what is true now."
+            )
         _not_started(s, visit)
         story = visits.story(s, visit_id, at=at)
         if not story.can_keep:

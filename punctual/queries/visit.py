@@ -148,6 +148,11 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
     )
 
 
+def seen(visit: Visit) -> str:
+    """What a page of this visit shows: which promise, and the range told last. Pressed on an older page it differs."""
+    return f"{visit.promise_version}:{visit.told_start.isoformat() if visit.told_start else ''}"
+
+
 def earlier(s: Session, visit: Visit, at: datetime) -> Window | None:
     """The earlier range that was offered for this promise and can still be taken; None after any answer to it."""
     mine = Notice.visit_id == visit.id, Notice.kind == "earlier", Notice.decision == "tell"

@@ -53,6 +53,7 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         given=lambda good: facts.given(good, story.visit.customer.language),
         noun=lambda kind: facts.noun(kind, story.visit.customer.language),
         promise_told=promises.told_of(db.session(), story.promises),
+        seen=visits.seen(story.visit),
         at=g.at,
         lang=story.visit.customer.language,
         **more,
@@ -205,7 +206,7 @@ def ask_cancel(token: str) -> Response:
 @allow("customer")
 def keep(token: str) -> Response | Base:
     """This works."""
-    return _pressed(token, verbs.keep)
+    return _pressed(token, verbs.keep, request.form.get("seen", ""))
 
 
 @door.post("/<token>/choice")

@@ -162,9 +162,9 @@ class Company:
 
 
 @contextmanager
-def company(folder: Path) -> Iterator[Company]:
+def company(folder: Path, database: str = "") -> Iterator[Company]:
     """Founded long ago; the day's schedule came in the evening before, and everybody has their reminder."""
-    with processes.running(folder) as running:
+    with processes.running(folder, database) as running:
         running.env["PUNCTUAL_CLOCK"] = "2026-11-22T09:00+00:00 x1"
         running.punctual(
             "init", "--name", "Bellweather Heating", "--zone", "Europe/London", "--origin", running.url,

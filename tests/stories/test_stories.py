@@ -22,11 +22,12 @@ All five fail there, each as it was told:
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import fresh_postgres
 from tests.stories.company import DANA, DAY, EVE, MARIA, Company, company, instant
 
 #: A story goes on at the times it yields: ("09:27", DAY).
@@ -134,13 +135,14 @@ def the_order(c: Company) -> Story:
 STORIES = (the_meeting, the_outage, two_truths, the_installation, the_order)
 
 
-@pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> dict[Callable[[Company], Story], BaseException | None]:
-    """The day, all stories side by side; what went wrong in each."""
-    ends: dict[Callable[[Company], Story], BaseException | None] = dict.fromkeys(STORIES)
-    folder: Path = tmp_path_factory.mktemp("stories")
-    with company(folder) as made:
-        going = [(instant("13:30", EVE), n, ("09:30", EVE), x(made)) for n, x in enumerate(STORIES)]
+Told = Callable[[Company], Story]
+
+
+def live(folder: Path, stories: Sequence[Told], database: str = "") -> dict[Told, BaseException | None]:
+    """The day, some stories side by side; what went wrong in each."""
+    ends: dict[Told, BaseException | None] = dict.fromkeys(stories)
+    with company(folder, database) as made:
+        going = [(instant("13:30", EVE), n, ("09:30", EVE), x(made)) for n, x in enumerate(stories)]
         while going:
             _, n, (clock, day), story = heapq.heappop(going)
             made.at(clock, day)
@@ -149,15 +151,26 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> dict[Callable[[Company], 
             except StopIteration:
                 continue
             except (Exception, pytest.fail.Exception) as wrong:  # whatever it is, it is this story that went wrong
-                ends[STORIES[n]] = wrong
+                ends[stories[n]] = wrong
             else:
                 heapq.heappush(going, (instant(clock, day), n, (clock, day), story))
     return ends
 
 
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> dict[Told, BaseException | None]:
+    return live(tmp_path_factory.mktemp("stories"), STORIES)
+
+
 @pytest.mark.parametrize("story", STORIES)
-def test_it_does_not_happen_again(
-    lived: dict[Callable[[Company], Story], BaseException | None], story: Callable[[Company], Story]
-) -> None:
+def test_it_does_not_happen_again(lived: dict[Told, BaseException | None], story: Told) -> None:
     if (wrong := lived[story]) is not None:
         raise wrong
+
+
+@pytest.mark.pg
+@pytest.mark.soak
+def test_nor_on_postgresql(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    for wrong in live(tmp_path, STORIES, fresh_postgres(request)).values():
+        if wrong is not None:
+            raise wrong

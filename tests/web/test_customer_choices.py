@@ -107,6 +107,23 @@ def test_who_was_asked_to_choose_is_not_offered_to_wait_and_is_called_unless_the
     assert db.session.get_one(Promise, promise.id).state == "cancelled"
 
 
+def test_who_agrees_on_an_old_page_agrees_to_nothing_they_have_not_seen(grace: Page) -> None:
+    late(grace)
+    shown = re.search(r'name="seen" value="([^"]+)" form="keep"', grace.get())
+    assert shown is not None
+    grace.told("11:00", "11:40", "late_update")
+    with transaction() as s:
+        touch_board(s, grace.visit.date)
+    sentence = "The time has changed since you opened this page. Nothing was saved. Here is what is true now."
+    assert sentence in words(grace.post("keep", 409, seen=shown[1]).text)
+    assert (grace.visit.window_start, grace.visit.promise_version) == (wall("10:00"), 1)
+    fresh = re.search(r'name="seen" value="([^"]+)"', grace.get("/live"))
+    assert fresh is not None and fresh[1] != shown[1], "a page that keeps itself up to date knows the new one"
+    grace.post("keep", seen=fresh[1])
+    assert grace.visit.window_start == wall("11:00")
+    assert "We already have this from you" in grace.after("keep", seen=fresh[1]), "pressed twice it counts once"
+
+
 def test_a_limit_that_works_is_noted(grace: Page) -> None:
     text = grace.after("deadline", leave_by="12:30", kind="done")
     assert "Saved at 8:30. Noted. It works as things stand now." in text
