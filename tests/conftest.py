@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from hypothesis import settings
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
@@ -37,7 +38,7 @@ UNCOUNTED = {"bench", "browser", "faults", "stories"} | {
 }
 
 #: Of a test with many values the first few cases are counted: the others go through the same lines.
-COUNTED_CASES = 3
+COUNTED_CASES = 2
 _cases: Counter[tuple[str, str]] = Counter()
 
 
@@ -76,6 +77,9 @@ class LateRule(Rule):
 
 
 Flask.url_rule_class = LateRule
+#: Every application has the same templates: they are compiled once a run, not once a test.
+_TEMPLATES = tempfile.TemporaryDirectory(prefix="punctual-templates-")
+Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": FileSystemBytecodeCache(_TEMPLATES.name)}
 
 
 @pytest.hookimpl(tryfirst=True)
