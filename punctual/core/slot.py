@@ -105,9 +105,13 @@ def loss(found: Found, grid: Starts, wish: Wish) -> Floats:
         weekday, at = wish.usual
         same = (day + 6) % 7 == weekday
         off = np.where(same, np.minimum(off, np.abs(minute - at)), off)
-    tight = np.maximum(TIGHT - found.margin, 0.0)
     strange = found.technician != (wish.technician if wish.technician is not None else -1)
-    return np.asarray(days * DAY + off * np.where(days == 0, 1.0, OFF) + strange * STRANGER + tight)
+    return np.asarray(days * DAY + off * np.where(days == 0, 1.0, OFF) + strange * STRANGER + tight(found))
+
+
+def tight(found: Found) -> Floats:
+    """By how many minutes each start is short of room to be kept."""
+    return np.maximum(TIGHT - found.margin, 0.0)
 
 
 def usual(past: Sequence[datetime], zone: str) -> tuple[int, int] | None:
@@ -191,7 +195,7 @@ class _Here:
         mine = found.technician == (wish.technician if wish.technician is not None else -1)
         return cls(
             grid.at[found.start], 2 * day + (minute >= 720), mine, habit, loss(found, grid, wish),
-            np.maximum(TIGHT - found.margin, 0.0), wish.today, window,
+            tight(found), wish.today, window,
         )  # fmt: skip
 
 
