@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from punctual.cli import main
 
 BIN = Path(sys.executable).parent / "punctual"
 INIT = (
@@ -18,50 +21,55 @@ INIT = (
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Path:
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An instance folder that nothing has been written to, and no setting but its address."""
+    for name in [n for n in os.environ if n.startswith(("PUNCTUAL", "DATABASE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PUNCTUAL_INSTANCE", str(tmp_path / "instance"))
     return tmp_path / "instance"
 
 
-def punctual(instance: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PUNCTUAL", "DATABASE"))}
-    env["PUNCTUAL_INSTANCE"] = str(instance)
-    return subprocess.run([BIN, *arguments], env=env, input=stdin, capture_output=True, text=True, check=False)
+def punctual(*arguments: str, stdin: str = "") -> Result:
+    """What `punctual ...` does, in this process: starting one takes longer than most commands."""
+    done = CliRunner().invoke(main, arguments, input=stdin)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
 
 
 def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> None:
-    made = punctual(instance, *INIT)
-    assert made.returncode == 0, made.stderr
+    made = punctual(*INIT)
+    assert made.exit_code == 0, made.stderr
     assert 'origin = "https://visits.example.com"' in (instance / "config.toml").read_text()
-    again = punctual(instance, *INIT)
-    assert again.returncode == 1 and "There is a company" in again.stderr and "Traceback" not in again.stderr
+    again = punctual(*INIT)
+    assert again.exit_code == 1 and "There is a company" in again.stderr
 
-    changed = punctual(instance, "rules", "max_delay=1", "quiet_until=420")
+    changed = punctual("rules", "max_delay=1", "quiet_until=420")
     assert "max_delay              1        *  Delay notices per visit." in changed.stdout, changed.stderr
-    assert "gap_min                20 " in punctual(instance, "rules").stdout
-    wrong = punctual(instance, "rules", "max_dealy=1")
-    assert wrong.returncode == 1 and '"max_dealy" is no rule. The rules are:' in wrong.stderr
+    assert "gap_min                20 " in punctual("rules").stdout
+    wrong = punctual("rules", "max_dealy=1")
+    assert wrong.exit_code == 1 and '"max_dealy" is no rule. The rules are:' in wrong.stderr
 
-    sick = punctual(instance, "doctor")
-    assert sick.returncode == 1 and "run `punctual run`" in sick.stdout
+    sick = punctual("doctor")
+    assert sick.exit_code == 1 and "run `punctual run`" in sick.stdout
     assert "ok     a company is made" in sick.stdout
-    mailed = punctual(instance, "doctor", "--test-mail", "me@northside.example")
+    mailed = punctual("doctor", "--test-mail", "me@northside.example")
     assert "left by file" in mailed.stdout and list((instance / "outbox").glob("*.eml"))
 
-    link = punctual(instance, "user", "ben@northside.example", "--name", "Ben").stdout.strip()
+    link = punctual("user", "ben@northside.example", "--name", "Ben").stdout.strip()
     assert link.startswith("https://visits.example.com/board/enter/")
-    token = punctual(instance, "token", "till", "--scopes", "read", "--days", "1")
-    assert token.returncode == 0 and len(token.stdout.split()[-1]) > 30
-    assert "Nothing" not in punctual(instance, "outbox").stdout
+    token = punctual("token", "till", "--scopes", "read", "--days", "1")
+    assert token.exit_code == 0 and len(token.stdout.split()[-1]) > 30
+    assert "Nothing" not in punctual("outbox").stdout
 
     bad = instance / "bad.csv"
     bad.write_text("kind,id,customer,job,date,from,to\nvisit,A1,Maria,boiler,31.02.2026,9:00,10:00\n")
-    refused = punctual(instance, "import", str(bad))
-    assert refused.returncode == 1 and "Row 2" in refused.stderr and "Nothing was imported" in refused.stderr
+    refused = punctual("import", str(bad))
+    assert refused.exit_code == 1 and "Row 2" in refused.stderr and "Nothing was imported" in refused.stderr
 
 
 def test_doctor_says_what_to_do_where_nothing_is_made_yet(instance: Path) -> None:
-    sick = punctual(instance, "doctor", "--test-mail", "me@northside.example")
-    assert sick.returncode == 1 and "run `punctual init`" in sick.stdout and "left by file" in sick.stdout
+    sick = punctual("doctor", "--test-mail", "me@northside.example")
+    assert sick.exit_code == 1 and "run `punctual init`" in sick.stdout and "left by file" in sick.stdout
 
 
 @pytest.mark.parametrize(
@@ -72,24 +80,24 @@ def test_doctor_says_what_to_do_where_nothing_is_made_yet(instance: Path) -> Non
 def test_a_wrong_answer_makes_nothing_and_can_be_mended(instance: Path, option: str, value: str, words: str) -> None:
     wrong = list(INIT)
     wrong[wrong.index(option) + 1] = value
-    refused = punctual(instance, *wrong)
-    assert refused.returncode == 1 and words in refused.stderr
+    refused = punctual(*wrong)
+    assert refused.exit_code == 1 and words in refused.stderr
     assert not (instance / "config.toml").exists()
-    assert punctual(instance, *INIT).returncode == 0
+    assert punctual(*INIT).exit_code == 0
 
 
 def test_the_mail_server_is_asked_for_whole(instance: Path) -> None:
-    made = punctual(instance, *INIT, "--smtp", "mail.example.com:587", "--smtp-user", "", stdin="\n")
-    assert made.returncode == 0, made.stderr
+    made = punctual(*INIT, "--smtp", "mail.example.com:587", "--smtp-user", "", stdin="\n")
+    assert made.exit_code == 0, made.stderr
     written = (instance / "config.toml").read_text()
     assert 'smtp_host = "mail.example.com"' in written and 'smtp_tls = "starttls"' in written
 
 
 def test_previews_show_words_without_a_company(instance: Path) -> None:
-    shown = punctual(instance, "preview", "late_first")
-    assert shown.returncode == 0 and "We are running late" in shown.stdout and "10:40" in shown.stdout
-    unknown = punctual(instance, "preview", "love_letter")
-    assert unknown.returncode == 1 and "There is no kind love_letter" in unknown.stderr
+    shown = punctual("preview", "late_first")
+    assert shown.exit_code == 0 and "We are running late" in shown.stdout and "10:40" in shown.stdout
+    unknown = punctual("preview", "love_letter")
+    assert unknown.exit_code == 1 and "There is no kind love_letter" in unknown.stderr
 
 
 @pytest.mark.parametrize(
@@ -101,19 +109,24 @@ def test_previews_show_words_without_a_company(instance: Path) -> None:
     ],
 )
 def test_mistakes_are_answered_in_a_sentence(instance: Path, arguments: tuple[str, ...], words: str) -> None:
-    done = punctual(instance, *arguments)
-    assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr
+    done = punctual(*arguments)
+    assert done.exit_code != 0 and words in done.stderr
+
+
+def test_the_installed_command_is_the_same(instance: Path) -> None:
+    done = subprocess.run([BIN, "explain", "12"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "There is no visit 12" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_wrong_setting_is_named(instance: Path) -> None:
     instance.mkdir()
     (instance / "config.toml").write_text('mial = "smtp"\n')
-    done = punctual(instance, "upgrade")
-    assert done.returncode == 1 and '"mial" is no setting' in done.stderr
+    done = punctual("upgrade")
+    assert done.exit_code == 1 and '"mial" is no setting' in done.stderr
 
 
 def test_importing_before_init_says_what_to_do(instance: Path, tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_text("kind,id,name\ntechnician,T1,Tom Hale\n")
-    done = punctual(instance, "import", str(file))
-    assert done.returncode == 1 and "punctual init" in done.stderr
+    done = punctual("import", str(file))
+    assert done.exit_code == 1 and "punctual init" in done.stderr
