@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
+from urllib.parse import urlsplit
 
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from punctual import clock, config
 from punctual.app import create_app
 from punctual.config import Settings
-from punctual.models import Company, Heartbeat, User, db
+from punctual.models import Company, Heartbeat, Place, User, db
 from punctual.transports import TRANSPORTS, Envelope, TransportError
 
 #: A customer's link longer than this makes texts longer than two segments (words.md 0.1).
@@ -43,13 +44,22 @@ def examine(test_mail: str = "") -> list[Finding]:
     found += _folder(settings)
     length = len(settings.origin) + len("/c/") + 22
     found.append(Finding(length <= LINK_MAX, f"customer links have {length} characters", "choose a shorter origin"))
+    found += _reach(settings)
     found += _texts(settings)
     app = create_app(settings)
     with app.app_context():
-        found += _database()
+        found += _database(settings)
         if test_mail:
             found.append(_mail(settings, test_mail))
     return found
+
+
+def _reach(settings: Settings) -> Iterator[Finding]:
+    """Whether what is written can reach anybody; a set-up to try things out is no fault."""
+    if urlsplit(settings.origin).hostname in ("127.0.0.1", "localhost", "::1"):
+        yield Finding(True, f"links begin with {settings.origin}: only this machine can open them; set origin")
+    if settings.mail == "file":
+        yield Finding(True, "mails are left in a folder, no customer gets them; set mail and smtp_host to send them")
 
 
 def _texts(settings: Settings) -> Iterator[Finding]:
@@ -79,7 +89,15 @@ def _folder(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _database() -> Iterator[Finding]:
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    """Addresses nobody will ever look up."""
+    waiting = 0 if settings.geocoder_url else db.session.query(Place).filter_by(state="pending").count()
+    if waiting:
+        mend = "set geocoder_url, or give lat and lon: visits there are planned without a drive"
+        yield Finding(False, f"addresses without a place, and no geocoder is set: {waiting}", mend)
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
     try:
         made = inspect(db.engine).has_table("alembic_version")
         version = db.session.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
@@ -96,6 +114,7 @@ def _database() -> Iterator[Finding]:
         have = db.session.execute(text("SELECT sqlite_version()")).scalar_one()
         good = tuple(int(x) for x in have.split(".")) >= SQLITE_GOOD
         yield Finding(good, f"SQLite {have}", "install pysqlite3 (pip install pysqlite3): older ones can lose data")
+    yield from _addresses(settings)
     company = db.session.get(Company, 1)
     yield Finding(company is not None, "a company is made", "run `punctual init`")
     users = db.session.query(User).filter_by(active=True).count()

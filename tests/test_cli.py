@@ -51,7 +51,7 @@ def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> 
 
     sick = punctual("doctor")
     assert sick.exit_code == 1 and "run `punctual run`" in sick.stdout
-    assert "ok     a company is made" in sick.stdout
+    assert "ok     a company is made" in sick.stdout and "mails are left in a folder" in sick.stdout
     mailed = punctual("doctor", "--test-mail", "me@northside.example")
     assert "left by file" in mailed.stdout and list((instance / "outbox").glob("*.eml"))
 
@@ -60,6 +60,11 @@ def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> 
     token = punctual("token", "till", "--scopes", "read", "--days", "1")
     assert token.exit_code == 0 and len(token.stdout.split()[-1]) > 30
     assert "Nothing" not in punctual("outbox").stdout
+
+    lines = "kind,id,date,from,to,minutes,customer,job,address\nvisit,A1,2026-11-24,9:00,10:00,60,Maria,boiler,Hill 1\n"
+    (instance / "good.csv").write_text(lines)
+    assert punctual("import", str(instance / "good.csv")).exit_code == 0
+    assert "addresses without a place, and no geocoder is set: 1" in punctual("doctor").stdout
 
     bad = instance / "bad.csv"
     bad.write_text("kind,id,customer,job,date,from,to\nvisit,A1,Maria,boiler,31.02.2026,9:00,10:00\n")

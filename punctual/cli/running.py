@@ -51,6 +51,7 @@ def run() -> None:
     from punctual.processes import gunicorn, together
 
     app = application()
+    click.echo(f"Pages at {app.config['SETTINGS'].origin}; sign in under /board. Ctrl-C ends web and worker.")
     together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]], beside=lambda: _alarm(app))
 
 

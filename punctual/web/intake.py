@@ -12,7 +12,7 @@ from punctual.intake import ics
 from punctual.models import db
 from punctual.queries import board, imports, people
 from punctual.web import board_words
-from punctual.web.access import allow
+from punctual.web.access import allow, settings
 from punctual.web.board_forms import ID, number, text, ticked
 
 door = Blueprint("intake", __name__, url_prefix="/board/import")
@@ -27,6 +27,7 @@ def page(status: int = 200, **values: object) -> Response:
         when=lambda at: board_words.when(at, zone, local(g.at, zone).date()),
         imports=imports.newest(s),
         places=places.standing(s),
+        geocoder=settings().geocoder_url,
         lost=places.lost(s),
         technicians=[t.person for t in people.technicians(s, g.at) if t.person.active],
         **values,

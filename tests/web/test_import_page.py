@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,12 @@ def test_a_good_file_is_taken_and_its_result_shown(at_desk: Desk) -> None:
 
 
 def test_the_example_can_be_imported_as_it_is(at_desk: Desk) -> None:
-    shown = at_desk.text(upload(at_desk, EXAMPLE.read_bytes()).location)
-    assert "5 visits imported" in shown and "1 still to be looked up" in shown
+    location = upload(at_desk, EXAMPLE.read_bytes()).location
+    shown = at_desk.text(location)
+    assert "5 visits imported" in shown and "1 address without a place: no geocoder is set" in shown
+    config = at_desk.client.application.config
+    config["SETTINGS"] = replace(config["SETTINGS"], geocoder_url="http://127.0.0.1:9/")
+    assert "found, 1 still to be looked up" in at_desk.text(location)
 
 
 def test_a_bad_file_is_shown_row_by_row_and_nothing_is_taken(at_desk: Desk) -> None:
