@@ -174,9 +174,10 @@ def _beyond(quantiles: Floats, limit: Floats) -> Floats:
         [2 * quantiles[:, :1] - quantiles[:, 1:2], quantiles, 2 * quantiles[:, -1:] - quantiles[:, -2:-1]], axis=1
     )
     n, rows = np.sum(ends <= limit[:, None], axis=1), np.arange(len(ends))
-    low, high = ends[rows, np.clip(n - 1, 0, 20)], ends[rows, np.clip(n, 0, 20)]
+    low, high = ends[rows, np.maximum(n - 1, 0)], ends[rows, np.minimum(n, 20)]
     share = np.where(high > low, (limit - low) / np.maximum(high - low, 1e-9), 0.0)
-    return np.asarray(1.0 - np.clip((n - 1 + np.clip(share, 0.0, 1.0)) * 0.05, 0.0, 1.0))
+    share = np.minimum(np.maximum(share, 0.0), 1.0)
+    return np.asarray(1.0 - np.minimum(np.maximum((n - 1 + share) * 0.05, 0.0), 1.0))
 
 
 def _certain(days: Days, over: Floats, made: Forecast) -> None:

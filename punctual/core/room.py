@@ -133,7 +133,7 @@ def gaps(days: Days, learned: Learned, at: float, z: float) -> Gaps:
     day, day_of = np.arange(len(days)), days.day_of
     rests = _rests(days, day_of)
     must, promised = _limits(days, made, rests, day_of)
-    open_ = np.flatnonzero(~made.begun)
+    open_ = (~made.begun).nonzero()[0]
     before = _between(days, made, day_of[open_], open_, at)
     before["before"], before["must"], before["promised"] = days.planned_start[open_], must[open_], promised[open_]
     before["lat1"], before["lon1"], before["place1"] = days.lat[open_], days.lon[open_], days.place_id[open_]
@@ -141,8 +141,10 @@ def gaps(days: Days, learned: Learned, at: float, z: float) -> Gaps:
     ends["lat1"] = ends["lon1"] = np.nan
     ends["before"] = ends["must"] = ends["promised"] = np.inf
     all_ = np.concatenate([day_of[open_], day])
-    split = np.concatenate([rests[open_], ~np.isin(day, day_of[rests])]) & ~np.isnan(days.break_start[all_])
-    packed = _broken(np.concatenate([before, ends]), days, all_, split)
+    rested = np.zeros(len(days), dtype=np.bool_)
+    rested[day_of[rests]] = True
+    split = np.concatenate([rests[open_], ~rested]) & ~np.isnan(days.break_start[all_])
+    packed = _broken(together([before, ends]), days, all_, split)
     packed["room"] = (
         np.minimum(packed["close"], np.minimum(packed["must"], packed["promised"]) - packed["rest"]) - packed["free"]
     )
@@ -177,6 +179,8 @@ def _between(days: Days, made: Plan, day: Ints, row: Ints, at: float) -> Gaps:
 
 def _broken(found: Gaps, days: Days, day: Ints, split: Bools) -> Gaps:
     """A gap with the break in it is two: one that ends with the break, one that begins after it."""
+    if not split.any():
+        return found
     start, length = days.break_start[day], days.break_end[day] - days.break_start[day]
     first, then = found.copy(), found[split]
     first["before"] = np.where(split, np.minimum(found["before"], start), found["before"])
@@ -186,7 +190,7 @@ def _broken(found: Gaps, days: Days, day: Ints, split: Bools) -> Gaps:
     first["rest"] = np.where(split, length, 0.0)
     for name in ("free", "sure"):
         then[name] = np.maximum(then[name], start[split]) + length[split]
-    return np.concatenate([first, then])
+    return together([first, then])
 
 
 def _limits(days: Days, made: Plan, rests: Bools, day_of: Ints) -> tuple[Floats, Floats]:
@@ -215,7 +219,7 @@ def _limits(days: Days, made: Plan, rests: Bools, day_of: Ints) -> tuple[Floats,
 
 def roomy(found: Gaps, long: float) -> Gaps:
     """The gaps of a date that can hold so many minutes: they stand first."""
-    return found[: int(np.searchsorted(-found["room"], -long, side="right"))]
+    return found[: len(found) - int(found["room"][::-1].searchsorted(long))]
 
 
 def together(parts: Sequence[Gaps]) -> Gaps:
@@ -251,7 +255,7 @@ class Found:
     def __len__(self) -> int:
         return len(self.start)
 
-    def only(self, which: NDArray[Any]) -> Found:
+    def only(self, which: NDArray[Any] | Sequence[int]) -> Found:
         """Some of them."""
         return Found(
             self.start[which], self.technician[which], self.shift[which], self.drive[which], self.margin[which]
@@ -264,26 +268,21 @@ def fits(found: Gaps, work: Work, starts: Floats, learned: Learned, z: float) ->
     A start fits after what comes before it with the drive, soon enough after it to be kept as often as the company
     asks; and early enough before what comes next, with what its own spread adds. `z` is 0 for the plan alone.
     """
-    some = found[found["room"] >= work.planned]
-    some = some[some["close"] - np.maximum(some["free"], starts[0] if len(starts) else np.inf) >= work.planned]
-    usual, sd = expected(
-        learned, np.full(len(some), work.planned), np.full(len(some), work.job_type), some["technician"]
-    )
-    here = np.full(len(some), work.lat), np.full(len(some), work.lon)
-    there = drives(work.out, some["place0"], np.nan_to_num(estimate(some["lat0"], some["lon0"], *here)))
-    back = drives(work.back, some["place1"], np.nan_to_num(estimate(*here, some["lat1"], some["lon1"])))
-    low = np.maximum(some["free"] + there, some["sure"] + there - work.window if z else -np.inf)
-    length = np.maximum(usual, work.planned)
-    extra = np.sqrt((some["sure"] - some["free"]) ** 2 + (z * sd) ** 2) if z else 0.0
-    end = np.minimum(some["must"] - back - some["rest"], some["promised"] - back - some["rest"] - extra)
-    end = np.where(some["rest_until"] + back > some["must"], -np.inf, end)
-    high = np.minimum(end - length, some["close"] - work.planned)
-    first = np.searchsorted(starts, low - 1e-6)
-    last = np.minimum(
-        np.searchsorted(starts, high + 1e-6, side="right"), np.searchsorted(starts, some["before"] - 1e-6)
-    )
-    count = np.maximum(last - first, 0)
-    gap = np.repeat(np.arange(len(some)), count)
-    index = np.arange(len(gap)) - np.repeat(np.cumsum(count) - count, count) + first[gap]
+    planned = np.full(len(found), work.planned)
+    usual, sd = expected(learned, planned, np.full(len(found), work.job_type), found["technician"])
+    there = drives(work.out, found["place0"], np.fmax(estimate(found["lat0"], found["lon0"], work.lat, work.lon), 0.0))
+    back = drives(work.back, found["place1"], np.fmax(estimate(work.lat, work.lon, found["lat1"], found["lon1"]), 0.0))
+    free, sure, must, rest = found["free"], found["sure"], found["must"], found["rest"]
+    low = np.maximum(free + there, sure + there - work.window if z else -np.inf)
+    length = np.maximum(usual, planned)
+    extra = np.sqrt((sure - free) ** 2 + (z * sd) ** 2) if z else 0.0
+    end = np.minimum(must - back - rest, found["promised"] - back - rest - extra)
+    end = np.where(found["rest_until"] + back > must, -np.inf, end)
+    high = np.minimum(end - length, found["close"] - planned)
+    some = ((high + 3e-6 >= low) & (found["before"] > low)).nonzero()[0]
+    first, last = starts.searchsorted(low[some] - 1e-6), starts.searchsorted(high[some] + 1e-6, side="right")
+    count = np.maximum(np.minimum(last, starts.searchsorted(found["before"][some] - 1e-6)) - first, 0)
+    gap = np.repeat(some, count)
+    index = np.arange(len(gap)) + np.repeat(first - np.cumsum(count) + count, count)
     margin = np.minimum(starts[index] - low[gap], high[gap] - starts[index])
-    return Found(index, some["technician"][gap], some["shift"][gap], there[gap], margin)
+    return Found(index, found["technician"][gap], found["shift"][gap], there[gap], margin)

@@ -142,26 +142,29 @@ def pick(
     of them how sure each is, NaN for one that is not to be offered. More are asked about than are wanted, and of each
     kind one on another day of work: twice as many days at once cost a third more, a second look twice as much.
     """
-    here = _Here.of(found, grid, wish, window)
+    cost = loss(found, grid, wish)
+    order = np.argsort(cost, kind="stable")
+    found = found.only(order)
+    here = _Here.of(found, grid, wish, cost[order], window)
     left, good = np.ones(len(found), dtype=np.bool_), np.zeros(len(found), dtype=np.bool_)
     known: dict[int, float] = {}
     chosen: list[tuple[int, str]] = []
     for _ in range(ROUNDS):
         asked = _diverse(here, left, most + most // 2)
-        others = left & ~np.isin(found.shift, found.shift[[i for i, _ in asked[:NAMED]]])
-        new = sorted({i for i, _ in (*asked, *_kinds(here, _List(here, others, [], APART[0])))} - known.keys())
+        others = left & (found.shift[:, None] != found.shift[[i for i, _ in asked[:NAMED]]]).all(axis=1)
+        new = sorted({i for i, _ in (*asked, *_kinds(here, _List(here, others)))} - known.keys())
         if not new:
             break
-        known |= zip(new, sure(new), strict=True)
+        known |= zip(new, sure(order[new].tolist()), strict=True)
         failed = np.isnan([known[i] for i in new])
         left[np.array(new)[failed]], good[np.array(new)[~failed]] = False, True
         chosen = _diverse(here, good, most)
         if len(chosen) >= min(most, ENOUGH):
             break
-    return sorted(
-        ((i, why, known[i]) for i, why in chosen),
-        key=lambda c: (c[1] != "soonest", not c[1], here.cost[c[0]] + (1.0 - c[2]) * 10.0 * UNSURE),
+    best = sorted(
+        chosen, key=lambda c: (c[1] != "soonest", not c[1], here.cost[c[0]] + (1.0 - known[c[0]]) * 10.0 * UNSURE)
     )
+    return [(int(order[i]), why, known[i]) for i, why in best]
 
 
 #: So many kinds have a name of their own.
@@ -174,73 +177,77 @@ APART = (60.0, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """The free times as columns: when they begin, the half of which local day that is, whether the technician is the
-    one they know, whether it is their usual time, what is lost by each, how tight it is; what day it is, how long windows are."""
+    """The free times as columns, the least loss first: when they begin; by what the soonest is found (what is tight is
+    hardly soon); the half of which local day that is, from this morning, and whether the day is still to come; whether
+    the technician is the one they know, whether it is their usual time, what is lost by each. How long windows are."""
 
     at: Floats
+    soon: Floats
     half: Ints
+    ahead: Bools
     mine: Bools
     usual: Bools
     cost: Floats
-    tight: Floats
-    today: int
     window: float
 
     @classmethod
-    def of(cls, found: Found, grid: Starts, wish: Wish, window: float) -> _Here:
-        day, minute = grid.day[found.start], grid.minute[found.start]
+    def of(cls, found: Found, grid: Starts, wish: Wish, cost: Floats, window: float) -> _Here:
+        at, day, minute = grid.at[found.start], grid.day[found.start], grid.minute[found.start]
         habit = np.zeros(len(found), dtype=np.bool_)
         if wish.usual is not None:
             habit = ((day + 6) % 7 == wish.usual[0]) & (np.abs(minute - wish.usual[1]) <= USUAL_MIN)
         mine = found.technician == (wish.technician if wish.technician is not None else -1)
-        return cls(
-            grid.at[found.start], 2 * day + (minute >= 720), mine, habit, loss(found, grid, wish),
-            tight(found), wish.today, window,
-        )  # fmt: skip
+        soon = at + tight(found) + cost * 1e-6
+        half = 2 * (day - wish.today) + (minute >= 720)
+        return cls(at, soon, half, day > wish.today, mine, habit, cost, window)
 
 
 class _List:
     """The rows that are in a list so far, and which may still come into it."""
 
-    def __init__(self, here: _Here, left: Bools, rows: Sequence[int], apart: float) -> None:
-        self.here, self.left, self.apart = here, left.copy(), max(apart, here.window)
+    def __init__(self, here: _Here, left: Bools, rows: Sequence[int] = (), apart: float = APART[0]) -> None:
+        self.here, self.left, self.apart = here, left, max(apart, here.window)
         self.rows: list[int] = []
         for i in rows:
             self._add(i)
 
     def _add(self, i: int) -> None:
         self.rows.append(i)
-        self.left &= np.abs(self.here.at - self.here.at[i]) >= self.apart
+        self.left = self.left & (np.abs(self.here.at - self.here.at[i]) >= self.apart)
 
-    def best(self, which: Bools | None, by: Floats) -> int | None:
-        """Put the best of some rows in; None where none is left."""
-        rows = np.flatnonzero(self.left if which is None else self.left & which)
-        if not len(rows):
+    def best(self, which: Bools | None, by: Floats | None = None) -> int | None:
+        """Put the best of some rows in - the least loss, or the least of something else; None where none is left."""
+        some = self.left if which is None else self.left & which
+        if not some.any():
             return None
-        self._add(int(rows[np.argmin(by[rows])]))
+        self._add(int(some.argmax() if by is None else np.where(some, by, np.inf).argmin()))
         return self.rows[-1]
 
-    def halves(self, which: int | None = None) -> list[int]:
-        """Halves of days to come in which something is left and nothing is taken: all, or those of one kind."""
-        here = self.here
-        ahead = here.half[self.left & (here.half >= 2 * here.today + 2)]
-        fresh = sorted(set(ahead.tolist()) - {int(here.half[i]) for i in self.rows})
-        return [h for h in fresh if which is None or h % 2 == which]
+    def halves(self) -> list[int]:
+        """Halves of days to come in which something is left and nothing is taken."""
+        half = self.here.half
+        taken = {int(half[i]) for i in self.rows}
+        return [h for h in np.bincount(half[self.left & self.here.ahead]).nonzero()[0].tolist() if h not in taken]
+
+    def rest(self, most: int) -> list[tuple[int, str]]:
+        """Whatever is next best, up to so many."""
+        found: list[tuple[int, str]] = []
+        while len(found) < most and (row := self.best(None)) is not None:
+            found.append((row, ""))
+        return found
 
 
 def _diverse(here: _Here, left: Bools, most: int) -> list[tuple[int, str]]:
     """The best of each kind, then the best of the rest: up to so many."""
-    list_ = _List(here, left, [], APART[0])
+    list_ = _List(here, left)
     asked = _kinds(here, list_)[:most]
-    list_ = _List(here, left, [i for i, _ in asked], APART[0])
     for half in list_.halves() if len(asked) < most else ():
-        row = list_.best(here.half == half, here.cost) if len(asked) < most else None
+        row = list_.best(here.half == half) if len(asked) < most else None
         if row is not None:
             asked.append((row, _named(half)))
-    for apart in APART:
-        list_ = _List(here, left, list_.rows, apart) if len(asked) < most else list_
-        while len(asked) < most and (row := list_.best(None, here.cost)) is not None:
-            asked.append((row, ""))
+    asked += list_.rest(most - len(asked))
+    if len(asked) < most:
+        asked += _List(here, left, list_.rows, APART[1]).rest(most - len(asked))
     return asked
 
 
@@ -248,20 +255,20 @@ def _kinds(here: _Here, list_: _List) -> list[tuple[int, str]]:
     """One of each kind: the soonest, then the least loss first."""
     asked: list[tuple[int, str]] = []
 
-    def take(which: Bools | None, why: str, by: Floats) -> None:
+    def take(which: Bools | None, why: str, by: Floats | None = None) -> None:
         row = list_.best(which, by)
         if row is not None:
             asked.append((row, why))
 
-    take(None, "soonest", here.at + here.tight + here.cost * 1e-6)
-    take(here.mine & (here.half < 2 * here.today + 2), "same_technician", here.cost)
+    take(None, "soonest", here.soon)
+    take(here.mine & ~here.ahead, "same_technician")
     if not here.usual[list_.rows].any():
-        take(here.usual, "usual", here.cost)
+        take(here.usual, "usual")
     for which in range(len(HALVES)):
-        for half in list_.halves(which)[:1]:
-            take(here.half == half, _named(half), here.cost)
+        for half in [h for h in list_.halves() if h % 2 == which][:1]:
+            take(here.half == half, _named(half))
     if here.mine[list_.rows].all():
-        take(~here.mine, "other_technician", here.cost)
+        take(~here.mine, "other_technician")
     return sorted(asked, key=lambda x: (x[1] != "soonest", here.cost[x[0]]))
 
 
@@ -269,7 +276,7 @@ HALVES = ("morning", "afternoon")
 
 
 def _named(half: int) -> str:
-    """The name of half a day, with its date: each is a kind of its own."""
+    """The name of half a day, with how many days ahead it is: each is a kind of its own."""
     return f"{HALVES[half % 2]}:{half // 2}"
 
 

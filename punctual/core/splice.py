@@ -55,16 +55,29 @@ def only(days: Days, which: Ints) -> Days:
 
 def rows_of(days: Days, which: Ints) -> Ints:
     """The rows of the days at some positions, day after day."""
-    counts = days.counts[which]
-    ends = np.cumsum(counts)
-    return np.repeat(days.offset[which] - (ends - counts), counts) + np.arange(counts.sum())
+    return _runs(days.offset[which], days.counts[which])
 
 
-def joined(parts: Sequence[Days]) -> Days:
-    """Days of several columns after one another."""
-    sizes = np.concatenate([np.diff(p.offset) for p in parts])
-    columns: dict[str, NDArray[Any]] = {f: np.concatenate([getattr(p, f) for p in parts]) for f in BY_DAY + BY_VISIT}
-    return Days(offset=np.concatenate([[0], np.cumsum(sizes)]), **columns)
+def _runs(start: Ints, counts: Ints) -> Ints:
+    """Runs of numbers after one another: so many from each start."""
+    ends = counts.cumsum()
+    return np.repeat(start - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def joined(parts: Sequence[tuple[Days, Ints]]) -> Days:
+    """The days at some positions of several columns, after one another."""
+    counts = np.concatenate([days.counts[which] for days, which in parts])
+    row = _runs(np.concatenate([days.offset[which] for days, which in parts]), counts)
+    offset, some, n = np.concatenate([[0], counts.cumsum()]), [], 0
+    for days, which in parts:
+        some.append((days, row[offset[n] : offset[n + len(which)]]))
+        n += len(which)
+    columns: dict[str, NDArray[Any]] = {
+        f: np.concatenate([getattr(days, f)[at] for days, at in where])
+        for names, where in ((BY_DAY, parts), (BY_VISIT, some))
+        for f in names
+    }
+    return Days(offset=offset, **columns)
 
 
 def without(days: Days, visit_id: int, way: float = np.nan) -> Days:
@@ -93,33 +106,31 @@ def neighbours(days: Days, visit_id: int) -> tuple[int, int] | None:
     return (int(before), int(days.place_id[row + 1])) if before and days.place_id[row + 1] else None
 
 
-def with_each(days: Days, new: New) -> Days:
-    """The days, each with the new visit at its own start: in the order of the plan, after what has begun."""
-    every, n = np.arange(len(days)), len(days)
-    day_of = np.repeat(every, days.counts)
-    start = new.start[day_of]
-    before = begun(days) | (days.planned_start < start) | ((days.planned_start == start) & (days.visit_id < new.id))
-    place = days.offset[:-1] + np.bincount(day_of, before, n).astype(np.int64)
-    offset = days.offset + np.arange(n + 1)
-    rows = np.insert(np.arange(days.rows), place, days.rows)
-    columns = {f: getattr(days, f) for f in BY_DAY}
+def with_each(days: Days, which: Ints, new: New) -> Days:
+    """The days, and those at some positions once more, each with the new visit at its own start: in the order of the
+    plan, after what has begun."""
+    n, take, of = len(which), rows_of(days, which), np.repeat(np.arange(len(which)), days.counts[which])
+    start, planned = new.start[of], days.planned_start[take]
+    before = begun(days)[take] | (planned < start) | ((planned == start) & (days.visit_id[take] < new.id))
+    offset = np.concatenate([days.offset, days.rows + np.cumsum(days.counts[which] + 1)])
+    first, end = offset[len(days) : -1], offset[len(days) + 1 :]
+    at = first + np.bincount(of, before, n).astype(np.int64)
+    there = np.delete(np.arange(offset[-1]), at)
+    take = np.concatenate([np.arange(days.rows), take])
+    columns = {f: np.concatenate([getattr(days, f), getattr(days, f)[which]]) for f in BY_DAY}
     row = {
-        "visit_id": new.id, "job_type": new.job_type, "planned_start": 0.0, "planned_min": new.planned,
-        "window_start": 0.0, "window_end": 0.0, "lat": new.lat, "lon": new.lon, "place_id": new.place,
+        "visit_id": new.id, "job_type": new.job_type, "planned_start": new.start, "planned_min": new.planned,
+        "window_start": new.window, "window_end": new.end, "lat": new.lat, "lon": new.lon, "place_id": new.place,
         "on_my_way": np.nan, "arrived": np.nan, "finished": np.nan, "late_min": 0.0, "late_at": np.nan,
-        "deadline": 0.0, "deadline_arrive": new.arrive, "early_ok": False, "travel": np.nan,
+        "deadline": new.deadline, "deadline_arrive": new.arrive, "early_ok": False, "travel": np.nan,
     }  # fmt: skip
     for name, value in row.items():
         column = getattr(days, name)
-        columns[name] = np.append(column, column.dtype.type(value))[rows]
-    at = place + every
-    columns["planned_start"][at], columns["window_start"][at] = new.start, new.window
-    columns["window_end"][at], columns["deadline"][at] = new.end, new.deadline
-    first, last = at == offset[:-1], at + 1 == offset[1:]
-    came = np.where(first, -days.technician, columns["place_id"][np.maximum(at - 1, 0)])
+        columns[name] = made = np.empty(offset[-1], column.dtype)
+        made[there], made[at] = column[take], value
+    came = np.where(at == first, -days.technician[which], columns["place_id"][np.maximum(at - 1, 0)])
     columns["travel"][at] = drives(new.out, came, np.full(n, np.nan))
-    follows = np.flatnonzero(~last)
-    next_ = at[follows] + 1
+    next_ = at[at + 1 < end] + 1
     columns["travel"][next_] = drives(new.back, columns["place_id"][next_], np.full(len(next_), np.nan))
     return Days(offset=offset, **columns)
 

@@ -139,20 +139,19 @@ def still_to_come(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) 
     reports never made, at most a half. What stays behind stands where belief in it ended, so that no sample ever moves
     back while the silence lasts.
     """
-    gone = level_of(sorted_, now[:, None], tail)[:, 0]
-    rows = (gone > 0.0).nonzero()[0]
+    rows = (sorted_[:, 0] <= now).nonzero()[0]
     if not len(rows):
         return sorted_
-    if len(rows) == len(gone):
-        return _cut(sorted_, gone, now, tail, forgotten)
+    if len(rows) == len(now):
+        return _cut(sorted_, now, tail, forgotten)
     out = sorted_.copy()
-    out[rows] = _cut(sorted_[rows], gone[rows], now[rows], tail[rows], forgotten)
+    out[rows] = _cut(sorted_[rows], now[rows], tail[rows], forgotten)
     return out
 
 
-def _cut(sorted_: Floats, gone: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats:
-    """The same for rows whose samples are in part before `now`: a share `gone` of them."""
-    g = gone[:, None]
+def _cut(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats:
+    """The same for rows whose samples are in part before `now`."""
+    g = level_of(sorted_, now[:, None], tail)
     lost = np.minimum(forgotten * g / np.maximum(forgotten * g + (1 - forgotten) * (1 - g), 1e-12), 0.5)
     p = STRATA[None, :]
     onward = g + (1 - g) * np.minimum(np.maximum((p - lost) / (1 - lost), 0.0), 1.0)

@@ -20,7 +20,7 @@ def distance_km(lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> Float
     return np.asarray(2 * EARTH_KM * np.arcsin(np.sqrt(np.minimum(np.maximum(h, 0.0), 1.0))), dtype=np.float64)
 
 
-def estimate(lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> Floats:
+def estimate(lat0: Floats | float, lon0: Floats | float, lat1: Floats | float, lon1: Floats | float) -> Floats:
     """Minutes from one point to the other; 0 for the same point, NaN where a point is missing."""
     km = distance_km(np.asarray(lat0), np.asarray(lon0), np.asarray(lat1), np.asarray(lon1))
     return np.where(km < 0.02, 0.0, FIXED_MIN + km * ROAD / SPEED_KMH * 60.0)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 from punctual.core.day import Days, Ints, minutes
 from punctual.core.duration import Learned
 from punctual.core.room import Gaps, gaps
-from punctual.core.splice import joined, only
+from punctual.core.splice import joined
 from punctual.models import BoardVersion, Plain, Technician
 from punctual.queries.columns import MINE, SHIFT, VISIT, days_of, home_, ordered, place_, shift_, travel, visit_
 from punctual.queries.numbers import Values, table
@@ -108,15 +109,11 @@ def dates(s: Session, which: Sequence[date], *, at: datetime, today: date, learn
     return made
 
 
-def chosen(parts: Sequence[Days], shifts: Ints) -> Days:
-    """The days of some shifts, in that order; each is in one of the parts, which are in order of id."""
-    found, order, n = [], np.zeros(len(shifts), dtype=np.int64), 0
-    of = np.repeat(np.arange(len(parts)), [len(days) for days in parts])
-    for part in np.unique(of[np.isin(np.concatenate([days.day_id for days in parts]), shifts)]).tolist():
-        days = parts[part]
-        at = np.minimum(np.searchsorted(days.day_id, shifts), len(days) - 1)
-        here = np.flatnonzero(days.day_id[at] == shifts)
-        found.append(only(days, at[here]))
-        order[here] = n + np.arange(len(here))
-        n += len(here)
-    return only(joined(found), order)
+def chosen(parts: Sequence[Days], shifts: Ints) -> tuple[Days, Ints]:
+    """The days of some shifts, and which of them each shift's is; of a day that is in two parts, the latter's."""
+    ids, ends = np.concatenate([days.day_id for days in parts]), np.cumsum([len(days) for days in parts])
+    order = np.argsort(ids, kind="stable")
+    at, which = np.unique(order[ids.searchsorted(shifts, side="right", sorter=order) - 1], return_inverse=True)
+    cuts = [0, *at.searchsorted(ends).tolist()]
+    pieces = zip(parts, ends.tolist(), pairwise(cuts), strict=True)
+    return joined([(days, at[a:b] - end + len(days)) for days, end, (a, b) in pieces if b > a]), which

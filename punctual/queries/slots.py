@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from punctual.core import forecast as core
 from punctual.core import rescue
 from punctual.core import slot as core_slot
-from punctual.core.day import OVER, Days, Ints, Window, at_wall, instant, local, minutes
+from punctual.core.day import OVER, Days, Floats, Ints, Window, at_wall, instant, local, minutes
 from punctual.core.duration import Learned
 from punctual.core.policy import Rules
 from punctual.core.room import Found, Gaps, Work, fits, gaps, roomy, together
 from punctual.core.slot import NOISE, Slot, Starts, Wish
-from punctual.core.splice import New, joined, neighbours, only, with_each, without
+from punctual.core.splice import New, neighbours, only, with_each, without
 from punctual.core.travel import estimate
 from punctual.models import JobType, Place, Plain, SlotClaim, Technician, Travel, Visit
 from punctual.queries import day as days
@@ -36,7 +36,9 @@ technician_, claim_ = Technician.__table__, SlotClaim.__table__
 
 _WHAT = Plain(
     select(
-        visit_, job_.c.skill, place_.c.lat, place_.c.lon,
+        visit_.c.id, visit_.c.customer_id, visit_.c.technician_id, visit_.c.job_type_id, visit_.c.place_id,
+        visit_.c.date, visit_.c.zone, visit_.c.planned_min, visit_.c.window_start, visit_.c.window_end,
+        visit_.c.deadline, visit_.c.deadline_kind, job_.c.skill, place_.c.lat, place_.c.lon,
     )
     .select_from(
         visit_.join(job_, job_.c.id == visit_.c.job_type_id).outerjoin(place_, place_.c.id == visit_.c.place_id)
@@ -190,9 +192,9 @@ def within(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
     (there,) = _packed(s, search, [v.date])
     found = _kept_apart(s, search, there.gaps)
     ways = rescue.ways(found, search.grid, v.technician_id)
-    some = [replace(_slot(search, found, i), window=window) for i in ways]
-    sure = _judged(s, search, [there.days], found.shift[ways], some)
-    return [replace(slot, sure=x) for slot, x in zip(some, sure, strict=True) if not np.isnan(x)]
+    sure = _judged(s, search, [there.days], found.only(ways), window)
+    some = zip(ways, sure, strict=True)
+    return [replace(_slot(search, found, i), window=window, sure=x) for i, x in some if not np.isnan(x)]
 
 
 def _search(s: Session, visit_id: int, at: datetime) -> _Search:
@@ -259,7 +261,8 @@ def _kept_apart(s: Session, search: _Search, some: Gaps) -> Found:
     v = search.visit
     lat, lon = (np.nan, np.nan) if v.lat is None or v.lon is None else (v.lat, v.lon)
     work = Work(lat, lon, v.job_type_id, v.planned_min, search.rules.window_min, search.out, search.back)
-    found = fits(some[np.isin(some["technician"], search.able)], work, search.grid.at, search.learned, search.z)
+    able = np.isin(some["technician"], search.able)
+    found = fits(some if able.all() else some[able], work, search.grid.at, search.learned, search.z)
     here = (search.grid.at[found.start] == minutes(v.window_start)) & (found.technician == (v.technician_id or 0))
     found = core_slot.in_time(found.only(np.flatnonzero(~here)), search.grid, *_limit(search))
     return core_slot.apart(found, search.grid, v.planned_min, _claims(s, search, lat, lon))
@@ -307,17 +310,18 @@ def _slot(search: _Search, found: Found, i: int) -> Slot:
 
 def _sure(s: Session, search: _Search, fit: _Fit, some: Sequence[int]) -> list[float]:
     """How sure each of some times is; NaN: it must not be offered."""
-    return _judged(s, search, fit.parts, fit.found.shift[list(some)], [_slot(search, fit.found, i) for i in some])
+    return _judged(s, search, fit.parts, fit.found.only(some))
 
 
-def _judged(s: Session, search: _Search, parts: Sequence[Days], shifts: Ints, some: Sequence[Slot]) -> list[float]:
-    """The full forecast of each slot's day with and without the visit: the chance that its window is kept; NaN where
-    its own chance of breaking, or somebody else's, would come above the company's limit."""
-    if not some:
+def _judged(
+    s: Session, search: _Search, parts: Sequence[Days], some: Found, window: Window | None = None
+) -> list[float]:
+    """The full forecast of each time's day with and without the visit: the chance that its window - or one for all of
+    them - is kept; NaN where its own chance of breaking, or somebody else's, would come above the company's limit."""
+    if not len(some):
         return []
-    ids, day = np.unique(shifts, return_inverse=True)
-    bare = packed.chosen(parts, ids)
-    columns = joined([bare, with_each(only(bare, day), _new(search, some))])
+    bare, day = packed.chosen(parts, some.shift)
+    columns = with_each(bare, day, _new(search, search.grid.at[some.start], window))
     made = core.forecast(
         columns, search.learned, minutes(search.at), threshold=search.rules.threshold_min,
         others=others(s, search.at, search.learned),
@@ -325,10 +329,13 @@ def _judged(s: Session, search: _Search, parts: Sequence[Days], shifts: Ints, so
     return list(map(float, core_slot.keeps(columns, made, day, search.visit.id, search.rules.offer_risk)))
 
 
-def _new(search: _Search, some: Sequence[Slot]) -> New:
+def _new(search: _Search, start: Floats, window: Window | None) -> New:
     """The visit as it would be at these times; a limit of the customer's own belongs to its day."""
-    v = search.visit
-    own = v.deadline and local(v.deadline, v.zone).date()
+    v, length = search.visit, search.rules.window_min
+    deadline = np.full(len(start), np.nan)
+    if v.deadline is not None:
+        own = local(v.deadline, v.zone).date()
+        deadline[[local(instant(x), v.zone).date() == own for x in start.tolist()]] = minutes(v.deadline)
     placed = v.lat is not None and v.lon is not None
     return New(
         id=v.id,
@@ -337,10 +344,10 @@ def _new(search: _Search, some: Sequence[Slot]) -> New:
         lat=v.lat if placed else np.nan,
         lon=v.lon if placed else np.nan,
         place=v.place_id if placed else 0,
-        start=np.array([minutes(x.start) for x in some]),
-        end=np.array([minutes(x.window.end) for x in some]),
-        window=np.array([minutes(x.window.start) for x in some]),
-        deadline=np.array([minutes(v.deadline) if own == local(x.start, v.zone).date() else np.nan for x in some]),
+        start=start,
+        window=start if window is None else np.full(len(start), minutes(window.start)),
+        end=start + length if window is None else np.full(len(start), minutes(window.end)),
+        deadline=deadline,
         arrive=v.deadline_kind == "arrive",
         out=search.out,
         back=search.back,

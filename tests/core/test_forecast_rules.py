@@ -192,7 +192,8 @@ def _moved(day: dict[str, Any]) -> list[int] | None:
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=9), st.floats(0, 40), st.booleans())
 def test_a_day_is_forecast_the_same_alone_and_among_others(over: list[int], late: float, fitted: bool) -> None:
     ends = [float(late + 50 + 60 * k) for k in range(6)]
-    days = joined([today(ends[:n], float(60 * n + late), running=i % 2 == 1) for i, n in enumerate(over)])
+    each = [today(ends[:n], float(60 * n + late), running=i % 2 == 1) for i, n in enumerate(over)]
+    days = joined([(day, np.arange(len(day))) for day in each])
     now, fleet_ = minutes(BEGIN + timedelta(days=40, minutes=60 * max(over) + late)), fleet(days)
     state = learned() if fitted else nothing()
     whole = forecast(days, state, now, others=fleet_)

@@ -86,7 +86,8 @@ def put(some: list[tuple[Day, Visit, Day]]) -> np.ndarray[Any, np.dtype[np.float
             v.id, v.job_type, v.planned_min, v.place.lat, v.place.lon, 0, start,
             np.array([minutes(v.window.start)]), np.array([minutes(v.window.end)]), np.array([NONE]), False, {}, {},
         )  # fmt: skip
-        parts.append(forecast(with_each(pack([day]), row), nothing(), minutes(NOW)).mean_arrive)
+        both = with_each(pack([day]), np.array([0]), row)
+        parts.append(forecast(both, nothing(), minutes(NOW)).mean_arrive[len(day.visits) :])
     return np.concatenate(parts)
 
 

@@ -34,30 +34,43 @@ def new(days: list[Day], seed: int, **more: object) -> tuple[New, list[Visit]]:
         for t in starts
     ]
     at = np.array([minutes(t) for t in starts])
-    put = New(
+    values = New(
         1000, visit.job_type, visit.planned_min, visit.place.lat, visit.place.lon, visit.place.id, at, at, at + 30.0,
         np.full(len(days), NONE), False, {}, {},
     )  # fmt: skip
-    return replace(put, **more), made  # type: ignore[arg-type]
+    return replace(values, **more), made  # type: ignore[arg-type]
+
+
+def put(days: list[Day], some: New, travel: list[float] | None = None) -> Days:
+    """Each of the days with the visit, without the days as they were."""
+    which = np.arange(len(days))
+    return only(with_each(pack(days, travel), which, some), which + len(days))
 
 
 def test_a_visit_put_into_days_stands_where_the_plan_has_it() -> None:
     some, made = new(DAYS, 3)
-    assert same(with_each(pack(DAYS), some), pack([with_visit(d, v) for d, v in zip(DAYS, made, strict=True)]))
+    assert same(put(DAYS, some), pack([with_visit(d, v) for d, v in zip(DAYS, made, strict=True)]))
+
+
+def test_the_days_stay_as_they_were_and_one_may_be_tried_several_times() -> None:
+    which = [4, 4, 1]
+    some, made = new([DAYS[i] for i in which], 3)
+    tried = [with_visit(DAYS[i], v) for i, v in zip(which, made, strict=True)]
+    assert same(with_each(pack(DAYS), np.array(which), some), pack([*DAYS, *tried]))
 
 
 def test_it_stands_behind_what_has_begun() -> None:
     begun = [replace(d, visits=(replace(d.visits[0], state="arrived", arrived_at=NOW), *d.visits[1:])) for d in FULL]
     early, made = new(begun, 3)
-    assert same(with_each(pack(begun), early), pack([with_visit(d, v) for d, v in zip(begun, made, strict=True)]))
+    assert same(put(begun, early), pack([with_visit(d, v) for d, v in zip(begun, made, strict=True)]))
 
 
 def test_known_drives_to_it_and_from_it_are_used() -> None:
     day = replace(FULL[0], visits=FULL[0].visits[:1])
-    put, _ = new([day], 3, out={-day.technician: 7.0}, back={day.visits[0].place.id: 9.0})  # type: ignore[union-attr]
-    first = with_each(pack([day]), replace(put, start=put.start - 600.0))
+    some, _ = new([day], 3, out={-day.technician: 7.0}, back={day.visits[0].place.id: 9.0})  # type: ignore[union-attr]
+    first = put([day], replace(some, start=some.start - 600.0))
     assert first.travel.tolist() == [7.0, 9.0]
-    last = with_each(pack([day], [5.0]), replace(put, start=put.start + 6000.0))
+    last = put([day], replace(some, start=some.start + 6000.0), [5.0])
     assert last.travel[0] == 5.0 and np.isnan(last.travel[1])
 
 
@@ -85,5 +98,6 @@ def test_the_way_past_a_visit_that_is_gone_is_the_one_given() -> None:
 def test_some_days_in_any_order_and_more_than_once() -> None:
     which = np.array([5, 2, 2, 0])
     assert same(only(pack(DAYS), which), pack([DAYS[i] for i in which]))
-    assert same(joined([pack(DAYS[:4]), pack(DAYS[4:])]), pack(DAYS))
+    parts = [(pack(DAYS[:4]), np.arange(4)), (pack(DAYS[4:]), which)]
+    assert same(joined(parts), pack([*DAYS[:4], *(DAYS[4 + i] for i in which)]))
     assert len(rows_of(pack(DAYS), which)) == sum(len(DAYS[i].visits) for i in which)
