@@ -13,11 +13,12 @@ from punctual.actions import access
 from punctual.models import db
 from tests.browser import everything
 from tests.browser.everything import BOARD, STATES, Served
-from tests.browser.test_board import AXE, RULES, browser_type_launch_args
+from tests.browser.test_board import AXE, NAMES, RULES, browser_type_launch_args
 from tests.build import wall
 
 pytestmark = pytest.mark.browser
 __all__ = ["browser_type_launch_args"]
+_RUN = "([only, rules]) => axe.run(document, {runOnly: only, rules, resultTypes: ['violations']})"
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -62,7 +63,7 @@ def barriers(page: Page) -> list[str]:
         page.set_viewport_size(size)  # type: ignore[arg-type]
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         only = {"type": "tag", "values": rules} if isinstance(rules, list) else {"type": "rule", "values": [rules]}
-        seen = page.evaluate("only => axe.run(document, {runOnly: only, resultTypes: ['violations']})", only)
+        seen = page.evaluate(_RUN, [only, NAMES if rules is RULES else {}])
         found += [f"{size['width']} {scheme} {v['id']}: {v['nodes'][0]['html'][:120]}" for v in seen["violations"]]
     for width in (1280, 640, 390, 320):
         page.set_viewport_size({"width": width, "height": 700})
