@@ -32,7 +32,7 @@ from punctual.models import (
 )
 from punctual.queries import day as days
 from punctual.queries import sending
-from punctual.transports import Envelope, Receipt, TransportError
+from punctual.transports import Envelope, TransportError
 
 #: Real seconds before another try, each with full jitter (policy 1).
 BACKOFF_S = (5.0, 30.0, 120.0, 300.0)
@@ -307,42 +307,6 @@ def mark(s: Session, message: Message, state: str, reason: str, at: datetime) ->
     message.lease_until = None
     if message.visit_id is not None:
         touch_board(s, s.get_one(Visit, message.visit_id).date)
-
-
-def accepted(s: Session, ready: Ready, receipt: Receipt, *, at: datetime) -> None:
-    """Keep that the provider has it, and what the customer has now been told.
-
-    An answer that comes when the message was given up as uncertain is still the truth; one about an attempt that was
-    replaced is kept with the attempt alone.
-    """
-    attempt, *_around = s.execute(_ANSWERED.where(Attempt.id == ready.attempt_id)).one()
-    accept(s, attempt, receipt, at=at)
-
-
-_ANSWERED = (
-    select(Attempt, Message, Visit)
-    .join(Message, Message.id == Attempt.message_id)
-    .outerjoin(Visit, Visit.id == Message.visit_id)
-)
-
-
-def accept(s: Session, attempt: Attempt, receipt: Receipt, *, at: datetime) -> None:
-    """The same for an attempt, by whatever proof."""
-    message = s.get_one(Message, attempt.message_id)
-    replaced = attempt.state == "refused"
-    attempt.state, attempt.provider_id, attempt.ended_at = "accepted", receipt.provider_id, at
-    if replaced or message.state not in ("sending", "uncertain"):
-        return
-    mark(s, message, "sent", "", at)
-    if message.customer_id is None or message.visit_id is None:
-        return
-    visit = s.get_one(Visit, message.visit_id)
-    if attempt.told_start is not None or message.kind in ("no_time_yet", "please_choose"):  # takes back the range
-        visit.told_start, visit.told_end = attempt.told_start, attempt.told_end
-    if attempt.told_start is not None or KINDS[message.kind].class_ == "delay":
-        visit.told_at, visit.told_kind = at, message.kind
-    if attempt.sequence is not None and KINDS[message.kind].calendar == "REQUEST":
-        visit.invited_at = visit.invited_at or at
 
 
 def refused(s: Session, ready: Ready, error: TransportError, *, at: datetime) -> None:

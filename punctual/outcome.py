@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from punctual import deliver, fallback
+from punctual import acceptance, deliver, fallback
 from punctual.models import Attempt, Customer, Message
 from punctual.transports import ORDER, Progress, Receipt
 
@@ -22,7 +22,7 @@ def progressed(s: Session, attempt: Attempt, got: Progress, *, at: datetime) -> 
         return
     message = s.get_one(Message, attempt.message_id)
     if attempt.state in ("intent", "uncertain"):
-        deliver.accept(s, attempt, Receipt(got.provider_id), at=at)
+        acceptance.accepted(s, attempt.id, Receipt(got.provider_id), at=at)
     attempt.progress = got.state
     if message.state != "sent" or attempt.number != message.tries:
         return

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from punctual import clock, deliver, fallback, fault, gate, outage, outbox
+from punctual import acceptance, clock, deliver, fallback, fault, gate, outage, outbox
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.deliver import Ready
@@ -216,7 +216,7 @@ class Sender:
     def _keep(self, done: list[tuple[Ready, Receipt]], again: set[str], at: datetime) -> None:
         with transaction() as s:
             for ready, receipt in done:
-                deliver.accepted(s, ready, receipt, at=at)
+                acceptance.accepted(s, ready.attempt_id, receipt, at=at)
             for channel in again:
                 outage.up(s, channel, at=at)
 

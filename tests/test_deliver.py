@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
-from punctual import clock, deliver, outbox
+from punctual import acceptance, clock, deliver, outbox
 from punctual.actions import technician as taps
 from punctual.actions import transaction
 from punctual.core.day import Window
@@ -310,7 +310,7 @@ def test_an_answer_that_comes_after_all_is_the_truth(app: Flask, day: dict[str, 
     send(worker(app, keeper), TAKEN_OVER)
     assert states()[0][1] == "uncertain"
     with transaction() as s:
-        deliver.accepted(s, ready, Receipt("7"), at=TAKEN_OVER)
+        acceptance.accepted(s, ready.attempt_id, Receipt("7"), at=TAKEN_OVER)
     assert states() == [("late_first", "sent", "")]
     assert visit(day["Grace"]).told_start == wall("10:40")
 

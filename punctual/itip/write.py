@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from icalendar import Calendar, Event, Parameters, vCalAddress, vDDDTypes, vDuration, vText
 from icalendar.parser import Contentline
@@ -145,7 +145,8 @@ def _written(of: Entry, status: str, method: str = "", whom: str = "", by: str =
 
 
 def _escaped(words: str) -> str:
-    return vText(words).to_ical().decode()
+    text: bytes = vText(words).to_ical()
+    return text.decode()
 
 
 def _instant(at: datetime) -> str:
@@ -153,17 +154,19 @@ def _instant(at: datetime) -> str:
 
 
 def _cn(name: str) -> str:
-    return Parameters(CN=_plain(name)).to_ical().decode()
+    text: bytes = Parameters(CN=_plain(name)).to_ical()
+    return text.decode()
 
 
 def _folded(line: str) -> bytes:
     """The line with its end, in pieces shorter than _FOLD octets. Where all letters are one octet it is cut here, for
     the library asks each for its length; as there never after a backslash or "^", which escape what follows."""
-    whole, plain = Contentline(line), line.encode()
+    whole: Any = Contentline(line)  # type: ignore[no-untyped-call]  # refuses what would be two lines
+    plain = line.encode()
     if len(plain) < _FOLD:
         return plain + b"\r\n"
     if not line.isascii():
-        return whole.to_ical() + b"\r\n"
+        return bytes(whole.to_ical()) + b"\r\n"
     pieces = []
     while len(line) >= _FOLD:
         end = _FOLD - 2 if line[_FOLD - 2] in "\\^" else _FOLD - 1

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import configure_mappers
 
-from punctual import config, deliver, fault, outbox, sender
+from punctual import acceptance, config, deliver, fault, outbox, sender
 from punctual.actions import transaction
 from punctual.app import create_app
 from punctual.models import Attempt
@@ -75,7 +75,7 @@ class MarksFirst(sender.Sender):
 
     def _hand_over(self, way: Way, ready: deliver.Ready, at: datetime) -> Receipt | None:
         with transaction() as s:
-            deliver.accepted(s, ready, Receipt("marked first"), at=at)
+            acceptance.accepted(s, ready.attempt_id, Receipt("marked first"), at=at)
         fault.reach("handed_over")
         return super()._hand_over(way, ready, at)
 

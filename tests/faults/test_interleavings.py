@@ -15,7 +15,7 @@ import pytest
 from flask import Flask, current_app
 from sqlalchemy import delete, select
 
-from punctual import clock, deliver, outbox
+from punctual import acceptance, clock, deliver, outbox
 from punctual.actions import dispatcher, inbound, schedule, technician, transaction
 from punctual.actions import stop as stops
 from punctual.actions.dispatcher import By
@@ -169,7 +169,7 @@ def interleaved(app: Flask, rng: random.Random) -> list[str]:
         if message_id in contradicted and wrong:
             found.append(f"{ready.envelope.kind} after {name}")
         with transaction() as s:
-            deliver.accepted(s, ready, receipt, at=AT)
+            acceptance.accepted(s, ready.attempt_id, receipt, at=AT)
     return found
 
 
