@@ -14,8 +14,9 @@ from punctual.core import forecast as core
 from punctual.core import kept
 from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
+from punctual.core.fleet import Fleet
 from punctual.core.notice import Decided, Known, Quiet, decide
-from punctual.core.policy import AUTOMATIC, Rules
+from punctual.core.policy import AUTOMATIC, Rules, acted
 from punctual.core.sift import ENDED, REASONS, STEP, Sifted, sift
 from punctual.models import Notice, touch_board
 from punctual.queries import columns, told
@@ -68,7 +69,7 @@ def look(
     """
     s.flush()
     queries.lock(s, shift_ids)
-    thought = think(s, shift_ids, at=at, learned=learned)
+    thought = think(s, shift_ids, at=at, cause=cause, learned=learned)
     return _settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
 
 
@@ -77,20 +78,28 @@ def think(
     shift_ids: Collection[int],
     *,
     at: datetime,
+    cause: str = "",
     learned: Learned | None = None,
     memory: Memory | None = None,
 ) -> Thought:
     """Read and forecast these days, and sift out what has to be decided or written; writes nothing."""
     seen = columns.see(s, shift_ids, memory, at)
     rules, zone = queries.company(s)
-    days, kept_ = seen.days, seen.kept
     learned = learned or current(s)
-    fleet = others(s, at, learned)
+    return worked_out(seen, rules, zone, learned, others(s, at, learned), at, cause)
+
+
+def worked_out(
+    seen: Seen, rules: Rules, zone: str, learned: Learned, fleet: Fleet | None, at: datetime, cause: str = ""
+) -> Thought:
+    """What follows from what was read: columns in, columns out."""
+    days, kept_ = seen.days, seen.kept
     made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min, others=fleet)
     open_, newest = _news(seen)
     made = replace(made, expected_report=_expected(seen, made, open_, newest, learned))
     nudged = told.quiet(seen, made.expected_report, rules.silence_min)
-    sifted = sift(days, made, replace(seen.stands, nudged=nudged), rules, at)
+    stands = replace(seen.stands, nudged=nudged)
+    sifted = sift(days, made, stands, rules, at, second_look=not acted(cause))
     rows, head = kept.rows_of(made, days), kept.heads_of(made, open_, newest)
     old = kept_.rows
     differs = ~kept_.here | (old["version"] != seen.version) | (old["reason"] != sifted.reason)
@@ -107,13 +116,13 @@ def think(
 
 
 def parts(thought: Thought, size: int) -> Iterator[Ints]:
-    """The days of a thought with something to write: all that only show another forecast, then `size` at a time those
-    with something to decide."""
-    shown = np.flatnonzero(thought.busy & ~thought.deciding)
-    if len(shown):
-        yield shown
-    deciding = np.flatnonzero(thought.deciding)
-    yield from (deciding[i : i + size] for i in range(0, len(deciding), size))
+    """The days of a thought with something to write: `size` at a time those with something to decide, and with the
+    first of them all that only show another forecast."""
+    shown, deciding = np.flatnonzero(thought.busy & ~thought.deciding), np.flatnonzero(thought.deciding)
+    first = np.concatenate([shown, deciding[:size]])
+    if len(first):
+        yield first
+    yield from (deciding[i : i + size] for i in range(size, len(deciding), size))
 
 
 def act(s: Session, thought: Thought, which: Ints, *, at: datetime) -> list[Notice]:
@@ -181,7 +190,7 @@ def _paused(
     lately = told.lately(s, cause, at)
     by_cause = bool(rules.storm_cause and cause) and lately.cause + count > rules.storm_cause
     now = lately.all + count
-    by_all = 0 < rules.storm_all < now and now > int(told.visits_on(s, at) * rules.storm_share)
+    by_all = 0 < rules.storm_all < now and now > rules.storm_share * told.visits_on(s, at, _enough(now, rules))
     if lately.released or not (lately.open or by_cause or by_all):
         return decided, []
     asked = [] if lately.open else [_ask_about_storm(s, lately.cause if by_cause else lately.all, count, at, cause)]
@@ -190,6 +199,11 @@ def _paused(
     held = [replace(k, paused=bool(far[i])) for i, k in enumerate(known)]
     decided = decide(days, thought.made, held, thought.quiet, rules, at=at, cause=cause, rows=alone)
     return decided, [n for n in asked if n is not None]
+
+
+def _enough(now: int, rules: Rules) -> int:
+    """So many visits in a day are enough for so many messages at once to be no storm."""
+    return int(now / max(rules.storm_share, 1e-6)) + 1
 
 
 def _ask_about_storm(s: Session, before: int, now: int, at: datetime, cause: str) -> Notice | None:

@@ -199,7 +199,7 @@ def test_what_leaves_no_sign_is_read_when_the_turn_of_its_day_has_come(built: bu
     acted(lambda s: setattr(s.get_one(Customer, grace), "email_bad", "550"))
     looks = [columns.see(db.session(), ids(built), memory, wall(f"10:{m:02}")) for m in range(1, 1 + EVERY_MIN)]
     known = [bool(seen.stands.reachable[1]) for seen in looks]
-    assert not known[-1], "within ten minutes"
+    assert not known[-1], "within twenty minutes"
     acted(lambda s: setattr(s.get_one(Customer, grace), "email_bad", ""))
     assert columns.see(db.session(), ids(built), Memory(), wall("10:01")).stands.reachable[1], "few days: at once"
 

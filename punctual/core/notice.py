@@ -14,15 +14,13 @@ import numpy as np
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
 from punctual.core.limit import CALL_CHANCE, limits, muted_until
-from punctual.core.policy import AUTOMATIC, Rules, Said, may
+from punctual.core.policy import AUTOMATIC, Rules, Said, acted, may
 
 Verb = Literal["tell", "silent", "task"]
 
 LOW, HIGH = int(np.argmin(np.abs(np.asarray(LEVELS) - 0.1))), int(np.argmin(np.abs(np.asarray(LEVELS) - 0.9)))
 #: Something may still be told about a visit in one of these states.
 AHEAD = frozenset({"planned", "on_my_way"})
-#: Causes that are a customer's own act: they do not make a look of the day surer than the look of every minute.
-CUSTOMERS = ("customer", "answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +258,7 @@ def _late(c: _Case) -> list[Decision]:
         return [c.silent("inside_threshold" if over > 0 else "fine")]
     since = c.known.mark.since or c.at
     until = since + timedelta(minutes=c.rules.second_look_min)
-    acted = bool(c.cause) and not c.cause.startswith(CUSTOMERS)
-    if c.known.reachable and not acted and c.at < until:
+    if c.known.reachable and not acted(c.cause) and c.at < until:
         return [c.silent("second_look", until, since=since.isoformat())]
     kind, told = ("please_choose", None) if _hopeless(c) else ("late_first", c.told_now)
     return _try(c, kind, "late", told, due=_due(c), **_in_time(c))

@@ -113,6 +113,13 @@ AUTOMATIC = frozenset(
 BEFORE_ARRIVAL = AUTOMATIC | {"correction", "earlier"}
 #: Kinds about a promise that is still open; the others about promises say how one ended.
 OF_OPEN = frozenset({"promise_made", "promise_moved", "promise_broken", "promise_call", "esc_promise", "esc_concern"})
+#: Causes that are a customer's own act: they do not make a look of the day surer than the look of every minute.
+CUSTOMERS = ("customer", "answer")
+
+
+def acted(cause: str) -> bool:
+    """Whether a report or somebody's act is behind a look: then what is over the limit needs no second one."""
+    return bool(cause) and not cause.startswith(CUSTOMERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,15 +31,15 @@ STEP = 50
 class Stands:
     """How visits and days stand beside their numbers. Minutes since 1970 like Days, NaN where there is none.
 
-    By row: `state` (STATES), `reachable`, `held` back by a person, `marked` over the limit at the last look,
-    `set_out` (told that the technician is on the way); and of the newest notice of this promise that told a range or
+    By row: `state` (STATES), `reachable`, `held` back by a person, `since` when the chance has been over
+    the limit (not at the last look: NaN), `set_out` (told that the technician is on the way); and of the newest notice of this promise that told a range or
     asked: `told` whether there is one, `told_start` and `told_end` its range. By day: `off`, `nudged`.
     """
 
     state: Ints
     reachable: Bools
     held: Bools
-    marked: Bools
+    since: Floats
     set_out: Bools
     told: Bools
     told_start: Floats
@@ -57,17 +57,22 @@ class Sifted:
     chance: Ints
 
 
-def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime) -> Sifted:
-    """The reason for silence of every visit that columns decide; exactly what notice.decide() says of it."""
+def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime, *, second_look: bool = True) -> Sifted:
+    """The reason for silence of every visit that columns decide; exactly what notice.decide() says of it.
+
+    `second_look`: a visit over the limit waits for one, because nothing but time has passed (notice.acted).
+    """
     now, second = minutes(at), at.timestamp()
     day_of = days.day_of
     chance = made.p_late
     limit = limits(np.rint(days.window_start * 60.0) - second, rules)
     reason = np.where(stands.told, _told(made, stands, rules, at, limit), _untold(days, made, stands, rules, limit))
+    if second_look:
+        reason[(reason == 0) & ~stands.told & _waits(stands, rules, at)] = CODES["second_look"]
     reason[stands.held | _setting_out(days, stands, rules, second) | _missing(days, made, rules, second)] = 0
     stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
     reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
-    reason[(chance >= limit) != stands.marked] = 0
+    reason[(chance >= limit) == np.isnan(stands.since)] = 0
     reason[stands.state >= OPEN] = CODES["over"]
     asked = (stale & np.isnan(stands.nudged))[day_of]
     reason[asked] = 0
@@ -98,6 +103,12 @@ def _untold(days: Days, made: Forecast, stands: Stands, rules: Rules, limit: Flo
     code = np.where(near, CODES["below_limit"], code)
     limit = np.where(stands.reachable, limit, np.minimum(limit, CALL_CHANCE))
     return np.where(made.p_late < limit, code, 0)
+
+
+def _waits(stands: Stands, rules: Rules, at: datetime) -> Bools:
+    """Over the limit at an earlier look, not yet for long enough; to the microsecond."""
+    until = np.rint(stands.since * 6e7) + rules.second_look_min * 6e7
+    return np.asarray(stands.reachable & (round(at.timestamp() * 1e6) < until))
 
 
 def _told(made: Forecast, stands: Stands, rules: Rules, at: datetime, limit: Floats) -> Ints:

@@ -17,9 +17,10 @@ from punctual.models.schedule import (
     Visit,
     touch_board,
 )
-from punctual.models.told import Answer, Attempt, Forecast, Message, Notice, Promise, Received, Report
+from punctual.models.told import SAID, Answer, Attempt, Forecast, Message, Notice, Promise, Received, Report
 
 __all__ = [
+    "SAID",
     "Answer",
     "ApiToken",
     "Attempt",

@@ -115,9 +115,21 @@ class _Ready:
 
     def many(self, c: Open, values: list[dict[str, Any]]) -> None:
         """The statement once for each of these values."""
-        cursor, parameters = c.connection.cursor(), [self._parameters(v) for v in values]
+        cursor, parameters = c.connection.cursor(), self._all_parameters(values)
         with _explained(c.dialect, self.sql, parameters):
             cursor.executemany(self.sql, parameters)
+
+    def _all_parameters(self, values: list[dict[str, Any]]) -> list[Any]:
+        """Column by column: what many rows share, as the instant of a look, is converted once."""
+        found = [self.fixed.copy() for _ in values]
+        for i, name, convert in self.slots:
+            last: Any = found  # nothing that is given
+            for row, given in zip(found, values, strict=True):
+                if given[name] is not last:
+                    last = given[name]
+                    made = convert(last) if convert is not None else last
+                row[i] = made
+        return found if self.positional else [dict(zip(self.names, row, strict=True)) for row in found]
 
     def _parameters(self, values: dict[str, Any]) -> Any:
         found = self.fixed.copy()

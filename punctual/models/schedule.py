@@ -107,7 +107,7 @@ class Visit(Model):
 
     __tablename__ = "visit"
     __table_args__ = (
-        Index("ix_visit_technician_date", "technician_id", "date"),
+        Index("ix_visit_day", "technician_id", "date", "state", "changed_at", "promise_version", "late_min"),
         Index("ix_visit_date_state", "date", "state"),
         CheckConstraint("window_end >= window_start", name="window"),
     )

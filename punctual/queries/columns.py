@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, func, null, or_, select, text
 from sqlalchemy.orm import Session
 
-from punctual.core.day import OVER, Bools, Days, Floats, Ints
+from punctual.core.day import OVER, Bools, Days, Floats, Ints, minutes
 from punctual.core.kept import Kept, beside
 from punctual.core.policy import AUTOMATIC
 from punctual.core.sift import ENDED, ON_MY_WAY, STATES, Stands
-from punctual.models import Customer, Forecast, Message, Notice, Plain, Shift, Technician
+from punctual.models import SAID, Customer, Forecast, Message, Notice, Plain, Shift, Technician
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 from punctual.queries.memory import Memory
@@ -96,14 +96,13 @@ _TOLD = {
 }
 _NOTICE = list(_TOLD).index("notice")
 _seen = visit_.alias("seen")
-#: Of all visits of a day: how many, the last change, and what taps and new promises count up.
+#: Of all visits of a day: how many, the last change, and what taps and new promises count up - off one index.
+_STEP = case({"planned": 1e4, "on_my_way": 1e6, "arrived": 1e8, "done": 1e10}, value=_seen.c.state, else_=0.0)
 SIGN = (
     select(
         cast(func.count(), String)
         + "|" + func.coalesce(cast(func.max(_seen.c.changed_at), String), "")
-        + "|" + cast(func.coalesce(func.sum(_seen.c.promise_version + _seen.c.late_min), 0), String)
-        + "|" + cast(func.count(_seen.c.on_my_way_at) + func.count(_seen.c.arrived_at) * 100, String)
-        + "|" + cast(func.count(_seen.c.finished_at) + func.count(_seen.c.cancelled_at) * 100, String)
+        + "|" + cast(func.coalesce(func.sum(_seen.c.promise_version + _seen.c.late_min + _STEP), 0), String)
     )
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
@@ -143,7 +142,7 @@ _NEWS = Plain(
         .outerjoin(message_, message_.c.notice_id == notice_.c.id)
     )
     .where(
-        notice_.c.decision != "silent",
+        SAID,
         or_(
             and_(
                 visit_.c.state.not_in(OVER),
@@ -208,7 +207,7 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
         state=visit["state"].astype(np.int64),
         reachable=(visit["mailed"] > 0) | (texts & (visit["texted"] > 0)),
         held=told.held,
-        marked=_marked(days, visit["version"], marks),
+        since=_since(days, visit["version"], marks),
         set_out=told.set_out,
         told=told.at > -np.inf,
         told_start=told.start,
@@ -366,13 +365,15 @@ def _minute(milliseconds: float | None) -> float:
     return np.nan if milliseconds is None else round(milliseconds) / 60000.0
 
 
-def _marked(days: Days, version: Floats, marks: Sequence[str | None]) -> Bools:
-    """Rows that were over the limit at the last look, of the present promise."""
-    marked = np.zeros(days.rows, dtype=np.bool_)
+def _since(days: Days, version: Floats, marks: Sequence[str | None]) -> Floats:
+    """Since when rows have been over the limit, of the present promise; NaN for those that were not at the last look."""
+    since = np.full(days.rows, np.nan)
     for d, kept in enumerate(marks):
         if kept is None:
             continue
-        mine = {k for k, m in json.loads(kept).items() if m["since"]}
+        mine = json.loads(kept)
         for r in range(int(days.offset[d]), int(days.offset[d + 1])):
-            marked[r] = f"{days.visit_id[r]}:{int(version[r])}" in mine
-    return marked
+            mark = mine.get(f"{days.visit_id[r]}:{int(version[r])}")
+            if mark is not None and mark["since"]:
+                since[r] = minutes(datetime.fromisoformat(mark["since"]))
+    return since

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 #: Fewer days than this are read anew at every look: it costs nothing.
 FEW = 200
 #: Every day is read anew once in so many minutes, for what leaves no sign on a visit: a place found, an address mended.
-EVERY_MIN = 10
+EVERY_MIN = 20
 
 Table = NDArray[np.void]
 

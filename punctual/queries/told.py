@@ -170,7 +170,7 @@ def lately(s: Session, cause: str, at: datetime) -> Lately:
     )
 
 
-def visits_on(s: Session, at: datetime) -> int:
-    """How many visits that day has: counted only where it decides."""
-    found = select(func.count()).select_from(visit_).where(visit_.c.date == at.date())
-    return int(s.connection().execute(found).scalar_one())
+def visits_on(s: Session, at: datetime, most: int) -> int:
+    """How many visits that day has, counted up to `most`: only where it decides, and no farther than it decides."""
+    some = select(visit_.c.id).where(visit_.c.date == at.date()).limit(most).subquery()
+    return int(s.connection().execute(select(func.count()).select_from(some)).scalar_one())

@@ -4,8 +4,10 @@
     python -m tests.bench.bench_everyone --technicians 30000 --rounds 3      inside 5 s on one core
 
 Each size has a process of its own on SQLite with synchronous=FULL, in the middle of its day: a round lets a minute pass
-and its taps come in, then the worker looks at everyone (`whole`), and the same days are forecast and sifted in memory
-(`numpy`). Growth is the whole of the largest size over the whole of the smallest, taken in the same round. Memory is
+and its taps come in, then the worker looks at everyone (`whole`). The NumPy work alone (`numpy`) is that worker's own
+work on the same days once they lie in memory as columns, and nothing else: every visit's forecast, when each next report
+is due, who is told nothing and why, what is to be kept and whether it has moved. In it is no statement, no row read or
+written, no decision about a single visit, no packing or unpacking of what is kept. Growth is the whole of the largest size over the whole of the smallest, taken in the same round. Memory is
 the highest resident size of all rounds over the idle process.
 """
 
@@ -20,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,11 @@ import numpy as np
 from punctual import watch
 from punctual.actions import transaction
 from punctual.core import forecast as core
-from punctual.core import kept
 from punctual.core.day import minutes
-from punctual.core.sift import sift
 from punctual.models import db
 from punctual.queries import columns
 from punctual.queries import day as queries
+from punctual.queries.others import others
 from punctual.queries.taught import current
 from punctual.worker import PIECE, Worker
 from tests.bench import crowd
@@ -92,19 +92,18 @@ class Company:
         return found | {"over_idle_mib": peak_mib() - self.idle}
 
     def numpy(self) -> dict[str, float]:
-        """The same days in memory: forecast, what is kept of it, and who needs a decision."""
+        """The same days in memory: the worker's own work on columns, from what was read to what is to be written."""
         at = crowd.NOON + timedelta(minutes=self.minute)
         with self.app.app_context():
             s = db.session()
-            ids, rules, learned = queries.in_progress(s, at), queries.rules(s), current(s)
+            ids, (rules, zone), learned = queries.in_progress(s, at), queries.company(s), current(s)
             seen = [columns.see(s, ids[i : i + PIECE]) for i in range(0, len(ids), PIECE)]
+            fleet = others(s, at, learned)
             s.rollback()
 
             def work() -> None:
                 for x in seen:
-                    made = core.forecast(x.days, learned, minutes(at), threshold=rules.threshold_min)
-                    sift(x.days, replace(made), x.stands, rules, at)
-                    kept.moved(x.kept, kept.rows_of(made, x.days))
+                    watch.worked_out(x, rules, zone, learned, fleet, at)
 
             found = timed(work)
         forget_peak()

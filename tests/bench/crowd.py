@@ -43,7 +43,6 @@ def make(folder: Path, technicians: int, at: datetime = NOON, name: str = "crowd
             r = random.Random(technicians)
             for low in range(1, technicians + 1, 500):
                 _fill(s, range(low, min(low + 500, technicians + 1)), at, r)
-            s.execute(text("ANALYZE"))
         db.session.remove()
         db.engine.dispose()
     return app

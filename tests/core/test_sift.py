@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from punctual.core.day import Day, Days, Visit, Window, instant, minutes, pack
 from punctual.core.forecast import LEVELS
 from punctual.core.notice import Decision, Known, Mark, Quiet, decide
-from punctual.core.policy import Rules, Said
+from punctual.core.policy import Rules, Said, acted
 from punctual.core.sift import REASONS, STATES, Sifted, Stands, numbers, sift
 
 DATE = date(2026, 11, 24)
@@ -90,7 +90,9 @@ def known(r: np.random.Generator, v: Visit) -> Known:
         zones=(str(r.choice(ZONES)),),
         state=v.state,
         said=tuple(sorted(said, key=lambda x: x.at)),
-        mark=Mark(NOW - timedelta(minutes=3), 0.9, (NOW,)) if r.random() < 0.3 else Mark(),
+        mark=Mark(NOW - timedelta(seconds=60 * int(r.integers(2, 7)), microseconds=int(r.integers(-1, 2))), 0.9, (NOW,))
+        if r.random() < 0.3
+        else Mark(),
         reachable=bool(r.random() < 0.8),
         held="calling" if r.random() < 0.05 else "",
     )
@@ -111,7 +113,7 @@ def stands(who: list[Known], quiet: list[Quiet]) -> Stands:
         state=np.array([STATES.index(k.state) for k in who]),
         reachable=np.array([k.reachable for k in who]),
         held=np.array([bool(k.held) for k in who]),
-        marked=np.array([k.mark.since is not None for k in who]),
+        since=np.array([minutes(k.mark.since) if k.mark.since else np.nan for k in who]),
         set_out=np.array([any(x.live and x.kind == "on_my_way" for x in k.said) for k in who]),
         told=np.array([x is not None for x in last]),
         told_start=np.array([minutes(x.start) if x else np.nan for x in ranges]),
@@ -124,7 +126,7 @@ def stands(who: list[Known], quiet: list[Quiet]) -> Stands:
 class Case:
     """Some random days, decided both ways."""
 
-    def __init__(self, seed: int, rules: Rules = RULES) -> None:
+    def __init__(self, seed: int, rules: Rules = RULES, cause: str = "") -> None:
         r = np.random.default_rng(seed)
         shift = Window(NOW - timedelta(hours=4), NOW + timedelta(hours=6))
         sizes = r.integers(0, 7, 8)
@@ -138,18 +140,19 @@ class Case:
             )
             for _ in visits
         ]
-        self.rules = rules
+        self.rules, self.cause = rules, cause
 
     def alone(self) -> tuple[dict[int, list[Decision]], list[Mark]]:
         """One by one: decisions by visit, and marks."""
-        decided = decide(self.days, self.made, self.known, self.quiet, RULES, at=NOW)  # type: ignore[arg-type]
+        decided = decide(self.days, self.made, self.known, self.quiet, RULES, at=NOW, cause=self.cause)  # type: ignore[arg-type]
         by_visit = defaultdict(list)
         for d in decided.decisions:
             by_visit[d.visit].append(d)
         return by_visit, decided.marks
 
     def sifted(self) -> Sifted:
-        return sift(self.days, self.made, stands(self.known, self.quiet), self.rules, NOW)  # type: ignore[arg-type]
+        who, second = stands(self.known, self.quiet), not acted(self.cause)
+        return sift(self.days, self.made, who, self.rules, NOW, second_look=second)  # type: ignore[arg-type]
 
 
 def differences(case: Case) -> list[tuple[int, str, list[Decision]]]:
@@ -165,14 +168,18 @@ def differences(case: Case) -> list[tuple[int, str, list[Decision]]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_columns_give_the_reasons_that_a_decision_alone_gives(seed: int) -> None:
-    assert differences(Case(seed)) == []
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["", "report:7", "answer:7"]))
+def test_columns_give_the_reasons_that_a_decision_alone_gives(seed: int, cause: str) -> None:
+    assert differences(Case(seed, cause=cause)) == []
 
 
 def test_another_threshold_in_the_columns_would_be_noticed() -> None:
     other = replace(RULES, threshold_min=25.0, tell_chance=0.5, tell_rise=0.5)
     assert any(differences(Case(seed, other)) for seed in range(60))
+
+
+def test_a_second_look_of_another_length_in_the_columns_would_be_noticed() -> None:
+    assert any(differences(Case(seed, replace(RULES, second_look_min=6.0))) for seed in range(400))
 
 
 def test_most_visits_need_no_decision_of_their_own() -> None:
@@ -183,6 +190,7 @@ def test_most_visits_need_no_decision_of_their_own() -> None:
         "inside_threshold",
         "over",
         "already_told",
+        "second_look",
         "no_news",
     }
 
