@@ -83,6 +83,7 @@ class Task:
     owed: tuple[Owed, ...] = ()
     call_by: datetime | None = None
     deadline: datetime | None = None
+    deadline_kind: str = "done"
     told_at: datetime | None = None
     answer: tuple[str, datetime] | None = None
     lost_address: str = ""
@@ -153,6 +154,7 @@ def _about_visit(
         owed=tuple(owed),
         call_by=min([a.due_at for a in asks if a.due_at] + ([call_by] if call_by else []), default=None),
         deadline=row.deadline,
+        deadline_kind=row.deadline_kind,
         told_at=row.told_at,
         answer=answer,
         lost_address=row.address if row.place_state == "not_found" else "",
@@ -255,6 +257,7 @@ def _facts(s: Session, *which: ColumnElement[bool]) -> dict[int, Any]:
             visit_.c.id,
             visit_.c.window_start,
             visit_.c.deadline,
+            visit_.c.deadline_kind,
             visit_.c.told_at,
             customer_.c.name,
             customer_.c.phone,

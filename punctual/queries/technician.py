@@ -20,7 +20,10 @@ from punctual.queries.whole import Earlier
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One visit on the phone. `status` is the board's look of it: done, late, risk, ontime."""
+    """One visit on the phone. `status` is the board's look of it: done, late, risk, ontime.
+
+    `to_call`: the office has been asked to call this customer.
+    """
 
     visit: Visit
     arrival: Window | None
@@ -30,6 +33,7 @@ class Stop:
     notes: tuple[Answer, ...]
     photos: tuple[int, ...] = ()
     earlier: tuple[Earlier, ...] = ()
+    to_call: bool = False
 
     def read_by(self, name: str) -> bool:
         """Whether that technician has read every note."""
@@ -84,12 +88,14 @@ def phone(s: Session, technician: Technician, *, at: datetime, on: date | None =
     said = _said(s, [v.id for v in rows])
     notes = _notes(s, [v.id for v in rows])
     rules = days.rules(s)
+    to_call = _to_call(s, [v.id for v in rows])
     before, photos = whole.earlier(s, rows), whole.photos_of(s, [v.id for v in rows])
     stops = [_stop(v, made.get(v.id), said.get(v.id, ""), notes.get(v.id, ()), at, rules) for v in rows]
     stops = [
         replace(
             x,
             earlier=tuple(before.get(x.visit.id, ())),
+            to_call=x.visit.id in to_call,
             photos=tuple(i for a in x.notes for i in photos.get(a.id, ())),
         )
         for x in stops
@@ -141,6 +147,12 @@ def _said(s: Session, ids: list[int]) -> dict[int, str]:
         .order_by(Message.id)
     )
     return {r.visit_id: r.state for r in rows}
+
+
+def _to_call(s: Session, ids: list[int]) -> set[int]:
+    """Visits whose customer somebody in the office has been asked to call."""
+    asked = Notice.decision == "task", Notice.kind == "call", Notice.resolved_at.is_(None)
+    return set(s.scalars(select(Notice.visit_id).where(Notice.visit_id.in_(ids), *asked)))
 
 
 def _notes(s: Session, ids: list[int]) -> dict[int, tuple[Answer, ...]]:

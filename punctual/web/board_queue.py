@@ -170,7 +170,8 @@ def _visit(t: Task, zone: str) -> Iterable[str]:
     elif t.told_at and stop.told:
         parts.append("No answer.")
     if t.deadline:
-        parts.append(f"Must leave at {clock(t.deadline, zone)}.")
+        limit = "Must leave at" if t.deadline_kind == "done" else "We must be there by"
+        parts.append(f"{limit} {clock(t.deadline, zone)}.")
     yield " ".join(parts)
 
 

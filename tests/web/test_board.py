@@ -153,6 +153,10 @@ def test_who_is_late_is_the_first_task_with_what_was_told_and_who_could_come(boa
     queue = board.text(f"/board/queue{DAY}")
     assert "Grace Whitfield Late, told" in queue
     assert "Told 09:21: 11:20 – 12:00. No answer. Must leave at 12:00." in queue
+    with transaction() as s:
+        s.get_one(Visit, board.visit("Grace")).deadline_kind = "arrive"
+        touch_board(s, DATE)
+    assert "No answer. We must be there by 12:00." in board.text(f"/board/queue{DAY}")
     assert "Give 10:00 Grace to Ana: every promise holds. Effect: Helen -" in queue, "who comes earlier is named"
     button = re.search(r'action="(/board/visits/\d+/give\?[^"]+)"', board.get(f"/board/queue{DAY}").text)
     assert button

@@ -56,6 +56,15 @@ def test_plus_sixty_tells_the_next_customer_and_the_phone_says_whom(phone: Flask
     assert datetime.fromisoformat(told[0]["from"]) > build.wall("10:15")
 
 
+def test_whoever_cannot_be_written_to_is_called_and_the_phone_says_so(phone: FlaskClient) -> None:
+    assert "The office has been asked to call." not in phone.get("/t/").text
+    with transaction() as s:
+        s.get_one(Visit, 2).customer.email = None
+    assert tap(phone, 1, "late", minutes=60).get_json()["told"][0]["decision"] == "task"  # type: ignore[attr-defined]
+    said = phone.get("/t/").text.split('id="told"')[1].split("</section>")[0]
+    assert "Not told" in said and "The office has been asked to call." in said
+
+
 def test_the_same_key_counts_once(phone: FlaskClient) -> None:
     first, again = (tap(phone, 1, "late", "one-and-the-same", minutes=30).get_json() for _ in range(2))  # type: ignore[attr-defined]
     assert again["already"] and not first["already"] and first["report"] == again["report"]
