@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Literal
 
-from icalendar import Calendar, Event, Parameters, vCalAddress, vDDDTypes, vDuration, vText
-from icalendar.parser import Contentline
+from icalendar import Calendar, Event, vCalAddress, vDDDTypes, vDuration, vText
 
 PRODID = "-//Punctual//Visits 1.0//EN"
-#: A line of that many octets is folded.
-_FOLD = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +69,39 @@ def _plain(name: str) -> str:
     return " ".join(name.replace('"', "'").split())
 
 
+def _begun(of: Entry | Planned, stamp: datetime) -> Event:
+    """What an entry for a customer and one in a feed have alike."""
+    event = Event()
+    event.add("summary", of.summary)
+    event.add("dtstart", of.start)
+    event.add("dtend", of.end)
+    event.add("dtstamp", stamp)
+    event.add("uid", of.uid)
+    event.add("sequence", of.sequence)
+    event.add("created", min(of.created, stamp))
+    event.add("last-modified", stamp)
+    event.add("description", of.description)
+    event.add("url", of.url)
+    return event
+
+
+def _event(entry: Entry, status: str, *, invite: bool) -> Event:
+    event = _begun(entry, entry.stamp)
+    event.add("location", entry.location)
+    event.add("status", status)
+    event.add("transp", "OPAQUE")
+    if invite:
+        event.add("organizer", _organizer(entry.organizer, entry.organizer_name))
+        attendee = vCalAddress(f"mailto:{entry.attendee}")
+        attendee.params["CN"] = vText(_plain(entry.attendee_name))
+        attendee.params["CUTYPE"] = vText("INDIVIDUAL")
+        attendee.params["PARTSTAT"] = vText(entry.partstat)
+        attendee.params["ROLE"] = vText("REQ-PARTICIPANT")
+        attendee.params["RSVP"] = vText("TRUE" if entry.rsvp else "FALSE")
+        event.add("attendee", attendee)
+    return event
+
+
 def _organizer(address: str, name: str) -> vCalAddress:
     organizer = vCalAddress(f"mailto:{address}")
     organizer.params["CN"] = vText(_plain(name))
@@ -97,12 +127,7 @@ def _calendar(event: Event, method: str = "") -> bytes:
 
 def invite(entry: Entry, method: Literal["REQUEST", "CANCEL"]) -> bytes:
     """The calendar part of a mail: one VEVENT, UTC, no VTIMEZONE, no alarm (calendar.md 0 and 7)."""
-    whom = (
-        f"ATTENDEE;{_cn(entry.attendee_name)};CUTYPE=INDIVIDUAL;PARTSTAT={entry.partstat};ROLE=REQ-PARTICIPANT;"
-        f"RSVP={'TRUE' if entry.rsvp else 'FALSE'}:mailto:{entry.attendee}"
-    )
-    by = f"ORGANIZER;{_cn(entry.organizer_name)}:mailto:{entry.organizer}"
-    return _written(entry, "CANCELLED" if method == "CANCEL" else "CONFIRMED", method, whom, by)
+    return _calendar(_event(entry, "CANCELLED" if method == "CANCEL" else "CONFIRMED", invite=True), method)
 
 
 def entry(entry: Entry) -> bytes:
@@ -110,69 +135,7 @@ def entry(entry: Entry) -> bytes:
 
     It has the invitation's UID, so that a later mail moves this very entry instead of making a second one.
     """
-    return _written(entry, "CONFIRMED")
-
-
-def _written(of: Entry, status: str, method: str = "", whom: str = "", by: str = "") -> bytes:
-    """The object, its lines in the library's order. It comes with most mails, and writing it through the library's
-    components costs six times as much; what is delicate - escaping, parameters, folding - stays the library's."""
-    lines = (
-        "BEGIN:VCALENDAR",
-        "VERSION:2.0",
-        f"PRODID:{PRODID}",
-        "CALSCALE:GREGORIAN",
-        f"METHOD:{method}" if method else "",
-        "BEGIN:VEVENT",
-        f"SUMMARY:{_escaped(of.summary)}",
-        f"DTSTART:{_instant(of.start)}",
-        f"DTEND:{_instant(of.end)}",
-        f"DTSTAMP:{_instant(of.stamp)}",
-        f"UID:{_escaped(of.uid)}",
-        f"SEQUENCE:{of.sequence}",
-        whom,
-        f"CREATED:{_instant(min(of.created, of.stamp))}",
-        f"DESCRIPTION:{_escaped(of.description)}",
-        f"LAST-MODIFIED:{_instant(of.stamp)}",
-        f"LOCATION:{_escaped(of.location)}",
-        by,
-        f"STATUS:{status}",
-        "TRANSP:OPAQUE",
-        f"URL:{of.url}",
-        "END:VEVENT",
-        "END:VCALENDAR",
-    )
-    return b"".join(_folded(line) for line in lines if line)
-
-
-def _escaped(words: str) -> str:
-    text: bytes = vText(words).to_ical()
-    return text.decode()
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-def _cn(name: str) -> str:
-    text: bytes = Parameters(CN=_plain(name)).to_ical()
-    return text.decode()
-
-
-def _folded(line: str) -> bytes:
-    """The line with its end, in pieces shorter than _FOLD octets. Where all letters are one octet it is cut here, for
-    the library asks each for its length; as there never after a backslash or "^", which escape what follows."""
-    whole: Any = Contentline(line)  # type: ignore[no-untyped-call]  # refuses what would be two lines
-    plain = line.encode()
-    if len(plain) < _FOLD:
-        return plain + b"\r\n"
-    if not line.isascii():
-        return bytes(whole.to_ical()) + b"\r\n"
-    pieces = []
-    while len(line) >= _FOLD:
-        end = _FOLD - 2 if line[_FOLD - 2] in "\\^" else _FOLD - 1
-        pieces.append(line[:end])
-        line = line[end:]
-    return "\r\n ".join((*pieces, line)).encode() + b"\r\n"
+    return _calendar(_event(entry, "CONFIRMED", invite=False))
 
 
 def decline(*, uid: str, stamp: datetime, organizer: str, organizer_name: str, comment: str) -> bytes:
@@ -208,17 +171,7 @@ def feed(feed: Feed) -> bytes:
 
 
 def _planned(visit: Planned) -> Event:
-    event = Event()
-    event.add("summary", visit.summary)
-    event.add("dtstart", visit.start)
-    event.add("dtend", visit.end)
-    event.add("dtstamp", visit.changed)
-    event.add("uid", visit.uid)
-    event.add("sequence", visit.sequence)
-    event.add("created", min(visit.created, visit.changed))
-    event.add("last-modified", visit.changed)
-    event.add("description", visit.description)
-    event.add("url", visit.url)
+    event = _begun(visit, visit.changed)
     event.add("class", "PRIVATE")
     if visit.location:
         event.add("location", visit.location)
