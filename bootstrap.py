@@ -22,12 +22,8 @@ OLDEST = (3, 11)
 NODE = HERE / ".test" / "node"
 #: apt-get refuses to run twice at once.
 APT = Lock()
-#: What the tests need of npm: name, version, and a file that is there when it is.
-NPM = {
-    "axe-core": ("4.14.1", "axe-core/axe.min.js"),
-    "ical.js": ("2.2.1", "ical.js/package.json"),
-    "@stoplight/prism-cli": ("5.14.2", ".bin/prism"),
-}
+#: What the tests need of npm. Prism's server is named so that it is one that Node 18 can load.
+NPM = ("axe-core@4.14.1", "ical.js@2.2.1", "@stoplight/prism-cli@5.14.2", "@stoplight/prism-http-server@5.12.2")
 
 USAGE = """usage: python3 bootstrap.py            set up only
        python3 bootstrap.py demo       set up, start, open the printed links   [--port --host --speed --fresh]
@@ -133,7 +129,7 @@ def set_up(extra: str = "") -> bool:
 
 
 def test_needs() -> bool:
-    """Chromium, PostgreSQL, libical, Node with npm, axe-core, ical.js and Prism; got by apt where that is allowed."""
+    """Chromium, PostgreSQL, libical, libatomic, Node with npm, axe-core, ical.js and Prism; got by apt where that is allowed."""
     missing = []
     if shutil.which("chromium") is None:
         missing += ["chromium", "fonts-liberation"]
@@ -143,16 +139,19 @@ def test_needs() -> bool:
         missing += ["nodejs", "npm"]
     if ctypes.util.find_library("ical") is None:
         missing.append("libical3")
+    if ctypes.util.find_library("atomic") is None:
+        missing.append("libatomic1")  # playwright's own Node wants it
     if shutil.which("git") is None:
         missing.append("git")
     if missing and not apt(missing):
         return False
-    if not all((NODE / "node_modules" / file).exists() for _, file in NPM.values()):
+    have = NODE / "punctual.stamp"
+    if not have.exists() or have.read_text() != " ".join(NPM):
         NODE.mkdir(parents=True, exist_ok=True)
-        wanted = [f"{name}@{version}" for name, (version, _) in NPM.items()]
-        if not run("npm", "install", "--silent", "--no-save", "--prefix", str(NODE), *wanted, quiet=True):
-            say(f"npm could not install {', '.join(wanted)}; the lines above say why.")
+        if not run("npm", "install", "--silent", "--no-save", "--prefix", str(NODE), *NPM, quiet=True):
+            say(f"npm could not install {', '.join(NPM)}; the lines above say why.")
             return False
+        have.write_text(" ".join(NPM))
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -119,10 +120,21 @@ def load(settings: Settings, file: Path) -> dict[str, int]:
     return rows
 
 
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """One file of a backup. A backup has plain files side by side and nothing else; Python's own filter for that is
+    missing before 3.11.4, which Debian 12 has."""
+    packed = tar.extractfile(member) if member.isreg() and member.name == Path(member.name).name else None
+    if packed is None:
+        raise tarfile.ExtractError(f"{member.name} does not belong into a backup")
+    with (folder / member.name).open("xb") as out:
+        shutil.copyfileobj(packed, out)
+
+
 def _unpacked(file: Path, folder: Path) -> dict[str, Any]:
     try:
         with tarfile.open(file, "r:gz") as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                _take(tar, member, folder)
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
         raise Refused(f"{file.name} is not a backup of Punctual, or it is damaged.") from error

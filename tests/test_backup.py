@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import threading
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_what_is_no_backup_is_refused_in_a_sentence(app: Flask, tmp_path: Path, 
     (tmp_path / "half").write_bytes((tmp_path / "b").read_bytes()[:-400])
     with pytest.raises(Refused, match="not a backup"):
         backup.load(elsewhere, tmp_path / "half")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/punctual-outside", "sub/outside", "link"])
+def test_a_file_that_reaches_out_of_its_folder_is_refused(tmp_path: Path, elsewhere: Settings, name: str) -> None:
+    with tarfile.open(tmp_path / "made.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = (tarfile.SYMTYPE, "/etc/hostname") if name == "link" else (tarfile.REGTYPE, "")
+        tar.addfile(member)
+    with pytest.raises(Refused, match="not a backup"):
+        backup.load(elsewhere, tmp_path / "made.tar.gz")
+    assert not list(tmp_path.parent.rglob("outside")) and not Path("/tmp/punctual-outside").exists()
