@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from punctual import clock, fallback, letters, outbox, suppression, texting
 from punctual.config import Settings
@@ -25,6 +26,7 @@ from punctual.models import (
     Notice,
     Place,
     Plain,
+    Rows,
     Technician,
     UtcDateTime,
     Visit,
@@ -79,7 +81,7 @@ def prepare(
     `ways` names the transport of each channel. An intent left without an outcome is in doubt: its Ready says so, and
     `resend` is for when nobody can be asked.
     """
-    message, *_around = s.execute(_AROUND, {"message": message_id}).one()  # all are needed: read at once
+    message, *_around = _around_it(s, message_id)
     if message.state not in ("claimed", "sending") or message.lease_by != by:
         return None
     lease = clock.after(outbox.LEASE_S)
@@ -148,19 +150,36 @@ _LEAVES = Plain(
 )  # fmt: skip
 
 
-#: A message with all its words are about; the session forgets what nobody holds.
-_AROUND = (
-    select(Message, Notice, Visit, Customer, Company, JobType, Place, Technician)
-    .outerjoin(Notice, Notice.id == Message.notice_id)
-    .outerjoin(Visit, Visit.id == Message.visit_id)
-    .outerjoin(Customer, Customer.id == Message.customer_id)
-    .outerjoin(Company, Company.id == 1)
-    .outerjoin(JobType, JobType.id == Visit.job_type_id)
-    .outerjoin(Place, Place.id == Visit.place_id)
-    .outerjoin(Technician, Technician.id == Visit.technician_id)
-    .where(Message.id == bindparam("message", 0))
-    .with_for_update(of=Message)
+_AROUND = Rows(
+    lambda all_: (
+        all_.select_from(Message)
+        .outerjoin(Notice, Notice.id == Message.notice_id)
+        .outerjoin(Visit, Visit.id == Message.visit_id)
+        .outerjoin(Customer, Customer.id == Message.customer_id)
+        .outerjoin(Company, Company.id == 1)
+        .outerjoin(JobType, JobType.id == Visit.job_type_id)
+        .outerjoin(Place, Place.id == Visit.place_id)
+        .outerjoin(Technician, Technician.id == Visit.technician_id)
+        .where(Message.id == bindparam("message", 0))
+        .with_for_update(of=Message)
+    ),
+    (Message, Notice, Visit, Customer, Company, JobType, Place, Technician),
+    "message",
 )
+
+
+def _around_it(s: Session, message_id: int) -> list[Any]:
+    """The message with all its words are about, read at once; the session forgets what nobody holds."""
+    s.flush()  # what was decided about the message before it is felt by this one
+    found = _AROUND.one(s, message=message_id)
+    _message, _notice, visit, customer, _company, job, place, technician = found
+    if visit is not None:
+        about = {"job_type": job, "place": place, "technician": technician}
+        if customer is not None and customer.id == visit.customer_id:
+            about["customer"] = customer
+        for name, value in about.items():
+            set_committed_value(visit, name, value)
+    return found
 
 
 def _ready(

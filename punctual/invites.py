@@ -7,13 +7,13 @@ from email import message_from_bytes
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from punctual import itip, messages
 from punctual.core.day import local
 from punctual.core.kinds import KINDS, Kind
-from punctual.models import Attempt, Company, Message, Visit
+from punctual.models import Attempt, Company, Message, Plain, Visit
 
 #: The object's bytes, its method, and its SEQUENCE (None where it has none).
 Part = tuple[bytes, str, int | None]
@@ -41,12 +41,12 @@ def part(
     if kind.again:
         return _again(s, visit, at)
     sequence = visit.sequence
-    visit.sequence = sequence + 1
-    if kind.moves_window:
-        visit.window_sequence = sequence
     # A first invitation always asks: without RSVP=TRUE mail programs show no buttons and keep no entry.
     asks = kind.moves_window and (message.kind in ("booked", "moved_by_us") or visit.invited_at is None)
-    visit.partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if kind.moves_window else visit.partstat
+    partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if kind.moves_window else visit.partstat
+    moved = sequence if kind.moves_window else visit.window_sequence
+    _REVISED.run(s.connection(), visit=visit.id, sequence=sequence + 1, window_sequence=moved, partstat=partstat)
+    s.expire(visit, _GIVEN)
     return (
         itip.invite(
             itip.Entry(
@@ -64,7 +64,7 @@ def part(
                 organizer_name=company.name,
                 attendee=visit.customer.email or "",
                 attendee_name=visit.customer.name,
-                partstat=visit.partstat,
+                partstat=partstat,
                 rsvp=asks,
             ),
             kind.calendar,
@@ -72,6 +72,14 @@ def part(
         kind.calendar,
         sequence,
     )
+
+
+_GIVEN = ("sequence", "window_sequence", "partstat")
+_REVISED = Plain(
+    update(Visit).where(Visit.id == bindparam("visit", 0)).values({name: bindparam(name, None) for name in _GIVEN}),
+    "visit",
+    *_GIVEN,
+)
 
 
 def _decline(visit: Visit, company: Company, facts: dict[str, Any], at: datetime) -> bytes:

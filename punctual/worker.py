@@ -24,12 +24,13 @@ from sqlalchemy import select as sql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from punctual import clock, follow, learn, outbox, watch
+from punctual import clock, follow, learn, messages, outbox, watch
 from punctual.actions import inbound, rescue, transaction
 from punctual.config import Settings
 from punctual.core.day import Ints, at_wall, local
+from punctual.core.kinds import KINDS
 from punctual.follow import truth
-from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, db
+from punctual.models import Company, Heartbeat, Message, SlotClaim, Visit, compile_all, db
 from punctual.queries import day as queries
 from punctual.queries.memory import Memory
 from punctual.sender import Sender
@@ -200,13 +201,24 @@ class Worker:
     def loop(self) -> None:
         """Look, deliver, wait - until `stopping`. Who rings is served before the next look."""
         with listening(self.app) as wait, self._beside():
-            rung = False
+            rung, cold = False, self._rehearsal()
             while not self.stopping:
                 if not rung:
                     self.look(clock.now())
                 taken, _sent = self.deliver(clock.now())
-                rung = not (rung or taken or self.stopping) and wait(POLL_S)
+                rung = not (rung or taken or self.stopping) and (any(wait(0.0) for _ in cold) or wait(POLL_S))
         self.sender.close()
+
+    def _rehearsal(self) -> Iterator[str]:
+        """What a first message would wait for, a piece at a time while there is nothing to do: every statement made
+        ready, every kind written once."""
+        with self.app.app_context():
+            self._safely(_compile, clock.now())
+        yield "statements"
+        for kind in KINDS:
+            with self.app.app_context():
+                self._safely(partial(_write, kind), clock.now())
+            yield kind
 
     @contextmanager
     def _beside(self) -> Iterator[None]:
@@ -227,6 +239,19 @@ class Worker:
             over.set()
             if self.aside:
                 thread.join(TIMEOUT_S)
+
+
+def _compile(at: datetime) -> None:
+    compile_all(db.session().connection())
+    db.session.rollback()
+
+
+def _write(kind: str, at: datetime) -> None:
+    company = db.session.get(Company, 1)
+    if company is not None:
+        messages.example(kind, company.language)
+        messages.zone_words(company.zone, at, company.language)
+    db.session.rollback()
 
 
 def _last_night(at: datetime, zone: str) -> datetime:

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import bindparam, create_engine, insert, select, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, NoResultFound, StatementError
 
 from punctual.actions import transaction
-from punctual.models import Place, Plain, Reader, Technician, Visit, db
+from punctual.models import Customer, Place, Plain, Reader, Rows, Technician, Visit, compile_all, db
 from tests import build
 from tests.build import wall
 
@@ -119,3 +119,55 @@ def test_one_question_sees_what_another_process_has_committed(app: Flask) -> Non
             other.execute(text("UPDATE technician SET name = :name WHERE ref = 'T1'"), {"name": name})
         with Reader(db.engine) as c:
             assert names.scalar(c, ref="T1") == name
+
+
+AROUND = Rows(
+    lambda all_: (
+        all_.select_from(Visit)
+        .outerjoin(Customer, Customer.id == Visit.customer_id)
+        .outerjoin(Place, Place.id == Visit.place_id)
+        .where(Visit.id == bindparam("visit", 0))
+    ),
+    (Visit, Customer, Place),
+    "visit",
+)
+
+
+def values(row: object) -> dict[str, object]:
+    return {name: getattr(row, name) for name in dict(type(row).__table__.c)}  # type: ignore[attr-defined]
+
+
+def test_whole_rows_are_the_sessions_own_objects(app: Flask) -> None:
+    with transaction() as s:
+        made = build.day(s, DAY)
+        ids = made.visits["Priya"].id, made.visits["Grace"].id
+    for id_ in ids:
+        theirs = s.get_one(Visit, id_)
+        read = [values(r) if r else None for r in (theirs, theirs.customer, theirs.place)]
+        s.rollback()
+        del theirs
+        s.expunge_all()
+        with transaction() as s:
+            ours = AROUND.one(s, visit=id_)
+            assert [values(r) if r else None for r in ours] == read
+            assert not s.dirty and s.get_one(Visit, id_) is ours[0] and ours[0].customer is ours[1]
+            ours[0].told_kind = f"told {id_}"
+        assert s.scalar(select(Visit.told_kind).where(Visit.id == id_)) == f"told {id_}"
+    assert read[2] is None, "Grace's place is not known"
+
+
+def test_what_a_session_holds_and_has_changed_stays(app: Flask) -> None:
+    with transaction() as s:
+        visit = build.day(s, DAY).visits["Priya"]
+        visit.told_kind = "changed"
+        assert AROUND.one(s, visit=visit.id)[0] is visit and visit.told_kind == "changed"
+    with pytest.raises(NoResultFound), transaction() as s:
+        AROUND.one(s, visit=0)
+
+
+def test_every_statement_can_be_made_ready_at_once(app: Flask) -> None:
+    one = Plain(select(Place.id).where(Place.id == bindparam("id", 0)), "id")
+    with transaction() as s:
+        compile_all(s.connection())
+        c = s.connection()
+        assert one.on(c) is one.on(c) and c.dialect.name in one._ready

@@ -16,8 +16,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from punctual import clock, outbox
+from punctual import clock, messages, outbox
 from punctual.actions import technician, transaction
+from punctual.core.kinds import KINDS
 from punctual.models import (
     Company,
     Forecast,
@@ -269,6 +270,26 @@ def test_a_ring_is_answered_without_waiting_for_the_poll(
         with transaction() as s:
             grace = s.get_one(Visit, day.visits["Grace"].id)
             outbox.put(s, key="last", kind="booked", at=clock.now(), reason="x", visit=grace)
+
+
+def test_a_worker_that_waits_has_written_every_kind_once_and_is_interrupted_by_a_ring(
+    app: Flask, day: build.Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("punctual.worker.POLL_S", 30.0)
+    clock.configure("2026-11-24T09:00+00:00 x1")
+    known = app.jinja_env.cache
+    assert known is not None
+    known.clear()
+    with Running(app) as running:
+        until(lambda: len(known) > 0, 10)  # it has begun
+        with transaction() as s:
+            grace = s.get_one(Visit, day.visits["Grace"].id)
+            outbox.put(s, key="k", kind="booked", at=clock.now(), reason="x", visit=grace)
+        until(lambda: running.keeper.kept, 5)
+        parts = {f"messages/{kind}/{part}" for kind in KINDS for part in messages.PARTS}
+        until(lambda: parts <= {name for _loader, name in known}, 20)
+        with transaction() as s:
+            outbox.ring(s)  # it ends at once, not when its poll does
 
 
 def test_a_slow_server_asked_beside_the_loop_delays_no_message(lite: Flask) -> None:

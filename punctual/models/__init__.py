@@ -4,7 +4,7 @@ from punctual.models.base import Base, UtcDateTime, db, tune
 from punctual.models.care import Concern, Difference, Good, GoodRule, Look, Photo
 from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay, Outage
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
-from punctual.models.plain import Plain, Reader
+from punctual.models.plain import Plain, Reader, Rows, compile_all
 from punctual.models.schedule import (
     BoardVersion,
     GeocodeAnswer,
@@ -54,6 +54,7 @@ __all__ = [
     "Reader",
     "Received",
     "Report",
+    "Rows",
     "Shift",
     "Signin",
     "SlotClaim",
@@ -63,6 +64,7 @@ __all__ = [
     "User",
     "UtcDateTime",
     "Visit",
+    "compile_all",
     "db",
     "touch_board",
     "tune",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
+from weakref import WeakSet
 
-from sqlalchemy import Dialect, Engine, Executable
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Dialect, Engine, Executable, Select, inspect, select
+from sqlalchemy.exc import CompileError, DBAPIError, NoResultFound
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.attributes import instance_state
 
 Convert = Callable[[Any], Any]
 
@@ -39,6 +43,18 @@ class Reader:
         self.connection.close()
 
 
+#: Every statement there is.
+_MADE: WeakSet[Plain] = WeakSet()
+
+
+def compile_all(c: Open) -> None:
+    """Make every statement ready for this database: who needs one first does not wait for that. One that was made for
+    another kind of database is passed over."""
+    for plain in list(_MADE):
+        with suppress(AttributeError, CompileError):
+            plain.on(c)
+
+
 class Plain:
     """A statement of SQLAlchemy Core that is compiled once for each database and then run as text.
 
@@ -49,44 +65,89 @@ class Plain:
     def __init__(self, statement: Executable, *given: str) -> None:
         self.statement, self.given = statement, given
         self._ready: dict[str, _Ready] = {}
+        _MADE.add(self)
 
     def all(self, c: Open, **values: Any) -> list[Any]:
         """Every row, as named tuples of converted values."""
-        ready = self._on(c)
+        ready = self.on(c)
         cursor = ready.run(c, values)
         return ready.named(cursor, cursor.fetchall())
 
     def first(self, c: Open, **values: Any) -> Any:
         """The first row as a named tuple, or None."""
-        ready = self._on(c)
+        ready = self.on(c)
         cursor = ready.run(c, values)
         row = cursor.fetchone()
         return None if row is None else ready.named(cursor, [row])[0]
 
     def scalar(self, c: Open, **values: Any) -> Any:
         """The first column of the first row as the driver gives it, or None."""
-        row = self._on(c).run(c, values).fetchone()
+        row = self.on(c).run(c, values).fetchone()
         return None if row is None else row[0]
 
     def rows(self, c: Open, **values: Any) -> list[tuple[Any, ...]]:
         """The driver's own tuples."""
-        found: list[tuple[Any, ...]] = self._on(c).run(c, values).fetchall()
+        found: list[tuple[Any, ...]] = self.on(c).run(c, values).fetchall()
         return found
 
     def run(self, c: Open, **values: Any) -> int:
         """How many rows it wrote."""
-        count: int = self._on(c).run(c, values).rowcount
+        count: int = self.on(c).run(c, values).rowcount
         return count
 
     def many(self, c: Open, values: list[dict[str, Any]]) -> None:
         """Once for each of these values."""
-        self._on(c).many(c, values)
+        self.on(c).many(c, values)
 
-    def _on(self, c: Open) -> _Ready:
+    def on(self, c: Open) -> _Ready:
+        """Itself for one database, made on first use."""
         found = self._ready.get(c.dialect.name)
         if found is None:
             found = self._ready[c.dialect.name] = _Ready(self.statement, self.given, c.dialect)
         return found
+
+
+class Rows:
+    """A Plain whose rows are whole rows of several tables, side by side: they become objects of the session.
+
+    What the session holds already stays as it is, as if it had asked itself; an outer join without a row gives None.
+    """
+
+    def __init__(
+        self, statement: Callable[[Select[Any]], Executable], models: Sequence[type[Any]], *given: str
+    ) -> None:
+        """`statement` makes the select of these tables' columns a question."""
+        self.plain = Plain(statement(select(*(m.__table__ for m in models))), *given)
+        self.parts: list[tuple[Any, slice, list[str]]] = []
+        end = 0
+        for model in models:
+            mapper: Mapper[Any] = inspect(model)
+            names = [mapper.get_property_by_column(c).key for c in mapper.local_table.c]
+            self.parts.append((mapper, slice(end, end + len(names)), names))
+            end += len(names)
+
+    def one(self, s: Session, **values: Any) -> list[Any]:
+        """The objects of the one row there is, in the order of the models; each has a single key named id."""
+        row = self.plain.first(s.connection(), **values)
+        if row is None:
+            raise NoResultFound(f"There is no row for {values}.")
+        return [_held(s, mapper, row[part], names) for mapper, part, names in self.parts]
+
+
+def _held(s: Session, mapper: Any, row: tuple[Any, ...], names: list[str]) -> Any:
+    """One row as the session's object."""
+    if row[0] is None:
+        return None
+    key = mapper.identity_key_from_primary_key((row[0],))
+    known = s.identity_map.get(key)
+    if known is not None:
+        return known
+    made = mapper.class_manager.new_instance()
+    state = instance_state(made)
+    state.dict.update(zip(names, row, strict=True))
+    state.key = key
+    s.add(made)
+    return made
 
 
 class _Ready:
