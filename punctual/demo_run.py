@@ -22,13 +22,18 @@ from punctual.processes import gunicorn, together
 
 
 def _address(host: str) -> str:
-    """What a phone in the same network can reach, when the server listens on all of them."""
+    """What a phone in the same network can reach, when the server listens on all of them.
+
+    The address packets would leave from; none is sent. The machine's own name is 127.0.1.1 on Debian.
+    """
     if host not in ("0.0.0.0", "::"):
         return host
-    try:
-        return socket.gethostbyname(socket.gethostname())
-    except OSError:
-        return "127.0.0.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -146,10 +149,17 @@ def test_a_fresh_demo_is_no_copied_database(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_a_sentence() -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(Refused, match="Choose another with --port"):
             demo_run._port_free("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_phone_is_given_an_address_of_this_machine_that_is_not_its_own_name() -> None:
+    asked = "from punctual.demo_run import _address; print(_address('0.0.0.0'), _address('10.0.0.7'))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    every, named = done.stdout.split()
+    with socket.socket() as probe:
+        probe.bind((every, 0))
+    assert named == "10.0.0.7" and every != "127.0.1.1"
