@@ -190,10 +190,17 @@ def spread_of(learned: Learned, job_type: Ints, technician: Ints) -> tuple[Float
     return mean + looked_up(learned.technicians, learned.technician_mean, technician), sd
 
 
+def usual(learned: Learned, planned: float, job_type: int, technician: int) -> tuple[float, float]:
+    """Between how many minutes and how many eight of ten such visits take."""
+    mean, sd = spread_of(learned, np.array([job_type]), np.array([technician]))
+    low, high = np.interp((0.1, 0.9), LEVELS, learned.shape)
+    return planned * float(np.exp(mean[0] + sd[0] * low)), planned * float(np.exp(mean[0] + sd[0] * high))
+
+
 @lru_cache(maxsize=8)
 def shape_of(learned: Learned) -> Floats:
     """The standardised residuals of durations at STRATA."""
     return np.asarray(np.interp(STRATA, LEVELS, learned.shape))
 
 
-__all__ = ["LEVELS", "Learned", "durations", "from_bytes", "nothing", "shape_of", "spread_of"]
+__all__ = ["LEVELS", "Learned", "durations", "from_bytes", "nothing", "shape_of", "spread_of", "usual"]

@@ -9,11 +9,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Window, outward
+from punctual.core.duration import usual
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
-from punctual.models import Answer, Attempt, Company, Concern, Good, Message, Notice, Promise, Visit
+from punctual.models import Answer, Attempt, Company, Concern, Good, Message, Notice, Promise, Report, Visit
 from punctual.queries import day as days
-from punctual.queries import promises
+from punctual.queries import promises, taught
 
 #: After this long past its window a visit that never happened is history.
 EXPIRED = timedelta(hours=12)
@@ -43,7 +44,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything the customer's page shows. `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived,
+    """Everything the customer's page shows. `news`: the last report of that day, where nobody knows when; `takes`:
+    how many minutes such work usually takes, once it has begun. `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived,
     missed, done, nobody_home, cannot_finish, cancelled_us, cancelled_you or expired."""
 
     visit: Visit
@@ -62,10 +64,27 @@ class Story:
     can_keep: bool
     earlier: Window | None
     checked_at: datetime
+    news: datetime | None = None
+    takes: tuple[int, int] | None = None
 
     @property
     def over(self) -> bool:
         return self.state in ("done", "nobody_home", "cannot_finish", "cancelled_us", "cancelled_you", "expired")
+
+    @property
+    def cancelled(self) -> bool:
+        """Nobody comes, as we or they decided."""
+        return self.state in ("cancelled_us", "cancelled_you")
+
+    @property
+    def again(self) -> bool:
+        """Another visit was booked for this one."""
+        return any(a.kind == "again" for a in self.answers)
+
+    @property
+    def told_late(self) -> Saying | None:
+        """How and when they were last told that we are late."""
+        return next((x for x in self.said if KINDS[x.kind].class_ == "delay"), None)
 
     @property
     def stops_before(self) -> int:
@@ -99,9 +118,9 @@ class Story:
 
 
 def repeatable(s: Session, visit_id: int) -> bool:
-    """Whether another visit can be booked for this one: nobody was reached, it could not be finished, or it is not done."""
+    """Whether another visit can be booked for this one: cancelled, nobody reached, not to be finished, or not done."""
     visit = s.get_one(Visit, visit_id)
-    if visit.state in ("nobody_home", "cannot_finish"):
+    if visit.state in ("cancelled", "nobody_home", "cannot_finish"):
         return True
     word = (
         select(Answer.kind)
@@ -145,7 +164,22 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
         earlier=earlier(s, visit, at),
         checked_at=made.at if made is not None else at,
+        news=_news(s, visit) if state == "no_time" else None,
+        takes=_takes(s, visit) if state == "arrived" else None,
     )
+
+
+def _news(s: Session, visit: Visit) -> datetime | None:
+    """When the technician's day last said anything."""
+    day = Visit.technician_id == visit.technician_id, Visit.date == visit.date
+    found: datetime | None = s.scalar(select(func.max(Report.at)).join(Visit, Visit.id == Report.visit_id).where(*day))
+    return found
+
+
+def _takes(s: Session, visit: Visit) -> tuple[int, int]:
+    """The middle eight of ten such visits, minutes, rounded outwards to five."""
+    low, high = usual(taught.current(s), visit.planned_min, visit.job_type_id, visit.technician_id or 0)
+    return int(low // 5) * 5, -int(-high // 5) * 5
 
 
 def seen(visit: Visit) -> str:

@@ -29,7 +29,7 @@
         if (there) document.getElementById(part)?.replaceWith(there);
       }
       if (before.state === now.dataset.state && before.range === now.dataset.range) return;
-      const words = [now.querySelector("h1"), now.querySelector(".range")].map((x) => x?.textContent.trim()).filter(Boolean);
+      const words = [now.querySelector("#head"), now.querySelector(".range")].map((x) => x?.textContent.trim()).filter(Boolean);
       document.querySelector("[role=status]").textContent = words.join(". ");
       // Another state offers other choices: load them, unless something is being written.
       const writing = [...document.querySelectorAll("textarea, input[type=tel]")].some((x) => x.value);

@@ -41,12 +41,15 @@ def _visit_id(token: str) -> int:
 def _page(token: str, template: str = "page", status: int = 200, **more: object) -> Response:
     story = visits.story(db.session(), _visit_id(token), at=g.at)
     filters.speak(story.visit.customer.language)
+    if template == "page" and story.state == "very_late":
+        more = _free(story.visit.id) | more
     body = render_template(
         f"customer/{template}.html",
         token=token,
         story=story,
         ruler=ruler(story),
-        said=_said(story),
+        said=_said(story, bool(more.get("offers"))),
+        just={x: request.args[x] for x in ("saved", "had") if x in request.args},
         kinds_said=filters.kinds_said(),
         about=lambda what: facts.about(what, story.visit.customer.language),
         first_name=promises.first_name,
@@ -62,8 +65,19 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
     return make_response(body, status)
 
 
-def _said(story: visits.Story) -> str:
-    """The sentence for the choice that has just been made; the redirect after it names the answer's row."""
+def _free(visit_id: int) -> dict[str, object]:
+    """A few times that are free, for a page whose customer need not wait; nothing is held."""
+    found = slots.offers(db.session(), visit_id, at=g.at, most=offer.HELD)
+    return {"offers": in_order(found), "names": _names()}
+
+
+def _names() -> dict[int, str]:
+    return {t.id: t.first_name for t in db.session.query(Technician)}
+
+
+def _said(story: visits.Story, times: bool) -> str:
+    """The sentence for the choice that has just been made; the redirect after it names the answer's row. `times`: free
+    ones are shown below it."""
     given = request.args.get("saved") or request.args.get("had") or ""
     answer = next((a for a in story.answers if str(a.id) == given), None)
     if answer is None:
@@ -72,10 +86,10 @@ def _said(story: visits.Story) -> str:
     if "had" in request.args:
         when = filters.clock(answer.at, zone)
         return str(_("We already have this from you, at %(time)s. You do not have to send it again.", time=when))
-    return f"{_('Saved at %(time)s.', time=filters.clock(answer.at, zone))} {_saved(answer, story)}"
+    return f"{_('Saved at %(time)s.', time=filters.clock(answer.at, zone))} {_saved(answer, story, times)}"
 
 
-def _saved(answer: Answer, story: visits.Story) -> str:
+def _saved(answer: Answer, story: visits.Story, times: bool) -> str:
     works = story.state != "very_late"
     said = {
         "keep": _("Thank you. We keep your visit."),
@@ -91,11 +105,10 @@ def _saved(answer: Answer, story: visits.Story) -> str:
         "note": _("Received. Your technician sees it before setting off."),
     }
     if answer.kind == "deadline" and answer.text:
-        return str(
-            _("Noted. It works as things stand now.")
-            if works
-            else _("Noted. We cannot do it by then, and we are sorry.")
-        )
+        if works:
+            return str(_("Noted. It works as things stand now."))
+        missed = _("Noted. We cannot do it by then, and we are sorry.")
+        return str(_("Noted. We cannot do it by then, and we are sorry. These times work:") if times else missed)
     owed = next((c for c in story.concerns if c.said_id == answer.id), None)
     if owed is not None:
         if answer.kind == "rating":
@@ -117,7 +130,6 @@ def _times(token: str, error: str = "", status: int = 200) -> Response:
     more = request.args.get("more") == "1"
     kept = offers.standing(s, visit_id, at=g.at)
     found = list(kept.slots) if kept.slots and not more else slots.offers(s, visit_id, at=g.at, most=_most(more))
-    names = {t.id: t.first_name for t in db.session.query(Technician)}
     return _page(
         token,
         "times",
@@ -127,7 +139,7 @@ def _times(token: str, error: str = "", status: int = 200) -> Response:
         kept=kept,
         more=more,
         rest=not more and (bool(kept.slots) or len(found) > FEW),
-        names=names,
+        names=_names(),
         days=days.rules(s).offer_days,
         call_due=offer.call_due(s, g.at),
     )

@@ -8,7 +8,7 @@ from flask import Flask, Response, g, jsonify, redirect, render_template, reques
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -45,6 +45,30 @@ def wants_json() -> bool:
     )
 
 
+def _speak() -> None:
+    """A customer's language; as the browser asks, where whose page it is was not read."""
+    if "language" not in g:
+        filters.speak(request.accept_languages.best_match(("en", "es", "de")) or "en")
+
+
+def _our_fault() -> str:
+    """The sentence for what should not happen; a customer gets the company's telephone number, where it can still be read."""
+    if g.get("role") != "customer":
+        return str(SENTENCES[500])
+    try:
+        db.session.rollback()
+        company = db.session.get(Company, 1)
+    except SQLAlchemyError:
+        company = None
+    if company is None or not company.phone:
+        return str(SENTENCES[500])
+    _speak()
+    said = _(
+        "That did not work, and it was not you. Nothing was saved. Try again, or call %(phone)s.", phone=company.phone
+    )
+    return str(said)
+
+
 def problem(status: int, sentence: str, **more: object) -> Response:
     """An RFC 9457 document: type, title, status, detail and what the caller may use."""
     body = {
@@ -66,8 +90,7 @@ def answer(status: int, sentence: str, **more: object) -> BaseResponse:
     if status == 401 and g.get("role") == "dispatcher" and request.method in ("GET", "HEAD"):
         return redirect(url_for("signin.form", next=request.full_path.rstrip("?")), 303)
     if g.get("role") == "customer":
-        if "language" not in g:  # whose page it is was not read: as the browser asks
-            filters.speak(request.accept_languages.best_match(("en", "es", "de")) or "en")
+        _speak()
         sentence = str(_(str(sentence)))
     lang = filters.language().split("_")[0]
     if status == 404 and g.get("role") == "customer":
@@ -127,4 +150,4 @@ def init_app(app: Flask) -> None:
     @app.errorhandler(Exception)
     def fault(error: Exception) -> BaseResponse:
         log.exception("unexpected error")
-        return answer(500, SENTENCES[500])
+        return answer(500, _our_fault())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from punctual import messages
 from punctual.actions import Refused, dispatcher, earlier, inbound, technician, transaction
 from punctual.actions.dispatcher import By
+from punctual.core import reply
 from punctual.models import Message, Promise, Received, Visit, db
 from punctual.queries import day as days
 from punctual.queries import visit as visits
@@ -96,6 +100,13 @@ def test_it_can_be_taken_by_text(door: Page, words_: str) -> None:
     assert offered is not None and (door.visit.window_start, door.visit.window_end) == (offered.start, offered.end)
     again = texted(door, "earlier", "09:43")
     assert again.outcome == "taken already" and door.visit.promise_version == 2
+
+
+@pytest.mark.parametrize("language", ["en", "es", "de"])
+def test_the_text_that_asks_says_which_word_takes_it(lite: Flask, language: str) -> None:
+    sms = messages.compose("earlier", messages.EXAMPLE, language).sms
+    (said,) = re.findall(r'"(\w+)"', sms)
+    assert reply.read(f'"{said}"').meaning == reply.read(said.upper()).meaning == "earlier"
 
 
 @pytest.mark.parametrize(("words_", "outcome"), [("1", "kept"), ("OK", "a person reads it")])

@@ -151,7 +151,8 @@ def test_this_works_by_keyboard_alone(grace: Grace) -> None:
             break
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Thank you. We keep your visit.")
-    expect(page.get_by_role("heading", level=1)).to_have_text("We plan to arrive between 10:45 and 11:20")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Saved at 9:40. Thank you. We keep your visit.")
+    expect(page.locator("#head")).to_have_text("We plan to arrive between 10:45 and 11:20")
 
 
 def test_reloading_after_a_choice_sends_nothing_again(grace: Grace) -> None:
@@ -166,10 +167,10 @@ def test_reloading_after_a_choice_sends_nothing_again(grace: Grace) -> None:
 
 def test_a_limit_is_set_with_the_time_field(grace: Grace) -> None:
     page = grace.page()
-    page.get_by_label("I must leave by").fill("13:15")
+    page.get_by_label("Do you have to leave at a fixed time?").fill("13:15")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("Noted. It works as things stand now.")
-    expect(page.get_by_label("I must leave by")).to_have_value("13:15")
+    expect(page.get_by_label("Do you have to leave at a fixed time?")).to_have_value("13:15")
 
 
 def test_the_page_keeps_itself_up_to_date_and_says_what_changed(grace: Grace) -> None:

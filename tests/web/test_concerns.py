@@ -25,7 +25,7 @@ def test_a_customer_says_what_looks_wrong_and_sees_by_when_they_are_answered(lit
     assert "Saved at 8:30. Thank you. Bellweather Heating checks it and answers you by 10:30 today." in text
     assert "It cannot be closed without an answer to you." in text
     assert "My letter" not in text, "a page behind a link shows that it was received, not the words"
-    assert "An answer to you by 10:30 today Open" in text
+    assert "An answer to you Open, due 10:30 today" in text
     before = everything()
     assert "We already have this from you" in grace.after("wrong", about="time", text="My letter says Monday.")
     assert everything() == before

@@ -10,11 +10,11 @@ from flask import Flask
 from icalendar import Calendar
 from sqlalchemy import select
 
-from punctual import clock, links
+from punctual import clock, links, outbox
 from punctual.actions import schedule as verbs
 from punctual.actions import transaction
 from punctual.core.day import Window
-from punctual.models import Link, Promise, Visit, db
+from punctual.models import Company, Link, Promise, Visit, db
 from tests.build import wall
 from tests.web.desk import words
 from tests.web.visitor import Page, everything, late, visitor
@@ -28,8 +28,8 @@ def grace(lite: Flask) -> Iterator[Page]:
 def test_on_time_the_page_says_when_who_and_where_in_the_day(grace: Page) -> None:
     text = grace.text()
     assert "We plan to arrive between 10:00 and 10:30" in text
-    assert "Tuesday 24 November 2026, London time, GMT" in text
-    assert "Tom, Boiler service" in text
+    assert "Tuesday 24 November 2026. Bellweather Heating, Tom. Last checked 8:30." in text
+    assert "Boiler service. London time, GMT." in text
     assert "One stop before you" in text
     assert "0117 496 0118" in text
     assert "If this changes, we will tell you before you are left waiting." in text
@@ -59,8 +59,27 @@ def test_every_bad_link_is_the_same_page(grace: Page) -> None:
     assert {x.status_code for x in gone} == {404}
     assert len({x.text for x in gone}) == 1
     assert "This link does not work" in gone[0].text
-    assert "0117 496 0118" in gone[0].text
+    assert "or call Bellweather Heating: 0117 496 0118 , Mon-Fri 8:00-18:00." in words(gone[0].text)
     assert "Grace" not in gone[0].text
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "Nothing was saved. Try again, or call 0117 496 0118."),
+     ("es", "No se ha guardado nada. Inténtelo otra vez o llame al 0117 496 0118."),
+     ("de", "Nichts wurde gespeichert. Noch einmal versuchen oder 0117 496 0118 anrufen.")],
+)  # fmt: skip
+def test_what_should_not_happen_is_said_with_a_number_to_call(lite: Flask, language: str, sentence: str) -> None:
+    door = visitor(lite, language=language)
+    with transaction() as s:
+        key = f"{door.visit.id}:1:earlier:1"
+        facts = {"earlier_from": "no time", "earlier_to": "no time"}
+        outbox.put(s, key=key, kind="earlier", at=wall("08:20"), reason="by_hand", visit=door.visit, facts=facts)
+    broken = door.client.get(f"/c/{door.token}", headers={"Accept-Language": language})
+    assert broken.status_code == 500 and sentence in words(broken.text)
+    with transaction() as s:
+        s.get_one(Company, 1).phone = ""
+    assert "0117" not in door.client.get(f"/c/{door.token}").text
 
 
 @pytest.mark.parametrize(
@@ -96,7 +115,8 @@ def test_at_risk_and_not_told_yet_shows_the_same_truth_as_the_board(grace: Page)
     late(grace, told=False)
     text = grace.text()
     assert "We may be later than planned" in text
-    assert "Promised: between 10:00 and 10:30" in text
+    assert "We planned to arrive between 10:00 and 10:30. It looks more like 10:30 to 11:15." in text
+    assert "We look again every minute and write to you if it stays so." in text
     assert "This works" not in text
 
 
@@ -104,11 +124,11 @@ def test_late_and_told_apologises_and_offers_every_choice(grace: Page) -> None:
     late(grace)
     text = grace.text()
     assert "We are running late and we are sorry" in text
-    assert "Promised: between 10:00 and 10:30" in text
+    assert "We now expect to arrive between 10:30 and 11:15. We promised by 10:30." in text
     for choice in (
         "This works, I will be here",
         "Choose a new time",
-        "I must leave by",
+        "I must leave at a fixed time",
         "Ask for a call",
         "Cancel the visit",
     ):
@@ -181,7 +201,7 @@ def test_a_visit_long_past_is_over_and_offers_a_call(grace: Page) -> None:
     clock.configure("2026-11-25T10:00:00+00:00 x1")
     text = grace.text()
     assert "This visit is over" in text
-    assert "Call me to book again" in text
+    assert "Ask for a call" in text
     assert "This visit is over or cancelled already" in words(grace.post("keep", 409).text)
 
 
@@ -216,8 +236,8 @@ def test_what_was_promised_stays_to_be_read(grace: Page) -> None:
             forced=True,
         )
     text = grace.text()
-    assert "Arrival Tue 24 Nov, between 14:00 and 14:30 Open" in text
-    assert "Arrival Tue 24 Nov, between 10:00 and 10:30 Moved" in text
+    assert "Arrival Tue 24 Nov, between 14:00 and 14:30 Open, due 14:30 today" in text
+    assert "Arrival Tue 24 Nov, between 10:00 and 10:30 Moved to Tue 24 Nov, between 14:00 and 14:30" in text
     db.session.rollback()
     assert db.session.scalars(select(Promise.state).where(Promise.visit_id == grace.visit.id)).all() == [
         "moved",

@@ -137,8 +137,13 @@ def test_a_limit_that_works_is_noted(grace: Page) -> None:
 def test_a_limit_that_cannot_be_met_shows_other_times_at_once(grace: Page) -> None:
     late(grace)
     text = grace.after("deadline", leave_by="10:30", kind="done")
-    assert "Noted. We cannot do it by then, and we are sorry." in text
+    assert "Noted. We cannot do it by then, and we are sorry. These times work:" in text
     assert "Choose a new time" in text
+    page = grace.text()
+    assert "You do not have to wait. These times are free now." in page
+    assert "Nothing is kept for you until you take one." in page and "This works" not in page
+    first = re.search(r'name="slot" value="([^"]+)"', grace.get())
+    assert first and "Your new time is confirmed." in grace.after("choice", slot=first[1]), "taken where it is shown"
 
 
 @pytest.mark.parametrize(
@@ -335,7 +340,7 @@ def test_a_call_is_promised_with_a_time_and_once(grace: Page) -> None:
         s.get_one(Visit, grace.visit.id).customer.phone = "+441174960118"
     text = grace.after("call")
     assert "Saved at 8:30. We will call you by 9:30 today." in text
-    assert "A call by 9:30 today Open" in text
+    assert "A call Open, due 9:30 today" in text
     rows = everything()
     assert "We already have this from you, at 8:30." in grace.after("call")
     assert everything() == rows
@@ -358,13 +363,24 @@ def test_cancelling_asks_first_and_then_says_what_can_be_done(grace: Page) -> No
     text = grace.after("cancel")
     assert "Your visit is cancelled." in text
     assert "This visit is cancelled, as you asked" in text
-    assert "Call me to book again" in text
+    assert "Book again" in text and "Ask for a call" in text
     assert "Add to my calendar" not in text
     assert "We already have this from you" in grace.after("cancel")
     grace.post("keep", 409)
     grace.post("deadline", 409, leave_by="12:30")
     grace.post("note", 409, note="hello")
     grace.get("/visit.ics", 409)
+
+
+def test_a_cancelled_visit_can_be_booked_again_at_any_hour_and_once(grace: Page) -> None:
+    grace.post("cancel")
+    assert f'href="/c/{grace.token}/times">Book again' in grace.get()
+    first, second = offered(grace)[:2]
+    assert "Your next visit is booked. The confirmation has its own page." in grace.after("choice", slot=first)
+    assert "Book again" not in grace.text()
+    assert "We already have this from you" in grace.after("choice", slot=second)
+    theirs = select(Visit.state).where(Visit.customer_id == grace.visit.customer_id).order_by(Visit.id)
+    assert db.session.scalars(theirs).all() == ["cancelled", "planned"]
 
 
 def test_a_note_is_kept_word_for_word_and_shown_unread(grace: Page) -> None:

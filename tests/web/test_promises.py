@@ -31,10 +31,10 @@ def test_a_customer_sees_every_promise_with_its_history(lite: Flask) -> None:
     assert [e.kind for e in keeper.kept] == ["promise_made", "promise_moved"]
     before = everything()
     text = grace.text()
-    assert "The spare part by 15:00 today Open. Responsible: Dana" in text
-    assert "The spare part by 11:00 today Moved: now by 15:00 today" in text
+    assert "The spare part Open, due 15:00 today. Responsible: Dana" in text
+    assert "The spare part by 11:00 today Moved to 15:00 today, told at 8:25" in text
     assert "Told on Tue 24 Nov at 8:25 by e-mail" in text
-    assert "Arrival Tue 24 Nov, between 10:00 and 10:30 Open" in text
+    assert "Arrival Tue 24 Nov, between 10:00 and 10:30 Open, due 10:30 today" in text
     assert everything() == before, "looking changes nothing"
 
 
