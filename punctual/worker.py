@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: Real seconds between two looks at the outbox when nobody rings.
 POLL_S = 1.0
+#: Real seconds between two tries to write while others do: less than a door's, for it is one among many of those.
+TRY_AGAIN_S = 0.0004
 #: Days forecast in one piece, and days written in one transaction: short enough that taps never wait long.
 PIECE, SLICE = 1000, 50
 #: Real seconds a chore beside the loop may take to end.
@@ -66,6 +68,8 @@ class Worker:
         self.beat_at: datetime | None = None
         self.memory = Memory()
         self.stopping = False
+        with app.app_context():
+            db.engine.update_execution_options(try_again_s=TRY_AGAIN_S)
 
     def tick(self, at: datetime) -> int:
         """Do everything that is due at that instant; returns how many messages left. Never raises: a fault is

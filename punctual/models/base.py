@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,10 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+#: Real seconds a writer on SQLite waits for the others, and between two tries; milliseconds anybody else waits.
+PATIENCE_S, TRY_AGAIN_S, BUSY_MS = 10.0, 0.002, 10_000
 
 
 class Base(DeclarativeBase):
@@ -113,11 +119,37 @@ def tune(engine: Engine) -> None:
     def _connect(dbapi: Any, record: Any) -> None:
         dbapi.isolation_level = None
         for pragma in (
-            "busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON",
+            f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON",
         ):  # fmt: skip
             dbapi.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writer = connection.get_execution_options().get("writer", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+        given = connection.get_execution_options()
+        if given.get("writer", False):
+            _begin_writing(connection, given.get("try_again_s", TRY_AGAIN_S))
+        else:
+            connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection, pause: float) -> None:
+    """BEGIN IMMEDIATE, tried again until PATIENCE_S have passed.
+
+    SQLite's own waiting sleeps longer the longer it has waited already: while many write, the newest comes first and
+    the oldest last, and between them nobody writes.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    end = time.monotonic() + PATIENCE_S
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < end:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except connection.dialect.loaded_dbapi.OperationalError as error:
+                if "locked" not in str(error):
+                    break
+            time.sleep(random.uniform(0.5, 1.5) * pause)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # its error is SQLAlchemy's
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_MS}")

@@ -209,11 +209,11 @@ def test_a_full_disk_stops_nothing_for_good_and_doubles_nothing(lite: Flask) -> 
     )
 
 
-def test_a_locked_database_is_waited_for(lite: Flask) -> None:
+def test_a_locked_database_is_waited_for(lite: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(["booked"], 3)
     keeper = Keeper()
     made = worker(lite, keeper)
-    event.listen(db.engine, "checkout", lambda c, r, p: c.execute("PRAGMA busy_timeout=50"))
+    monkeypatch.setattr("punctual.models.base.PATIENCE_S", 0.05)
     db.session.remove()
     with db.engine.connect().execution_options(writer=True) as other:
         other.exec_driver_sql("SELECT 1")
