@@ -110,7 +110,7 @@ def test_previews_show_words_without_a_company(instance: Path) -> None:
     [
         (("import", "no-such-file.csv"), "does not exist"),
         (("explain", "12"), "There is no visit 12"),
-        (("explain", "twelve"), "not a valid"),
+        (("explain", "A-102"), "There is no visit A-102"),
     ],
 )
 def test_mistakes_are_answered_in_a_sentence(instance: Path, arguments: tuple[str, ...], words: str) -> None:

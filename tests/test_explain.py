@@ -73,6 +73,11 @@ def test_the_command_line_says_the_same(lite: Flask, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PUNCTUAL_CLOCK", "2026-11-24T10:25:00+00:00 x0.01")
     printed = CliRunner().invoke(main, ["explain", str(grace)]).output
     assert all(x in printed for x in found.sentences)
+    assert "Grace Whitfield, Tuesday 24 November:" in printed and "(times of Europe/London)" in printed
+    assert "Why nobody is told now: " in printed and "Promised 10:00 – 10:30" in printed
+    with transaction() as s:
+        s.get_one(Visit, grace).ref = "A-102"
+    assert CliRunner().invoke(main, ["explain", "A-102"]).output == printed
     assert f"Boiler service is planned 60 min, takes {found.plans[0].takes}: plan {found.plans[0].propose}?" in printed
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -92,32 +94,35 @@ def score(file: Path | None, live: bool, days: int, zone: str, in_time: float, b
 
 
 @main.command()
-@click.argument("visit", type=click.IntRange(1, 2**31 - 1))
+@click.argument("visit")
 @told
-def explain(visit: int) -> None:
-    """Why a visit is expected when it is, and why its customer was told or not."""
+def explain(visit: str) -> None:
+    """Why a visit is expected when it is, and why its customer was told or not; VISIT is its number or your own id."""
     from punctual import clock
-    from punctual import explain as words
-    from punctual.models import Notice, Visit, db
-    from punctual.queries import day as days
-    from punctual.queries import visit as visits
+    from punctual.models import db
+    from punctual.queries import log
+    from punctual.web import board_story
 
     app = application()
     with app.test_request_context():
-        if db.session.get(Visit, visit) is None:
-            raise click.ClickException(f"There is no visit {visit}.")
         s = db.session()
-        story = visits.story(s, visit, at=clock.now())
-        zone = days.company(s)[1]
-        click.echo(f"{story.visit.customer.name}: {story.state}")
-        if story.forecast:
-            click.echo(f"  arrival {story.forecast.arrive[0]:%H:%M} to {story.forecast.arrive[2]:%H:%M} UTC, "
-                       f"chance of being late {story.forecast.p_late:.0%}")  # fmt: skip
-        said = words.explain(s, story.visit, story.forecast.at if story.forecast else None, zone)
-        click.echo("\n".join(f"  {x}" for x in said.sentences))
-        for what, value in said.sum:
-            click.echo(f"    {what:60} {value:>10}")
-        for p in said.plans:
-            click.echo(f"  {p.job} is planned {p.planned} min, takes {p.takes}: plan {p.propose}?")
-        for n in db.session.query(Notice).filter_by(visit_id=visit).order_by(Notice.id):
-            click.echo(f"  {n.at:%H:%M} {n.decision} {n.kind}: {n.reason} {n.facts}")
+        dossier = log.named(s, visit)
+        if dossier is None:
+            raise click.ClickException(f"There is no visit {visit}.")
+        click.echo("\n".join(_account(board_story.account(s, dossier, clock.now()), dossier.visit)))
+
+
+def _account(known: dict[str, Any], visit: Any) -> Iterator[str]:
+    """What the board's page of a visit says, line by line."""
+    yield f"{visit.customer.name}, {known['date']}: {known['standing'].word} (times of {known['zone']})"
+    yield "  " + ", ".join(f"{what.lower()} {value}" for what, value in known["times"])
+    yield from (f"  {sentence}" for sentence in known["why"].sentences)
+    yield from (f"    {what:60} {value:>10}" for what, value in known["why"].sum)
+    for p in known["why"].plans:
+        yield f"  {p.job} is planned {p.planned} min, takes {p.takes}: plan {p.propose}?"
+    if known["silence"]:
+        yield f"  Why nobody is told now: {known['silence']}"
+    yield "  What was said and done, the newest first:"
+    for x in known["log"]:
+        yield f"    {x.at:>10}  {x.what} ({x.how})"
+        yield from (f"    {'':10}  {more}" for more in (x.why, x.looked) if more)

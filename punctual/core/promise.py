@@ -73,15 +73,14 @@ def again(at: datetime, zone: str, works: Callable[[date], bool], tries: int) ->
 def office_due(at: datetime, zone: str, minutes: float, works: Callable[[date], bool] = lambda on: True) -> datetime:
     """That many minutes of office time ahead of `at`, up to a quarter of an hour.
 
-    `works` says whether somebody works on a date; where nobody does for a week, the next day counts.
+    `works` says whether somebody works on a date. Where that is known of no day of a week - schedules may come a day at a
+    time - each day counts.
     """
-    here = local(at, zone)
-    close = at_wall(here.date(), OFFICE[1], 0, zone)
-    begin = max(at, at_wall(here.date(), OFFICE[0], 0, zone))
-    due = begin + timedelta(minutes=minutes)
-    if due > close or not works(here.date()):
-        ahead = (here.date() + timedelta(days=n) for n in range(1, 8))
-        on = next((d for d in ahead if works(d)), here.date() + timedelta(days=1))
+    today = local(at, zone).date()
+    due = max(at, at_wall(today, OFFICE[0], 0, zone)) + timedelta(minutes=minutes)
+    first = today + timedelta(days=int(due > at_wall(today, OFFICE[1], 0, zone)))
+    on = next((d for d in (first + timedelta(days=n) for n in range(7)) if works(d)), first)
+    if on != today:
         due = at_wall(on, OFFICE[0], 0, zone) + timedelta(minutes=minutes)
     due = due.replace(second=0, microsecond=0)
     return due + timedelta(minutes=-due.minute % 15)

@@ -78,6 +78,13 @@ def dossier(s: Session, visit_id: int) -> Dossier | None:
     )
 
 
+def named(s: Session, name: str) -> Dossier | None:
+    """The same by its number or by the company's own id of the visit; None when there is no such visit."""
+    own = s.scalar(select(Visit.id).where(Visit.ref == name))
+    number = int(name) if name.isdecimal() and len(name) < 10 else 0
+    return dossier(s, own or number)
+
+
 def _number(s: Session, visit: Visit) -> int:
     """Which visit of the technician's day it is, from 1; 0 without a technician."""
     if not visit.technician_id:

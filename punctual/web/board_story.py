@@ -25,6 +25,8 @@ from punctual.web import board_words as words
 from punctual.web.board_owed import owed
 
 CHANNELS = {"email": "e-mail", "sms": "text"}
+#: How a task ended of itself.
+ENDED = {"": "not needed any more", "clock": "its time passed", "report": "a report came"}
 #: So many technicians are offered at once; the rest behind "others".
 OFFERED = 3
 
@@ -52,9 +54,10 @@ def zone(s: Session) -> str:
 
 def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: bool = False) -> dict[str, Any]:
     """Everything the drawer's template needs."""
-    rules, here = days.rules(s), zone(s)
+    here = zone(s)
     today = local(at, here).date()
-    standing = standing_of(d, rules, at)
+    known = account(s, d, at)
+    standing: Standing = known["standing"]
     open_ = d.visit.state not in (*OVER, "arrived")
     pressing = open_ and (standing.look in ("late", "risk") or d.visit.technician_id is None or _off(d))
     offers = effects.candidates(s, d.visit.id, at) if open_ and (others or pressing) else []
@@ -64,15 +67,8 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
     return {
         "d": d,
         "visit": d.visit,
-        "standing": standing,
-        "zone": here,
         "elsewhere": d.visit.zone if d.visit.zone != here else "",
-        "date": words.long_date(d.visit.date),
         "is_open": open_,
-        "times": list(_times(d, here)),
-        "why": explain(s, d.visit, d.forecast.at if d.forecast else None, here),
-        "silence": _silence(d, here),
-        "log": [_said(e, here, today) for e in d.log],
         "best": best,
         "offers": offers if others else offers[:OFFERED],
         "more": max(0, len(offers) - OFFERED) if not others else 0,
@@ -85,7 +81,23 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
         "limit": words.clock(d.visit.deadline, d.visit.zone) if d.visit.deadline else "",
         "told_now": told_now(d, at) if open_ else None,
         "sooner": possible(s, d.visit, at) if open_ and d.visit.date == today else None,
+        **known,
     } | owed(s, d.visit, at, here)
+
+
+def account(s: Session, d: Dossier, at: datetime) -> dict[str, Any]:
+    """How a visit stands, why it is expected when it is, why nobody is told just now, and everything that was said."""
+    here = zone(s)
+    today = local(at, here).date()
+    return {
+        "zone": here,
+        "standing": standing_of(d, days.rules(s), at),
+        "date": words.long_date(d.visit.date),
+        "times": list(_times(d, here)),
+        "why": explain(s, d.visit, d.forecast.at if d.forecast else None, here),
+        "silence": _silence(d, here),
+        "log": [_said(e, here, today) for e in d.log],
+    }
 
 
 def _slots(s: Session, visit: Visit, at: datetime, today: date, zone: str) -> list[tuple[str, str]]:
@@ -159,7 +171,7 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
     if e.what == "task" and e.notice is not None:
         n = e.notice
         ended = (
-            f"seen to by {n.resolved_by or 'the system'}, {words.when(n.resolved_at, zone, today)}"
+            f"{ENDED.get(n.resolved_by, f'seen to by {n.resolved_by}')}, {words.when(n.resolved_at, zone, today)}"
             if n.resolved_at
             else "open"
         )

@@ -71,6 +71,8 @@ def test_after_a_first_broken_promise_more_is_heard_within_the_hour_then_a_day_l
     at = START + timedelta(hours=1)
     assert promise.again(at, "Europe/London", lambda on: True, 0) == START + timedelta(hours=2)
     assert promise.again(at, "Europe/London", lambda on: True, 1) == START + timedelta(days=1)
+    only_today = at.date().__eq__  # the schedule of tomorrow has not come yet
+    assert promise.again(at, "Europe/London", only_today, 1) == START + timedelta(days=1)
     weekday = lambda on: on.weekday() < 5  # noqa: E731
     friday = datetime(2026, 11, 27, 17, 30, tzinfo=UTC)
     assert promise.again(friday, "Europe/London", weekday, 0) == datetime(2026, 11, 30, 9, tzinfo=UTC)
