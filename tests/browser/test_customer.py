@@ -167,6 +167,7 @@ def test_reloading_after_a_choice_sends_nothing_again(grace: Grace) -> None:
 
 def test_a_limit_is_set_with_the_time_field(grace: Grace) -> None:
     page = grace.page()
+    page.get_by_text("I must leave at a fixed time").click()
     page.get_by_label("Do you have to leave at a fixed time?").fill("13:15")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("Noted. It works as things stand now.")

@@ -149,6 +149,7 @@ def test_nothing_moves_for_who_wants_no_motion(plain: Served, browser: Browser) 
 def test_a_customers_choices_need_no_script(plain: Served, browser: Browser, press: str, then: str) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{plain.url}/c/{plain.grace}")
+    page.get_by_text("I must leave at a fixed time").click()
     page.get_by_label("Do you have to leave at a fixed time?").fill("13:15")
     page.get_by_label("Your telephone number").fill("0117 496 0002")
     page.get_by_role("button", name=press).or_(page.get_by_role("link", name=press)).click()
