@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from punctual import clock, config
+from punctual import clock, config, gate
 from punctual.app import create_app
 from punctual.config import Settings
 from punctual.models import Company, Heartbeat, Place, User, db
@@ -119,6 +119,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield Finding(company is not None, "a company is made", "run `punctual init`")
     users = db.session.query(User).filter_by(active=True).count()
     yield Finding(users > 0, f"{users} can sign in to the board", "run `punctual user you@example.com`")
+    shut = gate.shut(db.session(), settings)
+    if shut == "copied":
+        mend = "this is a restored or copied database; once it is the only one: `punctual outbox release`"
+        yield Finding(False, "messages go out", mend)
+    elif shut:
+        yield Finding(False, "messages go out", "somebody paused them; `punctual outbox resume`")
     beat = db.session.get(Heartbeat, "worker")
     fresh = beat is not None and clock.real_seconds(clock.now() - beat.at) < 120
     yield Finding(fresh, "the worker is alive", "run `punctual run` or `punctual worker`")

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
 
-from punctual import backup, gate, links, outbox
+from punctual import backup, doctor, gate, links, outbox
 from punctual.actions import Refused, transaction
 from punctual.app import create_app
 from punctual.config import Settings
@@ -47,7 +47,7 @@ def put(visit: int, key: str) -> None:
 
 
 def test_what_comes_back_is_what_was_there_links_included_and_silent(
-    app: Flask, tmp_path: Path, elsewhere: Settings
+    app: Flask, tmp_path: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings: Settings = app.config["SETTINGS"]
     with transaction() as s:
@@ -60,6 +60,9 @@ def test_what_comes_back_is_what_was_there_links_included_and_silent(
     counts = backup.save(settings, tmp_path / "b.tar.gz")
     assert counts["message"] == 2
     assert backup.load(elsewhere, tmp_path / "b.tar.gz") == counts
+    monkeypatch.setattr("punctual.config.load", lambda: elsewhere)
+    (mend,) = (f.mend for f in doctor.examine() if f.what == "messages go out")
+    assert mend.endswith("`punctual outbox release`")
     with create_app(elsewhere).app_context() as there:
         assert rows() == before
         assert links.make(db.session(), elsewhere.key("link"), "customer", grace, at=AT, version=1) == link

@@ -66,6 +66,11 @@ def test_a_company_is_made_once_and_doctor_says_what_is_left(instance: Path) -> 
     assert punctual("import", str(instance / "good.csv")).exit_code == 0
     assert "addresses without a place, and no geocoder is set: 1" in punctual("doctor").stdout
 
+    punctual("outbox", "pause")
+    assert "somebody paused them; `punctual outbox resume`" in punctual("doctor").stdout
+    punctual("outbox", "resume")
+    assert "paused" not in punctual("doctor").stdout
+
     bad = instance / "bad.csv"
     bad.write_text("kind,id,customer,job,date,from,to\nvisit,A1,Maria,boiler,31.02.2026,9:00,10:00\n")
     refused = punctual("import", str(bad))

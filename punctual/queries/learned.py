@@ -129,7 +129,8 @@ def table(k: Known) -> Iterator[str]:
     if not k.version:
         yield "Nothing has been learned yet; `punctual learn` learns from finished visits."
         return
-    yield f"Version {k.version} of {k.at:%Y-%m-%d %H:%M} UTC: {k.visits} finished visits on {k.days} days, {k.first} to {k.last}, of {k.technicians} technicians"
+    span = f" on {k.days} days, {k.first} to {k.last}, of {k.technicians} technicians" if k.visits else ""
+    yield f"Version {k.version} of {k.at:%Y-%m-%d %H:%M} UTC: {k.visits} finished visits{span}"
     yield f"Told at a chance of {k.chance:.2f} of being late, for a budget of {k.budget:.1%} false alarms"
     yield f"Changeover without places {k.changeover:.0f} min; durations spread by a factor of {2.718281828**k.spread:.2f}"
     yield ""
