@@ -118,7 +118,6 @@ def summary(kind: str, facts: dict[str, Any]) -> str:
 
 def description(kind: str, facts: dict[str, Any]) -> str:
     """What the entry says: what is true now, what changed and who asked, the link (calendar.md 7)."""
-    arrive = _("We arrive between {from} and {to} ({zone}).")
     if KINDS[kind].class_ == "delay":
         said = _(
             "We are sorry: we are running late. We expect to arrive between {from} and {to} ({zone}), "
@@ -129,13 +128,17 @@ def description(kind: str, facts: dict[str, Any]) -> str:
     elif kind == "cancelled_us":
         said = _("We cancelled this visit, and we are sorry.\nBook again: {link}")
     else:
-        changed = {
-            "rescheduled": _("You chose a new time. It replaces {old_day}, {told_from} to {told_to}.") + " ",
-            "moved_by_us": _("We moved your visit from {old_day}, {told_from} to {told_to}. We are sorry.") + " ",
-            "kept": _("You said this time works.") + " ",
-        }.get(kind, "")
-        said = changed + arrive + "\n" + _("View or change: {link}")
+        said = _changed(kind) + _("We arrive between {from} and {to} ({zone}).") + "\n" + _("View or change: {link}")
     return messages.fill(said, facts)
+
+
+def _changed(kind: str) -> str:
+    """What of the time changed and who asked, as a sentence with a space after it; "" where nothing did."""
+    if kind == "rescheduled":
+        return str(_("You chose a new time. It replaces {old_day}, {told_from} to {told_to}.")) + " "
+    if kind == "moved_by_us":
+        return str(_("We moved your visit from {old_day}, {told_from} to {told_to}. We are sorry.")) + " "
+    return str(_("You said this time works.")) + " " if kind == "kept" else ""
 
 
 def reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.errors import HeaderParseError
@@ -29,6 +30,8 @@ from punctual.queries import slots
 
 #: Kinds that tell the range as it is forecast when they are written; the others tell the promised window.
 FORECAST = frozenset({"on_my_way", "late_first", "late_update", "correction"})
+#: An address of plain words between dots, before and after its "@" (RFC 5322 3.2.3).
+DOT_ATOMS = re.compile(r"{0}(\.{0})*@{0}(\.{0})*".format(r"[\w!#$%&'*+/=?^`{|}~-]+"), re.ASCII)
 #: Offers named in a mail.
 OFFERS = 3
 
@@ -281,6 +284,8 @@ def _sender(name: str, spec: str) -> str:
 
 def address(name: str, spec: str) -> Address:
     """One address as a header takes it; raises ValueError for what is not exactly one."""
+    if DOT_ATOMS.fullmatch(spec):  # nearly every one: the library reads the others letter by letter
+        return Address(" ".join(name.split()), *spec.split("@"))
     try:
         one = Address(" ".join(name.split()), addr_spec=spec)
     except (ValueError, IndexError, HeaderParseError) as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import email
 import email.policy
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from punctual import mime
+from punctual import letters, mime
 
 ICS = b"BEGIN:VCALENDAR\r\nSUMMARY:Boiler service\r\nEND:VCALENDAR\r\n"
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=200)
@@ -59,3 +61,23 @@ def test_a_subject_comes_back_and_its_lines_are_short(value: str) -> None:
 def test_a_name_cannot_become_a_header() -> None:
     line = mime.header("To", '"Zoë\u2028Bcc: x@example.com" <z@example.com>')
     assert list(email.message_from_bytes(line + b"\r\n").keys()) == ["To"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    name=st.text(max_size=30),
+    spec=st.from_regex(letters.DOT_ATOMS, fullmatch=True)
+    | st.text("ab.@\"(), -<>é\\", max_size=12)
+    | st.emails(),
+)  # fmt: skip
+def test_an_address_is_what_the_library_reads_letter_by_letter(name: str, spec: str) -> None:
+    try:
+        theirs = str(Address(" ".join(name.split()), addr_spec=spec))
+    except (ValueError, IndexError, HeaderParseError):
+        with pytest.raises(ValueError, match="is not an e-mail address"):
+            letters.address(name, spec)
+        return
+    try:
+        assert str(letters.address(name, spec)) == theirs
+    except ValueError:
+        assert not letters.DOT_ATOMS.fullmatch(spec), "what the library reads as something else is refused"
