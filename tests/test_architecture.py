@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from setuptools import find_packages
 
 from punctual.web.access import ROLES
 
@@ -242,7 +241,7 @@ def test_setup_cfg_lists_every_package() -> None:
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
     listed = set(config["options"]["packages"].split()) - {"punctual.templates"}
-    assert listed == {p for p in find_packages(str(ROOT)) if p.split(".")[0] == "punctual"}
+    assert listed == {".".join(p.parent.relative_to(ROOT).parts) for p in PACKAGE.rglob("__init__.py")}
 
 
 def test_vendored_files_are_what_they_were() -> None:

@@ -86,7 +86,8 @@ def _said(story: visits.Story, times: bool) -> str:
     if "had" in request.args:
         when = filters.clock(answer.at, zone)
         return str(_("We already have this from you, at %(time)s. You do not have to send it again.", time=when))
-    return f"{_('Saved at %(time)s.', time=filters.clock(answer.at, zone))} {_saved(answer, story, times)}"
+    saved = _("Saved at %(time)s.", time=filters.clock(answer.at, zone))
+    return f"{saved} {_saved(answer, story, times)}"
 
 
 def _saved(answer: Answer, story: visits.Story, times: bool) -> str:
