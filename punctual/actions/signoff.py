@@ -62,7 +62,7 @@ def rate(visit_id: int, stars: int, *, at: datetime, by: str = "page") -> Saved:
             return Saved(last.id, True)
         saved = answered(s, visit, "rating", at, by=by, stars=stars)
         if stars <= days.rules(s).low_rating:
-            concern.open_(s, visit, "rating", "", at=at, by=by, tell=False)
+            return concern.open_(s, visit, "rating", "", at=at, by=by, tell=False)
         return saved
 
 

@@ -112,7 +112,7 @@ def _saved(answer: Answer, story: visits.Story, times: bool) -> str:
         return str(_("Noted. We cannot do it by then, and we are sorry. These times work:") if times else missed)
     owed = next((c for c in story.concerns if c.said_id == answer.id), None)
     if owed is not None:
-        if answer.kind == "rating":
+        if owed.about == "rating":
             sentence = _("Thank you for being honest. %(owner)s reads this and answers by %(due)s.")
         else:
             sentence = _(

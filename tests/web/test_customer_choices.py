@@ -233,7 +233,7 @@ def test_where_nothing_fits_a_call_is_promised_at_once(grace: Page) -> None:
     assert everything() == rows
     text = grace.after("times")
     assert (
-        "We have no time that works in the next 14 days. We are sorry. Bellweather Heating will call you by 9:00 on Wed 25 Nov."
+        "We have no time that works in the next 14 days. We are sorry. Bellweather Heating will call you by 9:30 today."
         in text
     )
     assert db.session.scalars(select(Notice.reason).where(Notice.kind == "call")).one() == "nothing_fits"
