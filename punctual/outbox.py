@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import BindParameter, Integer, and_, bindparam, case, or_, select, text, update
+from sqlalchemy import BindParameter, and_, bindparam, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, make_transient_to_detached
 
@@ -252,12 +252,12 @@ def claim(s: Session, *, at: datetime, by: str, limit: int = 20, channels: Colle
     """
     c = s.connection()
     ways = None if channels is None else tuple(sorted(channels))
-    taken = _claim(c.dialect.name, ways).all(c, now=at, lease=clock.after(LEASE_S), by=by, most=limit)
+    taken = _claim(c.dialect.name, ways, limit).all(c, now=at, lease=clock.after(LEASE_S), by=by)
     return [row.id for row in sorted(taken, key=lambda r: (r.kind not in URGENT, r.due_at, r.id))]
 
 
 @lru_cache(maxsize=16)
-def _claim(dialect: str, channels: tuple[str, ...] | None) -> Plain:
+def _claim(dialect: str, channels: tuple[str, ...] | None, limit: int) -> Plain:
     """The conditional update, built once for each set of ways out that are open."""
     now: BindParameter[datetime] = bindparam("now", None, UtcDateTime)
     due = or_(
@@ -266,7 +266,7 @@ def _claim(dialect: str, channels: tuple[str, ...] | None) -> Plain:
     )
     urgent = case((Message.kind.in_(URGENT), 0), else_=1)
     order = (urgent, Message.due_at, Message.id)
-    chosen = select(Message.id).where(due).order_by(*order).limit(bindparam("most", 0, Integer))
+    chosen = select(Message.id).where(due).order_by(*order).limit(limit)
     if channels is not None:
         chosen = chosen.where(Message.channel.in_(list(channels)))
     if dialect == "postgresql":
@@ -282,7 +282,7 @@ def _claim(dialect: str, channels: tuple[str, ...] | None) -> Plain:
         )
         .returning(Message.id, Message.due_at, Message.kind)
     )
-    return Plain(taking, "now", "lease", "by", "most")
+    return Plain(taking, "now", "lease", "by")
 
 
 def release(s: Session, ids: Collection[int], *, by: str, at: datetime, until: datetime) -> None:

@@ -171,3 +171,19 @@ def test_every_statement_can_be_made_ready_at_once(app: Flask) -> None:
         compile_all(s.connection())
         c = s.connection()
         assert one.on(c) is one.on(c) and c.dialect.name in one._ready
+
+
+@pytest.mark.parametrize("word", ["plain", "it's", "really?", "100 %", "a\\b", ":name"])
+def test_fixed_words_and_numbers_are_part_of_the_statement_and_mean_the_same(app: Flask, word: str) -> None:
+    found = select(Place.address, Place.lat).where(
+        Place.address.in_([word, "other"]), Place.state == word, Place.lat > bindparam("low", 0.0)
+    ).limit(1)  # fmt: skip
+    plain = Plain(found, "low")
+    with transaction() as s:
+        s.add_all(Place(address=word, state=word, lat=float(n)) for n in range(3))
+        s.flush()
+        for low in (-1.0, 0.5, 2.0):
+            theirs = s.connection().execute(found, {"low": low}).all()
+            assert plain.rows(s.connection(), low=low) == [tuple(r) for r in theirs]
+        if s.connection().dialect.name == "sqlite" and "?" not in word:
+            assert "LIMIT 1 " in plain.on(s.connection()).sql and plain.on(s.connection()).names == ["low"]

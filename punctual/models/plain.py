@@ -155,13 +155,16 @@ class _Ready:
 
     def __init__(self, statement: Executable, given: tuple[str, ...], dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-        self.sql: str = compiled.string
         self.positional: bool = compiled.positional
         names = list(compiled.positiontup if self.positional else compiled.params)
         into = {b.key: b.type.dialect_impl(dialect).bind_processor(dialect) for b in compiled.binds.values()}
-        self.fixed = [_converted(into.get(n), compiled.params[n]) if n not in given else None for n in names]
-        self.names = names
-        self.slots = [(i, n, into.get(n)) for i, n in enumerate(names) if n in given]
+        fixed = {n: _converted(into.get(n), compiled.params[n]) for n in names if n not in given}
+        self.sql: str = compiled.string
+        self.names: list[str] = names
+        if self.positional:
+            self.sql, self.names = _with_constants(self.sql, names, fixed)
+        self.fixed = [fixed.get(n) for n in self.names]
+        self.slots = [(i, n, into.get(n)) for i, n in enumerate(self.names) if n in given]
         self.columns: list[Any] = list(getattr(statement, "exported_columns", ()))
         self.row = _row([c.key for c in self.columns])
         self.dialect = dialect
@@ -216,6 +219,23 @@ class _Ready:
                 values[i] = convert(values[i])
             found.append(self.row(values))
         return found
+
+
+def _with_constants(sql: str, names: list[str], fixed: dict[str, Any]) -> tuple[str, list[str]]:
+    """SQLite's text with fixed words and numbers written into it, and the names that are left: it plans a statement anew
+    at every run when LIMIT is a parameter, which can cost more than running it."""
+    first, *pieces = sql.split("?")
+    if len(pieces) != len(names):
+        return sql, names  # one of the question marks is a word's
+    made, left = [first], list[str]()
+    for name, piece in zip(names, pieces, strict=True):
+        value = fixed.get(name)
+        if isinstance(value, (int, str)):
+            made += [repr(int(value)) if isinstance(value, int) else "'" + value.replace("'", "''") + "'", piece]
+        else:
+            made += ["?", piece]
+            left.append(name)
+    return "".join(made), left
 
 
 def _row(names: list[str]) -> Callable[[Iterable[Any]], Any]:
