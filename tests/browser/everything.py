@@ -29,6 +29,7 @@ from punctual.migrations import upgrade
 from punctual.models import Notice, Promise, Visit, touch_board
 from tests import build
 from tests.browser import stocked
+from tests.browser.chromium import ARGUMENTS
 from tests.build import Built, wall
 
 #: Kinds whose mail shows a range in large figures.
@@ -266,8 +267,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as p:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         camera = Camera(browser, folder)
         with served(Path(scratch) / "full", full=True) as here:
             staff(here, camera)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tests.browser.chromium import ARGUMENTS
+
 
 def main(origin: str, folder: Path) -> None:
     """Open the three faces as a newcomer would and keep what is on the screen."""
     with sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         phone = browser.new_page(viewport={"width": 390, "height": 844})
         desk = browser.new_page(viewport={"width": 1440, "height": 900})
         for page, button, then, name in (

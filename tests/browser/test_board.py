@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,21 +16,12 @@ from werkzeug.serving import make_server
 from punctual import clock, config
 from punctual.app import create_app
 from punctual.models import db
+from tests.browser.chromium import AXE, NAMES, RULES
 from tests.build import MORNING
 from tests.web.desk import Desk, desk
 
 pytestmark = pytest.mark.browser
-AXE = Path(__file__).parents[2] / ".test/node/node_modules/axe-core/axe.min.js"
-#: WCAG 2.5.3, which axe leaves out unless asked: whoever speaks to the page says what they read on the button.
-NAMES = {"label-content-name-mismatch": {"enabled": True}}
-RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 STAGE = "2026-11-24T09:40:10+00:00 x1"
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    args = ["--no-sandbox", "--disable-dev-shm-usage"]
-    return {**browser_type_launch_args, "executable_path": shutil.which("chromium"), "args": args}
 
 
 class Stage:

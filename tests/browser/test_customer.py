@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,19 +18,10 @@ from punctual.actions import technician, transaction
 from punctual.app import create_app
 from punctual.models import Visit, db
 from tests import build
+from tests.browser.chromium import AXE, NAMES, RULES
 from tests.build import Built, wall
 
 pytestmark = pytest.mark.browser
-AXE = Path(__file__).parents[2] / ".test/node/node_modules/axe-core/axe.min.js"
-#: WCAG 2.5.3, which axe leaves out unless asked: whoever speaks to the page says what they read on the button.
-NAMES = {"label-content-name-mismatch": {"enabled": True}}
-RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    args = ["--no-sandbox", "--disable-dev-shm-usage"]
-    return {**browser_type_launch_args, "executable_path": shutil.which("chromium"), "args": args}
 
 
 class Grace:

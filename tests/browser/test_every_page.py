@@ -12,12 +12,11 @@ from punctual import clock
 from punctual.actions import access
 from punctual.models import db
 from tests.browser import everything
+from tests.browser.chromium import AXE, NAMES, RULES
 from tests.browser.everything import BOARD, STATES, Served
-from tests.browser.test_board import AXE, NAMES, RULES, browser_type_launch_args
 from tests.build import wall
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser_type_launch_args"]
 _RUN = "([only, rules]) => axe.run(document, {runOnly: only, rules, resultTypes: ['violations']})"
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 

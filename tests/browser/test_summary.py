@@ -10,12 +10,11 @@ from playwright.sync_api import Browser, expect
 
 from punctual import learn
 from punctual.actions import transaction
-from tests.browser.test_board import Stage, browser_type_launch_args, faults, stage
+from tests.browser.test_board import Stage, faults, stage
 from tests.build import MORNING
 from tests.test_learn import evening, live
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser_type_launch_args"]
 PAGE = "/board/summary"
 
 
