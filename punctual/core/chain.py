@@ -11,6 +11,7 @@ import numpy as np
 
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned, shape_of, spread_of
+from punctual.core.overdue import SILENT, overdue
 from punctual.core.spread import SAMPLES, Singles, order, still_to_come
 from punctual.core.start import first_started, started
 
@@ -63,7 +64,7 @@ class _Ahead:
 
     Rows as in Steps, those of position k are ends[k]:ends[k + 1]. Moments are minutes after each chain's `at`, NaN for
     none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
-    one. work, expected: how long it takes, as samples and on average. The sets hold positions at which somebody has a
+    one. least: so late the technician is known to be by nothing having begun, -inf where that says nothing. work, expected: how long it takes, as samples and on average. The sets hold positions at which somebody has a
     break, a word, is on the way, has begun, is over.
     """
 
@@ -80,6 +81,7 @@ class _Ahead:
     named: Floats
     drive: Floats
     opens: Floats
+    least: Floats
     rests: Bools
     sd: Floats
     work: Singles
@@ -131,7 +133,7 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Fl
         _arrive(days, a, k, of, learned, x[of], mean + a.drive[of], made)
         _finish(days, a, k, of, learned, made)
         samples, mean = made.finish[of].astype(np.float32), made.mean_finish[of]
-    made.free[:] = x.mean(axis=1)
+    made.free[:] = np.maximum(x.mean(axis=1), a.least)
     return made
 
 
@@ -147,6 +149,8 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: F
     said = (days.late_at[row] <= seen) & ~there
     named = np.where(said, days.planned_start[row] + days.late_min[row] - at, -np.inf)
     opens = np.where(days.early_ok[row], days.shift_start[day] + drive, days.window_start[row]) - at
+    waits = ~head[which] & (position == 0) & np.isnan(come)
+    least = np.where(waits, np.minimum(drive, np.maximum(-opens, 0.0)) - opens, -np.inf)
     planned = days.planned_min[row]
     mean, sd = spread_of(learned, days.job_type[row], days.technician[day])
     work = _shapes(learned, len(ends) - 1)[position]
@@ -158,8 +162,8 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: F
         return frozenset(position[marked].tolist())
 
     return _Ahead(
-        ends, which, row, day, at, seen, head[which] & (position == 0), come, gone, out, named, drive, opens, rests, sd,
-        np.exp(work, out=work), planned * np.exp(mean),
+        ends, which, row, day, at, seen, head[which] & (position == 0), come, gone, out, named, drive, opens, least, rests,
+        sd,        np.exp(work, out=work), planned * np.exp(mean),
         where(rests), where(said), where(~np.isnan(out)), where(~np.isnan(come)), where(~np.isnan(gone)),
     )  # fmt: skip
 
@@ -250,7 +254,13 @@ def _starts(days: Days, a: _Ahead, k: int, i: Any, learned: Learned, x: Singles)
     if k:
         return np.maximum(arrive, np.float32(0.0), out=arrive)
     tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, SAMPLES // 2]))
-    return still_to_come(arrive, np.zeros(len(arrive)), tail, learned.forgotten)
+    arrive = still_to_come(arrive, np.zeros(len(arrive)), tail, learned.forgotten)
+    opens = a.opens[i]
+    silent = (~head & (opens < -SILENT[0]) & np.isnan(a.out[i]) & ~(a.named[i] > 0.0)).nonzero()[0]
+    if len(silent):
+        opens, free = opens[silent], x[silent].mean(axis=1).astype(np.float64)
+        arrive[silent] = overdue(learned, free, -opens, a.drive[i][silent] - opens) + opens[:, None]
+    return arrive
 
 
 def _on_the_way(days: Days, a: _Ahead, i: Any, learned: Learned, arrive: Floats) -> None:

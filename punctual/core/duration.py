@@ -36,7 +36,7 @@ class Learned:
     a type, at a place, of a technician are later than that. changeover: minutes between two visits without places;
     drive: factor on estimated travel. own_mean/own_sd: log of the whole duration over what a technician said it would
     be. forgotten: share of reports that are never tapped. shift, spread: what today's circumstances do to the level at
-    which a visit starts, and to the log of the range's width. calm_h [H], calm [H, 101]: what is left, by minutes ahead.
+    which a visit starts, and to the log of the range's width. calm [101]: what is left.
     visits: how many taught this.
     """
 
@@ -62,7 +62,6 @@ class Learned:
     forgotten: float
     shift: Additive
     spread: Additive
-    calm_h: Floats
     calm: Floats
     visits: int
 
@@ -98,6 +97,7 @@ def from_bytes(data: bytes) -> Learned:
     return Learned(**values)
 
 
+@lru_cache(maxsize=1)
 def nothing() -> Learned:
     """Built-in priors: what is forecast before there is any history."""
     empty, none = np.empty(0), np.empty(0, dtype=np.int64)
@@ -109,7 +109,7 @@ def nothing() -> Learned:
         start_x=x, start=np.maximum.accumulate(start, axis=0), first=PRIOR_START,
         type_start=empty, places=none, place_start=empty, technician_start=empty,
         changeover=0.0, drive=1.0, own_mean=0.0, own_sd=PRIOR_OWN_SD, forgotten=PRIOR_FORGOTTEN,
-        shift=Additive.none(), spread=Additive.none(), calm_h=np.zeros(1), calm=NORMAL[None, :],
+        shift=Additive.none(), spread=Additive.none(), calm=NORMAL,
         visits=0,
     )  # fmt: skip
 

@@ -72,8 +72,7 @@ def _circumstanced(days: Days, learned: Learned, targets: Ints, good: Bools, wei
     width, wide = additive.fit(np.where(OWN[:, None], np.nan, x), size, by, np.full(len(NAMES), np.inf))
     width = replace(width, middle=np.zeros(()))
     calm = (z - said) / np.exp(wide - size.mean())
-    rows = [blended(calm[ahead == h], NORMAL, 40.0 * len(LOOKS)) for h in LOOKS]
-    return replace(learned, shift=shift, spread=width, calm_h=np.asarray(LOOKS), calm=np.stack(rows))
+    return replace(learned, shift=shift, spread=width, calm=blended(calm, NORMAL, 40.0 * len(LOOKS)))
 
 
 def _left_over(days: Days, chains: Chains, learned: Learned, over: Floats, everyone: Fleet) -> tuple[Floats, Floats]:

@@ -11,6 +11,7 @@ from punctual.core.duration import Learned
 from punctual.core.spread import looked_up
 
 #: Circumstances of a visit, in the order of `circumstances`. Rising: more of it can only make a start later.
+#: `ahead` and `steps` are counted down: as time passes without a report, nothing that is told may move back.
 #: From the fleet: known only where the fleet is.
 NAMES = (
     "x", "carried", "type", "place", "technician", "hour", "position", "to_come", "planned", "slack", "ahead",
@@ -19,15 +20,15 @@ NAMES = (
 )  # fmt: skip
 RISING: Bools = np.isin(
     NAMES,
-    ("x", "carried", "type", "place", "technician", "all_1h", "all_3h", "all_owed", "place_1h", "place_3h",
+    ("x", "carried", "type", "place", "technician", "ahead", "steps", "all_1h", "all_3h", "all_owed", "place_1h", "place_3h",
      "place_owed", "next_place", "type_3h"),
 )  # fmt: skip
 FROM_FLEET: Bools = np.asarray([n.startswith(("all_", "place_", "next_", "type_")) for n in NAMES])
 #: How far what each adds may fall as it grows, per minute. What is already in the technician's own delay need not be
 #: added again, so that one may - by less than the delay itself moves a start.
 FALL: Floats = np.where(np.asarray(NAMES) == "x", 0.008, np.where(RISING, 0.0, np.inf))
-#: The technician's own delay: it may move a start, never the width of a range.
-OWN: Bools = np.isin(NAMES, ("x", "carried"))
+#: The technician's own delay, and time that passes: they may move a start, never the width of a range.
+OWN: Bools = np.isin(NAMES, ("x", "carried", "ahead", "steps"))
 HOUR = 60.0
 #: Lateness of one start counts as at most this early and this late, minutes.
 EARLIEST, LATEST = -30.0, 180.0
@@ -141,8 +142,8 @@ def circumstances(days: Days, learned: Learned, looks: Looks, others: Fleet | No
         (end - row).astype(np.float64),
         days.planned_min[row],
         np.where(last, plan - ended[before], np.nan),
-        plan - at,
-        steps,
+        at - plan,
+        -steps,
     ]
     if others is None:
         return np.stack([*out, *(np.full(len(row), np.nan) for _ in range(len(NAMES) - len(out)))])

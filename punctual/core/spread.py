@@ -156,9 +156,9 @@ def _cut(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats
     p = STRATA[None, :]
     onward = g + (1 - g) * np.minimum(np.maximum((p - lost) / (1 - lost), 0.0), 1.0)
     level = np.where(p < lost, _believed(forgotten), onward)
-    value = at_levels(sorted_, level)
     over = np.maximum(np.log(0.5 / SAMPLES / np.maximum(1.0 - level, 1e-12)), 0.0) * tail[:, None]
-    value = np.where(p < lost, value, np.maximum(value + over, now[:, None]))
+    value = at_levels(sorted_, level) + over
+    value = np.where(p < lost, value, np.maximum(value, now[:, None]))
     return value.astype(sorted_.dtype, copy=False)
 
 

@@ -140,6 +140,15 @@ def started(learned: Learned, x: Singles, stream: int) -> Floats:
     return np.asarray(out)
 
 
+def known(learned: Learned, x: Floats) -> Floats:
+    """The same where it is known how late the technician is free: sorted samples [n, SAMPLES] for x [n]."""
+    table, growth, _ = lookup(learned)
+    place = np.minimum(np.maximum((x - LOW) / STEP, 0.0), (HIGH - LOW) / STEP)
+    low = place.astype(np.int64)
+    out = table[low] + (place - low)[:, None] * growth[low]
+    return np.asarray(out + np.maximum(x - HIGH, 0.0)[:, None])
+
+
 def first_started(learned: Learned, x: Singles, stream: int) -> Singles:
     """The same for a day's first visit."""
     return np.asarray(np.maximum(x, np.float32(0.0)) + lookup(learned)[2][order(stream)])

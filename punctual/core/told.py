@@ -42,11 +42,10 @@ class Told:
 
     shift: Floats
     width: Floats
-    horizon: Ints
 
     def of(self, which: Ints) -> Told:
         """The same of some of these rows."""
-        return Told(self.shift[which], self.width[which], self.horizon[which])
+        return Told(self.shift[which], self.width[which])
 
 
 def carried(days: Days, chains: Chains, over: Floats) -> Floats:
@@ -65,13 +64,12 @@ def prepared(
 ) -> Told:
     """The correction of rows as far as it does not hang on the chain itself."""
     n = len(row)
-    horizon = np.abs((days.planned_start[row] - at)[:, None] - learned.calm_h[None, :]).argmin(axis=1)
     if not len(learned.shift.edges):
-        return Told(np.zeros(n), np.zeros(n), horizon)
+        return Told(np.zeros(n), np.zeros(n))
     around = circumstances(days, learned, Looks(row, day, at, np.full(n, np.nan), late), others)
     known = ~FROM_FLEET if others is None else np.ones(len(NAMES), dtype=np.bool_)
     known[X] = False
-    return Told(apply(learned.shift, around, known), apply(learned.spread, around, known & ~OWN), horizon)
+    return Told(apply(learned.shift, around, known), apply(learned.spread, around, known & ~OWN))
 
 
 def own_shift(learned: Learned, free: Floats) -> Floats:
@@ -96,14 +94,13 @@ def ends(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, 
 
 @lru_cache(maxsize=8)
 def _calm(learned: Learned, levels: int) -> Floats:
-    """What is left by minutes ahead, at the told levels or the wide ones."""
-    at = TOLD if levels == len(TOLD) else WIDE
-    return np.stack([np.interp(at, LEVELS, row) for row in learned.calm])
+    """What is left, at the told levels or the wide ones."""
+    return np.asarray(np.interp(TOLD if levels == len(TOLD) else WIDE, LEVELS, learned.calm))
 
 
 def _moved(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, levels: Floats) -> Floats:
     calm = _calm(learned, len(levels))
-    z = shift[:, None] + np.exp(told.width)[:, None] * calm[told.horizon]
+    z = shift[:, None] + np.exp(told.width)[:, None] * calm
     return at_levels(arrive, normal_level(z)).astype(np.float64, copy=False)
 
 
@@ -112,11 +109,7 @@ def chance_after(learned: Learned, told: Told, shift: Floats, arrive: Singles | 
     tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, arrive.shape[1] // 2]))
     level = level_of(arrive, moments, tail)
     z = (normal(np.minimum(np.maximum(level, 1e-4), 1 - 1e-4)) - shift[:, None]) / np.exp(told.width)[:, None]
-    horizons = np.flatnonzero(np.bincount(told.horizon)).tolist()
-    out = np.zeros(z.shape)
-    for h in horizons:
-        here = told.horizon == h if len(horizons) > 1 else slice(None)
-        out[here] = 1.0 - np.interp(z[here], learned.calm[h], LEVELS, left=0.0, right=1.0)
+    out = 1.0 - np.interp(z, learned.calm, LEVELS, left=0.0, right=1.0)
     return np.where(level <= 0.0, np.maximum(out, 0.999), out)
 
 

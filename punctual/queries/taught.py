@@ -14,7 +14,7 @@ from punctual.models import Learned as LearnedRow
 from punctual.models import Plain
 
 #: Raise it when the same columns come to mean something else.
-MEANING = 5
+MEANING = 6
 #: Format of what is kept; anything kept in another one is learned anew.
 FORMAT = zlib.crc32(f"{MEANING}{[f.name for f in fields(Learned)]}{[f.name for f in fields(Days)]}".encode()) >> 1
 

@@ -6,7 +6,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -23,7 +23,10 @@ from punctual.core.duration import Learned, nothing
 from punctual.core.fit import fit
 from punctual.core.fleet import fleet
 from punctual.core.forecast import Forecast, forecast
+from punctual.core.overdue import overdue
 from punctual.core.splice import joined, only
+from punctual.core.spread import SAMPLES, still_to_come
+from punctual.core.start import known
 
 PLAN = Path(__file__).with_name("vroom_plan.py")
 BEGIN = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -91,13 +94,28 @@ def later(long: Forecast, short: Forecast, rows: slice) -> bool:
 NOW = minutes(BEGIN + timedelta(days=40)) + 175
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.floats(125, 174), st.floats(0, 50), st.booleans())
-def test_a_visit_that_ended_later_makes_nobody_earlier(end: float, more: float, fitted: bool) -> None:
-    """While nothing is overdue: that somebody free for long has not come is news of its own, and bad news."""
+@settings(max_examples=80, deadline=None)
+@given(st.floats(125, 174), st.floats(0, 90), st.floats(0, 90), st.booleans())
+def test_a_visit_that_ended_later_makes_nobody_earlier(end: float, more: float, after: float, fitted: bool) -> None:
+    """However overdue the next one is: that somebody free for long has not come must not read as bad news."""
     state = learned() if fitted else nothing()
-    short, long = (today([45.0, 105.0, x], x, running=False) for x in (end, min(end + more, 174.0)))
-    assert later(forecast(long, state, NOW), forecast(short, state, NOW), slice(3, None))
+    short, long = (today([45.0, 105.0, x], x, running=False) for x in (end, end + more))
+    at = minutes(BEGIN + timedelta(days=40, minutes=end + more + after))
+    assert later(forecast(long, state, at), forecast(short, state, at), slice(3, None))
+
+
+@pytest.mark.parametrize("state", [nothing, learned])
+def test_an_overdue_start_is_never_earlier_for_who_was_free_later_or_is_silent_for_longer(
+    state: Callable[[], Learned],
+) -> None:
+    free, silent = (x.ravel() for x in np.meshgrid(np.arange(-50.0, 150.0, 7.0), np.arange(-29.0, 200.0, 7.0)))
+    shape = (-1, len(np.arange(-50.0, 150.0, 7.0)), SAMPLES)
+    told = overdue(state(), free, silent, np.maximum(free, silent)).reshape(shape)
+    assert np.diff(told, axis=0).min() >= -0.01 and np.diff(told, axis=1).min() >= -0.01
+    plain = known(state(), free)
+    tail = np.maximum(3.0, 0.25 * (plain[:, -1] - plain[:, SAMPLES // 2]))
+    cut = still_to_come(plain, silent, tail, state().forgotten).reshape(shape)
+    assert np.diff(cut, axis=1).min() < -TOLERANCE, "what was learned alone says otherwise"
 
 
 @settings(max_examples=30, deadline=None)
@@ -109,10 +127,12 @@ def test_a_visit_that_still_runs_makes_nobody_earlier_than_one_that_is_over(end:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(0, 200), st.floats(0, 60))
-def test_waiting_longer_for_the_end_of_a_visit_makes_nobody_earlier(now: float, more: float) -> None:
-    days = today([45.0], 60.0, running=True)
-    first, second = (forecast(days, nothing(), NOW - 110 + x) for x in (now, now + more))
+@given(st.floats(0, 200), st.floats(0, 60), st.booleans(), st.booleans())
+def test_waiting_longer_for_the_end_or_start_of_a_visit_makes_nobody_earlier(
+    now: float, more: float, running: bool, fitted: bool
+) -> None:
+    days, state = today([45.0], 60.0, running=running), learned() if fitted else nothing()
+    first, second = (forecast(days, state, NOW - 110 + x) for x in (now, now + more))
     assert later(second, first, slice(1, None))
 
 
