@@ -64,8 +64,9 @@ class _Ahead:
 
     Rows as in Steps, those of position k are ends[k]:ends[k + 1]. Moments are minutes after each chain's `at`, NaN for
     none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
-    one. least: so late the technician is known to be by nothing having begun, -inf where that says nothing. work, expected: how long it takes, as samples and on average. The sets hold positions at which somebody has a
-    break, a word, is on the way, has begun, is over.
+    one. least: so late the technician is known to be by nothing having begun, -inf where that says nothing. work,
+    expected: how long it takes, as samples and on average. The sets hold positions at which somebody has a break, a
+    word, is on the way, has begun, is over.
     """
 
     ends: list[int]
@@ -162,8 +163,8 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: F
         return frozenset(position[marked].tolist())
 
     return _Ahead(
-        ends, which, row, day, at, seen, head[which] & (position == 0), come, gone, out, named, drive, opens, least, rests,
-        sd,        np.exp(work, out=work), planned * np.exp(mean),
+        ends, which, row, day, at, seen, head[which] & (position == 0), come, gone, out, named, drive, opens, least,
+        rests, sd, np.exp(work, out=work), planned * np.exp(mean),
         where(rests), where(said), where(~np.isnan(out)), where(~np.isnan(come)), where(~np.isnan(gone)),
     )  # fmt: skip
 
