@@ -304,13 +304,14 @@ def _what_is_left(
     said = (days.late_at[row] <= a.seen[i]) & (days.late_min[row] > 0)
     own = np.where(said, planned + days.late_min[row], 0.0)
     if said.any():
-        finish = np.maximum(finish, _as_said(own[said], since[said], tail[said], said, learned))
+        finish = np.maximum(finish, _as_said(own[said], since[said], said, learned))
     return finish, np.maximum(np.maximum(a.expected[i], own), -since)
 
 
-def _as_said(own: Floats, since: Floats, tail: Floats, said: Bools, learned: Learned) -> Singles:
+def _as_said(own: Floats, since: Floats, said: Bools, learned: Learned) -> Singles:
     """Samples of the end by the technician's own word, as right as such words have been; -inf where nothing was said."""
     out = np.full((len(said), SAMPLES), -np.inf, dtype=np.float32)
     named = since[:, None] + own[:, None] * np.exp(learned.own_mean + learned.own_sd * shape_of(learned)[None, :])
+    tail = np.maximum(3.0, 0.25 * learned.own_sd * own)
     out[said] = still_to_come(named.astype(np.float32), np.zeros(len(own)), tail, learned.forgotten)
     return out
