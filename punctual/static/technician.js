@@ -53,6 +53,16 @@
     sending = false;
   }
 
+  // A fresh day leaves the keyboard on the button it stood on: the same words, else what does the same.
+  function show(html) {
+    const live = document.getElementById("live"), held = live.contains(document.activeElement) ? document.activeElement : null;
+    live.innerHTML = html;
+    if (!held) return;
+    const does = (x) => x.form?.action || x.href, words = (x) => x.textContent.trim();
+    const alike = [...live.querySelectorAll(held.tagName)].filter((x) => does(x) === does(held));
+    (alike.find((x) => words(x) === words(held)) || alike[0])?.focus({ preventScroll: true });
+  }
+
   async function refresh(force) {
     if (document.hidden && !force) return;
     if (!force && document.querySelector("details[open]")) return;
@@ -61,7 +71,7 @@
       const answer = await fetch(body.dataset.live, { headers, cache: "no-store" });
       if (answer.status === 304 || !answer.ok) return;
       etag = answer.headers.get("ETag");
-      document.getElementById("live").innerHTML = await answer.text();
+      show(await answer.text());
     } catch { /* no signal: what is shown stays */ }
   }
 

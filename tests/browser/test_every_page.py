@@ -120,6 +120,18 @@ def test_a_technician_reports_by_keyboard_alone(plain: Served, browser: Browser)
         expect(page.locator("form.saved")).to_contain_text(then)
 
 
+def test_a_day_that_renews_itself_leaves_the_keyboard_where_it_was(plain: Served, browser: Browser) -> None:
+    page = signed_in(plain, browser, "phone")
+    _tab_to(page, "+30")
+    page.evaluate("document.getElementById('live').firstElementChild.dataset.old = 1")
+    page.evaluate(
+        "fetch(document.activeElement.form.action, {method: 'POST', headers: {'Content-Type': 'application/json'},"
+        " body: JSON.stringify({key: 'another-phone', minutes: 15})})"
+    )
+    expect(page.locator("[data-old]")).to_have_count(0)
+    assert page.evaluate("document.activeElement.textContent.trim()") == "+30"
+
+
 def test_a_dispatcher_answers_a_concern_by_keyboard_alone(stocked: Served, browser: Browser) -> None:
     page = signed_in(stocked, browser, "board")
     page.goto(stocked.url + "/board/concerns")
@@ -157,7 +169,7 @@ def test_a_customers_choices_need_no_script(plain: Served, browser: Browser, pre
 
 def _tab_to(page: Page, words: str) -> None:
     """Press Tab until what has the focus is called so."""
-    name = "(e => e.labels && e.labels.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText)(document.activeElement)"
+    name = "(e => e === document.body ? '' : e.labels && e.labels.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText)(document.activeElement)"
     for _ in range(80):
         page.keyboard.press("Tab")
         if words in (page.evaluate(name) or ""):
