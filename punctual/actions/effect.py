@@ -149,13 +149,14 @@ def _effects(
     made = _forecast(s, days, at, rules)
     now = {v.visit_id: v for d in range(len(loaded)) for v in made[d]}
     names = _names(s, days)
+    were = {v.id: v for d in loaded.values() for v in d.visits}
     found = []
     for i, (shift_id, technician_id, name) in enumerate(targets):
         new = {v.visit_id: v for v in made[len(loaded) + len(lean) + i]}
         if lean and source is not None and source.id != shift_id:
             new = {v.visit_id: v for v in made[len(loaded)]} | new
         stops = {v.id: v for d in (*lean, after[i]) for v in d.visits}
-        changes = list(_changes(stops, names, now, new, rules, at, visit.id))
+        changes = list(_changes(were, stops, names, now, new, rules, at, visit.id))
         arrive = new[visit.id].arrive
         told = outward(Window(arrive[0], max(arrive[0], arrive[2])), at, visit.zone)
         found.append(Effect(technician_id, name, start, tuple(changes), told))
@@ -199,6 +200,7 @@ def _names(s: Session, days: Iterable[Day]) -> dict[int, str]:
 
 
 def _changes(
+    were: dict[int, Stop],
     stops: dict[int, Stop],
     names: dict[int, str],
     now: dict[int, VisitForecast],
@@ -213,7 +215,7 @@ def _changes(
         stop, old = stops[visit_id], now.get(visit_id)
         if stop.over or (stop.state == "arrived" and visit_id != own):
             continue
-        before = _look(stop, old, rules, at) if old else "late"
+        before = _look(were[visit_id], old, rules, at) if old else "late"
         after = _look(stop, f, rules, at)
         change = Change(
             visit_id,

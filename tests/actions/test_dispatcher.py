@@ -382,6 +382,13 @@ def test_an_effect_names_the_promises_it_would_break(day: Desk) -> None:
     assert lewis.after_look == "late" and lewis.before_look == "ontime"
 
 
+def test_how_a_visit_stands_now_is_judged_by_the_promise_it_has_now(day: Desk) -> None:
+    """Not by the earlier one it would get, which the present arrival could never keep."""
+    given = {"technician_id": technician(day, "Ana"), "start": wall("08:00"), "at": NOW}
+    found = effect.effect(db.session(), day.visit("Grace"), window=Window(wall("08:00"), wall("08:15")), **given)
+    assert found is not None and found.changes[0].before_look == "ontime"
+
+
 def test_who_lacks_the_skill_is_not_proposed(day: Desk) -> None:
     assert effect.candidates(db.session(), day.visit("Helen"), NOW) == []
 
