@@ -214,15 +214,15 @@ class Worker:
         self.sender.close()
 
     def _rehearsal(self) -> Iterator[str]:
-        """What a first message would wait for, a piece at a time while there is nothing to do: every statement made
-        ready, every kind written once."""
+        """What a first warning would wait for, a piece at a time while there is nothing to do: every statement made
+        ready, every kind of warning written once."""
         with self.app.app_context():
             self._safely(_compile, clock.now())
         yield "statements"
-        for kind in KINDS:
+        for kind in (k for k in KINDS.values() if k.class_ == "delay"):
             with self.app.app_context():
-                self._safely(partial(_write, kind), clock.now())
-            yield kind
+                self._safely(partial(_write, kind.name), clock.now())
+            yield kind.name
 
     @contextmanager
     def _beside(self) -> Iterator[None]:

@@ -36,8 +36,8 @@ def at_priyas(app: Flask) -> Desk:
 
 
 @pytest.fixture
-def board(app: Flask) -> Desk:
-    return at_priyas(app)
+def board(lite: Flask) -> Desk:
+    return at_priyas(lite)
 
 
 def said(board: Desk, name: str) -> explain.Explained:
