@@ -245,6 +245,11 @@ def test_the_entry_to_add_by_hand_speaks_it_too(lite: Flask, language: str, word
     assert words in grace.get("/visit.ics").replace("\r\n ", "")
 
 
+def test_a_day_and_a_zone_that_begin_a_sentence_begin_it_large(lite: Flask) -> None:
+    page = visitor(lite, "08:30", language="es").get()
+    assert ">Martes, 24 de noviembre de 2026." in page and "Hora de Londres, GMT." in page
+
+
 def weight(page: str) -> int:
     """Bytes of a page with all it needs, before anything is packed."""
     parts = set(re.findall(r'(?:href|src)="(/static/[^"?]+)', page))

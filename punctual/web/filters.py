@@ -55,6 +55,11 @@ def zone_of(zone: str, at: datetime) -> str:
     return messages.zone_words(zone, at, language())
 
 
+def opening(words: str) -> str:
+    """Words that begin a sentence: Spanish writes its days small elsewhere."""
+    return words[:1].upper() + words[1:]
+
+
 def time_tag(at: datetime, zone: str) -> Markup:
     """A <time> element with the instant a machine can read."""
     return Markup('<time datetime="{}">{}</time>').format(
@@ -131,4 +136,5 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(time_tag)
     app.add_template_filter(span_words, "span")
     app.add_template_filter(zone_of)
+    app.add_template_filter(opening)
     app.add_template_filter(due_words)
