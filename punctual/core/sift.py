@@ -31,9 +31,9 @@ STEP = 50
 class Stands:
     """How visits and days stand beside their numbers. Minutes since 1970 like Days, NaN where there is none.
 
-    By row: `state` (STATES), `reachable`, `held` back by a person, `since` when the chance has been over
-    the limit (not at the last look: NaN), `set_out` (told that the technician is on the way); and of the newest notice of this promise that told a range or
-    asked: `told` whether there is one, `told_start` and `told_end` its range. By day: `off`, `nudged`.
+    By row: `state` (STATES), `reachable`, `held` back by a person, `since` when the chance has been over the limit (not at
+    the last look: NaN), `set_out` (told that the technician is on the way); and of the newest notice of this promise that
+    told a range or asked: `told` whether there is one, `told_start` and `told_end` its range. By day: `off`, `nudged`.
     """
 
     state: Ints
@@ -60,7 +60,7 @@ class Sifted:
 def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime, *, second_look: bool = True) -> Sifted:
     """The reason for silence of every visit that columns decide; exactly what notice.decide() says of it.
 
-    `second_look`: a visit over the limit waits for one, because nothing but time has passed (notice.acted).
+    `second_look`: a visit over the limit waits for one, because nothing but time has passed (policy.acted).
     """
     now, second = minutes(at), at.timestamp()
     day_of = days.day_of

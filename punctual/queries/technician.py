@@ -84,12 +84,13 @@ def phone(s: Session, technician: Technician, *, at: datetime, on: date | None =
         .where(Visit.technician_id == technician.id, Visit.date == on, Visit.state != "cancelled")
         .order_by(Visit.planned_start, Visit.id)
     ).all()
+    ids = [v.id for v in rows]
     made = days.forecasts(s, [shift.id]) if shift else {}
-    said = _said(s, [v.id for v in rows])
-    notes = _notes(s, [v.id for v in rows])
+    said = _said(s, ids)
+    notes = _notes(s, ids)
     rules = days.rules(s)
-    to_call = _to_call(s, [v.id for v in rows])
-    before, photos = whole.earlier(s, rows), whole.photos_of(s, [v.id for v in rows])
+    to_call = _to_call(s, ids)
+    before, photos = whole.earlier(s, rows), whole.photos_of(s, ids)
     stops = [_stop(v, made.get(v.id), said.get(v.id, ""), notes.get(v.id, ()), at, rules) for v in rows]
     stops = [
         replace(
@@ -113,7 +114,7 @@ def phone(s: Session, technician: Technician, *, at: datetime, on: date | None =
         .order_by(Visit.planned_start)
         .limit(1)
     )
-    return Phone(technician, zone, on, shift, tuple(stops), now, over, following, _undo(s, [v.id for v in rows]))
+    return Phone(technician, zone, on, shift, tuple(stops), now, over, following, _undo(s, ids))
 
 
 def _stop(

@@ -44,9 +44,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything the customer's page shows. `news`: the last report of that day, where nobody knows when; `takes`:
-    how many minutes such work usually takes, once it has begun. `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived,
-    missed, done, nobody_home, cannot_finish, cancelled_us, cancelled_you or expired."""
+    """Everything the customer's page shows.
+
+    `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived, missed, done, nobody_home, cannot_finish,
+    cancelled_us, cancelled_you or expired. `news`: the last report of that day, where nobody knows when; `takes`: how many
+    minutes such work usually takes, once it has begun.
+    """
 
     visit: Visit
     company: Company
