@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 from flask import Flask
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, text
 from sqlalchemy import select as sql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -175,11 +175,10 @@ class Worker:
 
     def _expire(self, at: datetime) -> None:
         s = db.session()
-        gone = s.scalars(sql(SlotClaim.id).where(SlotClaim.kind == "hold", SlotClaim.expires_at <= at)).all()
-        if gone:
-            with transaction() as w:
-                for claim in w.scalars(sql(SlotClaim).where(SlotClaim.id.in_(gone))):
-                    w.delete(claim)
+        over = sql(SlotClaim.id).where(SlotClaim.kind == "hold", SlotClaim.expires_at <= at)
+        if s.scalar(over.limit(1)) is not None:
+            with transaction() as w:  # whom somebody else is about to drop is left to them
+                w.execute(delete(SlotClaim).where(SlotClaim.id.in_(over.with_for_update(skip_locked=True))))
 
     def nightly(self, at: datetime) -> None:
         """Learn once a night, at the start where nothing was learned yet, and when a day is to be forgotten. Nothing is

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -82,9 +82,11 @@ def call_due(s: Session, at: datetime) -> datetime:
 
 
 def _hold(s: Session, visit: Visit, found: Sequence[Slot], at: datetime) -> list[Slot]:
-    """Claim the best of them that are still free and do not overlap, in one order for everybody: who waits for whom makes no circle."""
-    s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", SlotClaim.expires_at <= at))
-    s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", SlotClaim.visit_id == visit.id))
+    """Claim the best of them that are still free and do not overlap."""
+    some = {x.technician for x in found}
+    queries.lock_claims(s, some)
+    over = and_(SlotClaim.expires_at <= at, SlotClaim.technician_id.in_(some))
+    s.execute(delete(SlotClaim).where(SlotClaim.kind == "hold", or_(over, SlotClaim.visit_id == visit.id)))
     free = slots.still_free(s, visit.id, [(x.technician, x.start) for x in found], at=at, held=True)
     still = {(x.technician, x.start) for x in free}
     found = [x for x in found if (x.technician, x.start) in still]
@@ -93,7 +95,7 @@ def _hold(s: Session, visit: Visit, found: Sequence[Slot], at: datetime) -> list
         if len(best) < HELD and not any(_overlap(slot, other, visit.planned_min) for other in best):
             best.append(slot)
     ends = at + timedelta(seconds=queries.rules(s).hold_s * clock.speed())
-    held = [x for x in sorted(best, key=lambda x: (x.technician, x.start)) if _held(s, visit, x, at, ends)]
+    held = [x for x in best if _held(s, visit, x, at, ends)]
     if held:
         return held
     return next(([x] for x in found if x not in best and _held(s, visit, x, at, ends)), [])

@@ -256,6 +256,7 @@ def _claim(
 ) -> None:
     """Planned work with its drive, owned by one visit; first, what stands in the way for nothing goes: holds that have
     run out, and claims of visits that are over."""
+    queries.lock_claims(s, [technician_id])
     mine = select(SlotClaim.id).where(
         SlotClaim.visit_id == visit.id,
         SlotClaim.technician_id == technician_id,
@@ -272,8 +273,10 @@ def _claim(
     over = select(Visit.id).where(Visit.state.in_(OVER), Visit.technician_id == technician_id)
     idle = or_(
         SlotClaim.visit_id == visit.id,
-        and_(SlotClaim.kind == "hold", SlotClaim.expires_at <= at),
-        and_(SlotClaim.technician_id == technician_id, SlotClaim.visit_id.in_(over)),
+        and_(
+            SlotClaim.technician_id == technician_id,
+            or_(and_(SlotClaim.kind == "hold", SlotClaim.expires_at <= at), SlotClaim.visit_id.in_(over)),
+        ),
     )
     s.execute(delete(SlotClaim).where(idle))
     claim = SlotClaim(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 import phonenumbers
 from phonenumbers import timezone
-from sqlalchemy import String, bindparam, cast, select
+from sqlalchemy import String, bindparam, cast, func, select
 from sqlalchemy.orm import Session
 
 from punctual.core import kept, policy
@@ -91,6 +91,8 @@ _TRAVEL = select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).wh
     travel_.c.from_place.in_(bindparam("origins", expanding=True)),
     travel_.c.to_place.in_(bindparam("targets", expanding=True)),
 )
+#: The advisory locks of this kind; PostgreSQL keeps a pair of numbers apart from every other pair.
+_CLAIMS = 1
 _COMPANY = Plain(select(cast(company_.c.rules, String), company_.c.zone).limit(1))
 
 
@@ -99,6 +101,18 @@ def lock(s: Session, shift_ids: Iterable[int]) -> None:
     ids = sorted(set(shift_ids))
     if ids and s.get_bind().dialect.name == "postgresql":
         s.connection().execute(select(shift_.c.id).where(shift_.c.id.in_(ids)).order_by(shift_.c.id).with_for_update())
+
+
+def lock_claims(s: Session, technician_ids: Iterable[int]) -> None:
+    """Make who takes time of these technicians queue up, before anything is read for it.
+
+    An exclusion constraint is checked when the row is there already: two that overlap, put in at one moment, each wait
+    for the other, and PostgreSQL ends one for a deadlock where it should be refused. So the order is days, then this,
+    then claims; held until the transaction ends. SQLite has one writer anyway.
+    """
+    if s.get_bind().dialect.name == "postgresql":
+        for technician in sorted(set(technician_ids)):
+            s.connection().execute(select(func.pg_advisory_xact_lock(_CLAIMS, technician)))
 
 
 def company(s: Session) -> tuple[policy.Rules, str]:
