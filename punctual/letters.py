@@ -174,6 +174,7 @@ def customer_facts(
         "told_from": clock(before.start),
         "told_to": clock(before.end),
         "deadline": clock(visit.deadline) if visit.deadline else "",
+        "arrive": visit.deadline_kind == "arrive",
         "due": messages.due_words(due, at, zone, language),
         "zone": messages.zone_words(zone, told.start, language),
         "job": visit.job_type.public_name,

@@ -145,13 +145,16 @@ def company_in_text(name: str) -> str:
 
 
 def fill(sentence: str, facts: Mapping[str, Any]) -> str:
-    """The sentence with its {placeholders} replaced, once and plainly; one without a value raises ValueError."""
+    """The sentence with its {placeholders} replaced, once and plainly; one without a value raises ValueError.
+
+    A value that ends with a full stop ("Di, 24.11.", "Smith Ltd.") ends the sentence too.
+    """
 
     def value(found: re.Match[str]) -> str:
         given = facts.get(found[1])
         if not isinstance(given, str):
             raise ValueError(f"A message has no value for {{{found[1]}}}.")
-        return given
+        return given.removesuffix(".") if sentence[found.end() :][:1] == "." else given
 
     return PLACEHOLDER.sub(value, sentence)
 
@@ -250,6 +253,7 @@ EXAMPLE: dict[str, Any] = {
     "told_from": "10:00",
     "told_to": "10:30",
     "deadline": "12:00",
+    "arrive": False,
     "due": "17:00 today",
     "truth": "Tom is not on the way. Expected 10:40-11:15.",
     "old_due": "12:00 today",

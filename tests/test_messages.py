@@ -187,6 +187,21 @@ def test_values_are_put_in_plainly_and_never_read_as_a_template(lite: Flask) -> 
     assert "Hello {link} {{ 7*7 }} &lt;b&gt;%s&lt;/b&gt;," in nasty.html
 
 
+def test_a_value_that_ends_with_a_full_stop_ends_its_sentence(lite: Flask) -> None:
+    day = {"day": messages.day_short(date(2026, 11, 24), "de")}
+    text = messages.compose("booked", CAPS | day, "de").sms
+    assert "am Di, 24.11. Wir planen" in text and ".." not in text
+    assert messages.fill("{company}: {day}, {from}.", CAPS | day) == "Northside Heating Co: Di, 24.11., 10:50 AM."
+
+
+@pytest.mark.parametrize("language", ["en", "es", "de"])
+def test_who_asked_us_to_arrive_by_then_is_not_told_that_they_must_leave(lite: Flask, language: str) -> None:
+    leave, arrive = (messages.compose("deadline_noted", CAPS | {"arrive": x}, language) for x in (False, True))
+    words = {"en": "leave at 12:00", "es": "salir a las 12:00", "de": "um 12:00 PM Uhr weg"}[language]
+    assert words in leave.sms and all(words not in x for x in (arrive.sms, arrive.subject, arrive.text, arrive.html))
+    assert "12:00 PM" in arrive.subject and len(messages.fold(arrive.sms) + STOP_LINE) <= 306
+
+
 def test_an_unknown_language_is_written_in_english(lite: Flask) -> None:
     assert messages.compose("kept", CAPS, "xx").subject == made("kept").subject
     assert messages.locale_of("x" * 300) == "en_GB"

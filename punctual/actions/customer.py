@@ -239,9 +239,12 @@ def call_me(visit_id: int, number: str = "", *, at: datetime, by: str = "page") 
         zone, minutes = s.get_one(Company, 1).zone, queries.rules(s).callback_min
         due = office_due(at, zone, minutes, promises.works(s))
         made = promises.make(s, visit, "call", due, at=at, by="customer", tell=False)
-        saved = answered(s, visit, "call", at, number, by=by)
+        proposed = by == "calendar"  # they named a time; that we call is ours
+        saved = answered(s, visit, "wish" if proposed else "call", at, number, by=by)
         more = {"number": number} if number else {}
-        promises.call_task(s, made, at=at, reason="asked", cause=f"customer:call:{visit.id}", **more)
+        promises.call_task(
+            s, made, at=at, reason="promised" if proposed else "asked", cause=f"customer:call:{visit.id}", **more
+        )
         promises.tell_of(s, made, "promise_call", at, due=due)
     return saved
 

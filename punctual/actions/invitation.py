@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual import outbox
+from punctual import outbox, promises
 from punctual.actions import Refused, customer, schedule, transaction
 from punctual.core.day import OVER, Window, local
 from punctual.core.promise import office_due
@@ -189,7 +189,7 @@ def _proposed(s: Session, visit: Visit, wish: Window, proven: bool, at: datetime
         return "moved"
     key = f"{visit.id}:{visit.promise_version}:proposed:{wish.start.isoformat()}"
     facts = {"start": wish.start.isoformat(), "end": wish.end.isoformat()}
-    due = office_due(at, s.get_one(Company, 1).zone, rules.callback_min)
+    due = office_due(at, s.get_one(Company, 1).zone, rules.callback_min, promises.works(s))
     outbox.put(
         s, key=key, kind="call", at=at, reason="proposed", cause=f"customer:calendar:{visit.id}", decision="task",
         facts=facts, visit=visit, to="dispatcher", due_at=due,

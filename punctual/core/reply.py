@@ -62,16 +62,16 @@ _LATE = re.compile(r"(?:RUNNING )?LATE[ :+]*(\d{1,3})(?: ?(?:M|MIN|MINS|MINUTES)
 #: A clock in a text without accents and points: 10, 10:30, 10 30 UHR, 2 PM, LAS 10.
 _CLOCK = r"(?:LAS )?(?P<hour>\d{1,2})(?:[: H](?P<minute>\d{2}))?(?: ?(?P<half>AM|PM|A M|P M|UHR|H))?"
 _LIMITS: tuple[tuple[LimitKind, re.Pattern[str]], ...] = (
-    ("arrive", re.compile(rf"(?:ARRIVE|BE HERE|COME|GET HERE)(?: BY| BEFORE| AT| UNTIL)? {_CLOCK}")),
-    ("arrive", re.compile(rf"(?:BIS|VOR|UM) {_CLOCK} (?:DA SEIN|HIER SEIN|DA|HIER|ANKOMMEN)")),
-    ("arrive", re.compile(rf"(?:LLEGAR|LLEGUEN|VENGAN|VENIR)(?: ANTES DE| A| COMO TARDE A)? {_CLOCK}")),
-    (
-        "done",
-        re.compile(rf"(?:LEAVE|GO|BE GONE|GO OUT|BE DONE|FINISH(?:ED)?|DONE)(?: BY| BEFORE| AT| UNTIL)? {_CLOCK}"),
-    ),
-    ("done", re.compile(rf"(?:BIS|VOR|UM|AB) {_CLOCK} (?:WEG|LOS|GEHEN|FORT|FERTIG)\w*")),
-    ("done", re.compile(rf"(?:SALIR|IRME|TERMINAR|ACABAR)(?: ANTES DE| A| COMO TARDE A)? {_CLOCK}")),
+    ("arrive", re.compile(rf"\b(?:ARRIVE|BE HERE|COME|GET HERE) (?:BY|BEFORE|NO LATER THAN) {_CLOCK}\b")),
+    ("arrive", re.compile(rf"\b(?:BIS|VOR) {_CLOCK} (?:DA SEIN|HIER SEIN|DA|HIER|ANKOMMEN)\b")),
+    ("arrive", re.compile(rf"\b(?:LLEGAR|LLEGUEN|VENGAN|VENIR) (?:ANTES DE|COMO (?:MUY )?TARDE A) {_CLOCK}\b")),
+    ("done", re.compile(rf"\b(?:LEAVE|GO|BE GONE|GO OUT|BE DONE|FINISH(?:ED)?|DONE) (?:BY|BEFORE|AT) {_CLOCK}\b")),
+    ("done", re.compile(rf"\b(?:BIS|VOR|UM|AB) {_CLOCK} (?:WEG|WEGMUSS|LOS|LOSMUSS|GEHEN|FORT|FERTIG)\b")),
+    ("done", re.compile(rf"\b(?:SALIR|IRME|TERMINAR|ACABAR) (?:ANTES DE|A|COMO (?:MUY )?TARDE A) {_CLOCK}\b")),
 )
+#: What turns a limit round when it stands before it ("I need not leave at 10"), and what asks for another time beside it.
+_NOT = re.compile(r"\b(?:NOT?|NEVER|CANNOT|CANT|DONT|AFTER|WHEN|NICHT|KEIN\w*|ERST|NUNCA|CUANDO)\b|N'T\b")
+_OTHER = re.compile(r"\b(?:INSTEAD|RATHER|LATER|AFTER|STATT\w*|LIEBER|SPATER|MEJOR|DESPUES)\b|\b\d{1,2}\b")
 _WIDTHLESS = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
 #: Longer texts are read by a person.
 LONGEST = 1600
@@ -148,14 +148,18 @@ class Limit:
 def limit(text: str) -> Limit | None:
     """ "I must leave at 10:30", "please arrive by 10", "muss um 10 Uhr weg", "debo salir a las 10"; None: says no limit.
 
-    An hour from 1 to 6 without AM is in the afternoon: nobody is visited at night. Refuse nothing else here: whether the
-    time has passed is for who knows the visit.
+    An hour from 1 to 6 without AM is in the afternoon: nobody is visited at night. "Come at 2 instead" is a wish and no
+    limit; wherever a text denies, compares or names two times, a person reads it. Refuse nothing else here: whether
+    the time has passed is for who knows the visit.
     """
     words = bare(text)
     for kind, pattern in _LIMITS:
         found = pattern.search(words)
         if found is None:
             continue
+        before, beside = words[: found.start()], words[: found.start()] + " " + words[found.end() :]
+        if _NOT.search(before) or _OTHER.search(beside):
+            return None
         hour, minute, half = int(found["hour"]), int(found["minute"] or 0), (found["half"] or "").replace(" ", "")
         if half == "AM":
             hour %= 12

@@ -24,6 +24,8 @@ WINDOW = (
     "please_choose",
     "no_time_yet",
 )
+#: Messages that say that a promise moved; a reminder of the new time, say, is about it and tells no move.
+MOVES = ("rescheduled", "moved_by_us", "kept", "promise_moved")
 #: Longest chain of broken promises that is followed back.
 CHAIN = 20
 
@@ -149,6 +151,11 @@ class Told:
     channel: str
     state: str
     at: datetime
+
+    @property
+    def moves(self) -> bool:
+        """Whether it said that the promise before this one moved."""
+        return self.kind in MOVES
 
 
 def told_of(s: Session, found: Sequence[Promise]) -> dict[int, list[Told]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from punctual.actions.effect import Change, Effect
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
-from punctual.web.board_words import ANSWERS, ASKED, KINDS, chance, clock, owed, span, state_words
+from punctual.web.board_words import ANSWERS, ASKED, KINDS, Here, chance, clock, here, owed, span, state_words
 
 #: What ends a task that is nothing to call about.
 LOOSE = {"wrote": "Seen to", "texts_stopped": "It is mended"}
@@ -44,7 +45,7 @@ class Item:
 
 def items(tasks: Iterable[Task], at: datetime, zone: str, proposed: Mapping[int, Effect]) -> list[Item]:
     """Every task in words, in the order given; `proposed` is who could take a visit, by visit."""
-    return [_item(t, at, zone, proposed.get(t.visit_id)) for t in tasks]
+    return [_item(t, here(zone, at), proposed.get(t.visit_id)) for t in tasks]
 
 
 def wants_somebody(t: Task) -> bool:
@@ -52,7 +53,7 @@ def wants_somebody(t: Task) -> bool:
     return t.look == "late" and t.stop is not None and not t.stop.over and t.stop.state != "arrived"
 
 
-def _item(t: Task, at: datetime, zone: str, best: Effect | None) -> Item:
+def _item(t: Task, now: Here, best: Effect | None) -> Item:
     href = f"/board/visits/{t.visit_id}" if t.visit_id else "/board/messages"
     if t.look == "silent" and t.line:
         href = f"/board/technicians/{t.line.technician_id}"
@@ -60,9 +61,9 @@ def _item(t: Task, at: datetime, zone: str, best: Effect | None) -> Item:
         key=t.key,
         look=t.look or "",
         who=t.who,
-        label=_label(t, zone),
+        label=_label(t, now),
         href=href,
-        sentences=tuple(_sentences(t, zone, best)),
+        sentences=tuple(_sentences(t, now, best)),
         acts=tuple(_acts(t, best)),
     )
 
@@ -88,11 +89,11 @@ def _answers(t: Task) -> Iterable[Act]:
             yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
 
 
-def _label(t: Task, zone: str) -> str:
+def _label(t: Task, now: Here) -> str:
     if t.owed and not t.look and not t.call_by:
-        return f"By {clock(t.owed[0].due_at, zone)}"
+        return f"By {now.when(t.owed[0].due_at)}"
     if t.call_by:
-        return f"{'Answer' if _only_wrote(t) else 'Call'} by {clock(t.call_by, zone)}"
+        return f"{'Answer' if _only_wrote(t) else 'Call'} by {now.when(t.call_by)}"
     if t.stop and t.line and not t.line.technician_id:
         return "Nobody yet"
     if t.look == "late" and t.stop:
@@ -106,33 +107,36 @@ def _label(t: Task, zone: str) -> str:
     return "Address" if t.lost_address else "Message"
 
 
-def _sentences(t: Task, zone: str, best: Effect | None) -> Iterable[str]:
+def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
     if t.look == "silent" and t.line:
-        yield from _silent(t, zone)
+        yield from _silent(t, now.zone)
         return
     if t.look and t.stop:
-        yield from _visit(t, zone)
+        yield from _visit(t, now.zone)
     if best is not None:
-        yield _proposal(t, best, zone)
+        yield _proposal(t, best, now.zone)
     for promise in t.owed:
-        yield f"Promised {owed(promise.kind)} by {clock(promise.due_at, zone)}. {promise.owner} owns it."
+        yield f"Promised {owed(promise.kind)} by {now.when(promise.due_at)}. {promise.owner} owns it."
     for ask in t.asks:
         words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
-        said = (
-            f" “{ask.facts['words']}”"
-            if ask.facts.get("words")
-            else f" {ask.facts['why']}"
-            if ask.facts.get("why")
-            else ""
-        )
-        yield f"{words}{said} Since {clock(ask.at, zone)}."
+        yield f"{words}{_said(ask.facts, now)} Since {now.when(ask.at)}."
     if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:
-        yield f"{ANSWERS['call']}, {clock(t.answer[1], zone)}."
+        yield f"{ANSWERS['call']}, {now.when(t.answer[1])}."
     for trouble in t.troubles:
         state = state_words(trouble.state, trouble.reason)
-        yield f"{KINDS.get(trouble.kind, trouble.kind)} by {trouble.channel} at {clock(trouble.at, zone)}: {state}."
+        yield f"{KINDS.get(trouble.kind, trouble.kind)} by {trouble.channel} at {now.when(trouble.at)}: {state}."
     if t.lost_address:
         yield f"The address “{t.lost_address}” was not found."
+
+
+def _said(facts: Mapping[str, Any], now: Here) -> str:
+    """What a task carries beside its reason: their words, why it is here, the time they propose."""
+    if facts.get("words"):
+        return f" “{facts['words']}”"
+    if facts.get("start") and facts.get("end"):
+        start, end = (datetime.fromisoformat(facts[name]) for name in ("start", "end"))
+        return f" They propose {now.when(start)} – {clock(end, now.zone)}."
+    return f" {facts['why']}" if facts.get("why") else ""
 
 
 def _proposal(t: Task, best: Effect, zone: str) -> str:

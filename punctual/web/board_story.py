@@ -194,7 +194,7 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
     if e.what == "answer" and e.answer is not None:
         text = f": “{e.answer.text}”" if e.answer.text else ""
         return Said(
-            f"a{e.answer.id}", at, words.ANSWERS.get(e.answer.kind, e.answer.kind) + text, f"customer, {e.answer.by}"
+            f"a{e.answer.id}", at, words.answered(e.answer.kind, e.answer.data) + text, f"customer, {e.answer.by}"
         )
     if e.what == "received" and e.received is not None:
         r = e.received
@@ -256,7 +256,10 @@ def _promise(e: Entry, at: str, zone: str, today: Any) -> Said:
     opens = p.opens_at or p.due_at
     version = f", version {p.version}" if p.version > 1 else ""
     return Said(
-        f"p{p.id}", at, f"Promised {words.span(Window(opens, p.due_at), zone)}{version}", f"{state}, by {p.made_by}"
+        f"p{p.id}",
+        at,
+        f"Promised {words.span(Window(opens, p.due_at), zone)}{version}",
+        f"{state}, by {words.who(p.made_by)}",
     )
 
 

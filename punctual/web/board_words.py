@@ -126,6 +126,13 @@ ASKED = {
 }
 
 
+def answered(kind: str, data: Mapping[str, Any]) -> str:
+    """What a customer said, in words."""
+    if kind == "deadline" and data.get("kind") == "arrive":
+        return "Told us by when we must be there"
+    return ANSWERS.get(kind, kind)
+
+
 def clock(at: datetime, zone: str) -> str:
     """ "09:40": a wall time of the board."""
     return f"{local(at, zone):%H:%M}"
@@ -297,7 +304,9 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
     thr, pct, limit = (_number(facts, n) for n in ("threshold", "chance", "limit"))
     sentences = {
         "late": f"Chance of being over {thr} min late was {pct} %; the limit is {limit} %.",
-        "moved": f"The told range had moved by {_number(facts, 'later_min')} min; {_number(facts, 'needed_min')} were needed.",
+        "moved": f"The told range had moved by {_number(facts, 'later_min')} min; {_number(facts, 'needed_min')} were needed."
+        if "later_min" in facts
+        else "The visit has another time.",
         "on_my_way": "The technician set out.",
         "reminder": "The reminder before the visit was due.",
         "deadline": f"Chance of making their limit {_time(facts, 'deadline', zone)} was "
@@ -326,10 +335,18 @@ def cause_words(cause: str) -> str:
     return {
         "report": "Set off by a technician's report.",
         "user": f"Set off by a dispatcher ({verb})." if verb else "Set off by a dispatcher.",
+        "token": f"Set off by a program ({verb})." if verb else "Set off by a program.",
         "customer": "Set off by the customer.",
         "import": "Set off by an import.",
         "watch": "Seen by the look of every minute.",
     }.get(source, "")
+
+
+def who(source: str) -> str:
+    """Who did something, as rows name them: user:7, token:1, customer, import, watch."""
+    kind = source.partition(":")[0]
+    known = {"user": "a dispatcher", "token": "a program", "customer": "the customer", "import": "an import"}
+    return known.get(kind, kind)
 
 
 def state_words(state: str, reason: str) -> str:

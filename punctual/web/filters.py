@@ -8,6 +8,7 @@ from flask import Flask, g, has_request_context
 from flask_babel import gettext as _
 from markupsafe import Markup
 
+from punctual import clock as machine
 from punctual import messages
 from punctual.actions import Refused
 from punctual.core.day import Window, local
@@ -48,6 +49,17 @@ def day_short(at: datetime, zone: str) -> str:
 def due_words(due: datetime, at: datetime, zone: str) -> str:
     """ "17:00 today", "12:00 on Wed 25 Nov"."""
     return messages.due_words(due, at, zone, language())
+
+
+def until_words(at: datetime, zone: str) -> str:
+    """ "10:15", "las 10:15", "10:15 Uhr": the end of a hold."""
+    return messages.until_words(at, zone, language())
+
+
+def own_minutes(until: datetime, at: datetime) -> int:
+    """Minutes on the reader's own watch until then, where the pages' clock runs at another speed - the demo's, where
+    "until 12:20", read at 9:00, would be true and of no use; 0 where both clocks are one."""
+    return max(1, round(machine.real_seconds(until - at) / 60)) if machine.speed() != 1 else 0
 
 
 def zone_of(zone: str, at: datetime) -> str:
@@ -135,6 +147,8 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(day_short)
     app.add_template_filter(time_tag)
     app.add_template_filter(span_words, "span")
+    app.add_template_filter(until_words)
+    app.add_template_filter(own_minutes)
     app.add_template_filter(zone_of)
     app.add_template_filter(opening)
     app.add_template_filter(due_words)

@@ -104,6 +104,9 @@ def test_a_limit_in_their_words_counts_like_the_field_on_the_page(way: Line) -> 
     assert (visit(way).deadline, visit(way).deadline_kind) == (wall("12:30"), "done")
     way.hear("please arrive by 11", at=AT + timedelta(minutes=1))
     assert (visit(way).deadline, visit(way).deadline_kind) == (wall("11:00"), "arrive")
+    way.hear("Can you come at 2pm instead? I have a meeting", at=AT + timedelta(minutes=2))
+    assert way.received()[-1] == ("unknown", "a person reads it"), "another time is wished for: no limit"
+    assert visit(way).deadline == wall("11:00")
 
 
 def test_a_limit_that_has_passed_goes_to_a_person(lite: Line) -> None:

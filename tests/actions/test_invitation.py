@@ -178,7 +178,10 @@ def test_a_proposed_time_that_does_not_fit_is_declined_with_real_times(calendar:
 def test_nothing_unproven_moves_a_visit_the_wish_goes_to_a_person(calendar: Calendar) -> None:
     assert calendar.propose("14:30", proven=False) == "wish"
     assert calendar.visit.window_start == wall("10:00")
-    assert "proposed" in tasks() and calendar.mails() == ["promise_call"]
+    assert sorted(tasks()) == ["promised", "proposed"] and calendar.mails() == ["promise_call"]
+    due = db.session.scalars(select(Notice.due_at).where(Notice.reason == "proposed")).one()
+    assert due == db.session.scalars(select(Promise.due_at).where(Promise.kind == "call")).one(), "one truth"
+    assert "call" not in db.session.scalars(select(Answer.kind)).all(), "they named a time, and asked for no call"
     open_ = select(Promise.kind).where(Promise.visit_id == calendar.id, Promise.state == "open")
     assert sorted(db.session.scalars(open_)) == ["call", "window"]
 

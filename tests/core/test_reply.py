@@ -193,7 +193,9 @@ def test_a_technicians_text_that_is_not_exact_is_not_taken(text: str) -> None:
         ("must leave at 2", (14, 0, "done")),
         ("leave by 9 am", (9, 0, "done")),
         ("please be done by 5pm", (17, 0, "done")),
+        ("I must leave at 10, I can't wait", (10, 0, "done")),
         ("please arrive by 10", (10, 0, "arrive")),
+        ("come no later than 11", (11, 0, "arrive")),
         ("be here before 12 pm", (12, 0, "arrive")),
         ("Ich muss um 10 Uhr weg", (10, 0, "done")),
         ("muss bis 10:30 los", (10, 30, "done")),
@@ -210,7 +212,36 @@ def test_a_limit_in_a_text_is_read_in_three_languages(text: str, meant: tuple[in
 
 
 @pytest.mark.parametrize(
-    "text", ["1", "STOP", "leave me alone", "arrive soon", "leave at 25:00", "leave at 10:75", "10:00", ""]
+    "text",
+    [
+        *("1", "STOP", "leave me alone", "arrive soon", "leave at 25:00", "leave at 10:75", "10:00", ""),
+        # another time is wished for
+        *(
+            "Can you come at 2pm instead? I have a meeting",
+            "could you come at 14:00",
+            "please arrive at 3",
+            "come by 10 or 11",
+        ),
+        *(
+            "Können Sie um 14 Uhr da sein?",
+            "lieber bis 11 Uhr da sein",
+            "¿Pueden venir a las 14?",
+            "mejor vengan antes de las 11",
+        ),
+        # it is denied, or turned round
+        *(
+            "I don't have to leave at 10 any more",
+            "we cannot leave before 10",
+            "come after I leave at 10",
+            "not done by 10",
+        ),
+        *(
+            "Ich muss nicht um 10 Uhr weg",
+            "Ich kann erst um 10 Uhr weg",
+            "no tengo que salir a las 10",
+            "bis 10 Uhr wegen Arzt",
+        ),
+    ],
 )
 def test_what_says_no_limit_is_none(text: str) -> None:
     assert reply.limit(text) is None

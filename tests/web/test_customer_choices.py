@@ -191,6 +191,21 @@ def test_pressing_another_time_keeps_a_few_for_ten_minutes_and_only_that_does(gr
     assert everything() == rows, "one open offer a visit"
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("es", "guardamos estas horas hasta las 8:40."), ("de", "Zeiten bis 8:40 Uhr für Sie frei.")],
+)
+def test_until_when_times_are_kept_is_said_as_the_language_says_it(lite: Flask, language: str, words: str) -> None:
+    assert words in visitor(lite, language=language).after("times")
+
+
+def test_where_the_clock_runs_faster_the_readers_own_minutes_are_named(grace: Page) -> None:
+    clock.configure("2026-11-24T08:30:00+00:00 x20")
+    text = grace.after("times")
+    assert "We are keeping these times free for you for another 10 minutes by your own watch." in text
+    assert "free for you until" not in text
+
+
 def test_what_is_shown_beside_the_kept_times_says_that_it_is_not_kept(grace: Page) -> None:
     grace.post("times")
     assert "Show more times" in grace.text("/times")

@@ -7,10 +7,11 @@ from datetime import timedelta
 from flask import Flask
 from sqlalchemy import select
 
-from punctual import clock
-from punctual.actions import promise, token, transaction
+from punctual import clock, outbox
+from punctual.actions import dispatcher, promise, token, transaction
 from punctual.actions.dispatcher import By
-from punctual.models import Promise, db
+from punctual.core.day import Window
+from punctual.models import Promise, Visit, db
 from tests import build, sender
 from tests.build import wall
 from tests.web.desk import desk
@@ -36,6 +37,29 @@ def test_a_customer_sees_every_promise_with_its_history(lite: Flask) -> None:
     assert "Told on Tue 24 Nov at 8:25 by e-mail" in text
     assert "Arrival Tue 24 Nov, between 10:00 and 10:30 Open, due 10:30 today" in text
     assert everything() == before, "looking changes nothing"
+
+
+def test_a_move_was_told_by_the_message_that_tells_it_and_no_other(lite: Flask) -> None:
+    grace = visitor(lite)
+    with transaction() as s:
+        dana = By(build.dispatcher(s).id, "Dana Price")
+    worker = sender.worker(lite, sender.Keeper())
+
+    def move(start: str, *, tell: bool, at: str) -> None:
+        window = Window(wall(start), wall(start) + timedelta(minutes=30))
+        ana = grace.built.technicians["Ana"].id
+        dispatcher.move(grace.visit.id, ana, start=window.start, window=window, tell=tell, at=wall(at), by=dana)
+
+    move("14:00", tell=False, at="08:20")
+    with transaction() as s:
+        visit = s.get_one(Visit, grace.visit.id)
+        outbox.put(s, key=f"{visit.id}:2:reminder", kind="reminder", at=wall("08:22"), reason="reminder", visit=visit)
+    sender.send(worker, wall("08:22"))
+    assert "Moved to Tue 24 Nov, between 14:00 and 14:30 Told" not in (text := grace.text())
+    assert "Moved to Tue 24 Nov, between 14:00 and 14:30" in text and "told at 8:22" not in text
+    move("15:00", tell=True, at="08:25")
+    sender.send(worker, wall("08:25"))
+    assert "Moved to Tue 24 Nov, between 15:00 and 15:30, told at 8:25" in grace.text()
 
 
 def test_a_promise_is_made_kept_and_moved_at_the_board(lite: Flask) -> None:
