@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_timezone_location, get_timezone_name
+from babel.numbers import format_currency
 from flask import current_app
 from flask_babel import force_locale, get_domain, gettext
 
@@ -206,13 +207,42 @@ def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = Fa
 
 
 def example(kind: str, language: str) -> Composed:
-    """A message with example values, as the preview and the board show it; the text is folded as it would leave."""
-    with force_locale(locale_of(language)):
-        facts = EXAMPLE | {name: str(gettext(EXAMPLE[name])) for name in ("apology", "makegood_kind", "makegood_where")}
+    """A message with example values, as the preview and the board show it; the text is folded as it would leave.
+
+    Staff is written to in English, whatever the language.
+    """
+    language = "en" if KINDS[kind].class_ == "staff" else language
+    facts = EXAMPLE | example_values(language)
     if KINDS[kind].stop:
         facts["link_mail_stop"] = STOP_LINK
     made = compose(kind, facts, language)
     return replace(made, sms=text(kind, facts, language))
+
+
+@lru_cache(maxsize=8)
+def example_values(language: str) -> dict[str, Any]:
+    """What of the example values each language writes its own way: days, ends, zones, money, what was promised."""
+    zone, at = "Europe/London", datetime(2026, 11, 24, 9, 40, tzinfo=UTC)
+    offered = at.replace(day=25, hour=9, minute=0)
+    wish = clock_time(offered.replace(hour=16), zone, language)
+    with force_locale(locale_of(language)):
+        said = {name: str(gettext(sentence)) for name, sentence in _SAID.items()}
+        amount = format_currency(20, "GBP", locale=locale_of(language))
+        said["makegood"] = str(gettext("a credit of %(amount)s", amount=amount))
+    return {
+        **said,
+        "truth": fill(said["truth"], EXAMPLE),
+        "day": day_short(at.date(), language),
+        "day_long": day_long(at.date(), language),
+        "old_day": day_short(at.date() - timedelta(days=1), language),
+        "due": due_words(at.replace(hour=17, minute=0), at, zone, language),
+        "old_due": due_words(at.replace(hour=12, minute=0), at, zone, language),
+        "done_at": due_words(at.replace(hour=11), at, zone, language),
+        "hold_until": until_words(at.replace(hour=10, minute=15), zone, language),
+        "zone": zone_words(zone, at, language),
+        "wish": f"{day_long(offered.date(), language)}, {wish}",
+        "offer_list": [range_words(Window(offered, offered + timedelta(minutes=30)), zone, language)],
+    }
 
 
 def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:
@@ -236,7 +266,7 @@ def _stop_line(language: str) -> str:
 
 #: Where an example says that no more e-mails are wanted.
 STOP_LINK = "https://visits.example.com/s/k3J9k3J9k3J9k3J9k3J9k3"
-#: Example values for previews and for the tests over all templates.
+#: Example values that are the same in every language; `example_values` has the others.
 EXAMPLE: dict[str, Any] = {
     "company": "Bellweather Heating",
     "company_full": "Bellweather Heating",
@@ -245,38 +275,22 @@ EXAMPLE: dict[str, Any] = {
     "name": "Grace",
     "tech": "Tom",
     "owner": "Dana",
-    "day": "Tue 24 Nov",
-    "day_long": "Tuesday 24 November 2026",
-    "old_day": "Mon 23 Nov",
     "from": "10:40",
     "to": "11:15",
     "told_from": "10:00",
     "told_to": "10:30",
     "deadline": "12:00",
     "arrive": False,
-    "due": "17:00 today",
-    "truth": "Tom is not on the way. Expected 10:40-11:15.",
-    "old_due": "12:00 today",
-    "done_at": "11:40 today",
-    "promise": "the spare part",
     "concern_text": "The time. My letter says Monday.",
     "answer_text": "It is Tuesday; we have corrected the letter.",
     "owner_above": "Maria",
-    "hold_until": "10:15",
     "stays": True,
     "words": "Tom has the key. He rings when he is at the door.",
     "time": "10:50",
     "arrived": "10:50",
-    "apology": "On {day_long} we promised to arrive by {told_to} and arrived at {arrived}. We are sorry.",
-    "makegood": "a credit of £20.00",
-    "makegood_kind": "a discount",
-    "makegood_where": "on your invoice",
-    "zone": "London time, GMT",
     "job": "Boiler service",
     "link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3",
     "times_link": "https://visits.example.com/c/k3J9k3J9k3J9k3J9k3J9k3/times",
-    "wish": "Wednesday 25 November 2026, 16:00",
-    "offer_list": ["Wednesday 25 November 2026, 9:00 - 9:30"],
     "visit_ref": "your 9:00 visit",
     "last_report": "8:10",
     "next_from": "10:00",
@@ -284,4 +298,12 @@ EXAMPLE: dict[str, Any] = {
     "count": "12",
     "untold": "3",
     "reason": "The provider cannot be reached.",
+}
+#: Of these the sentences of the catalogs.
+_SAID = {
+    "promise": "the spare part",
+    "truth": "{tech} is not on the way. Expected {from}-{to}.",
+    "apology": "On {day_long} we promised to arrive by {told_to} and arrived at {arrived}. We are sorry.",
+    "makegood_kind": "a credit",
+    "makegood_where": "on your invoice",
 }

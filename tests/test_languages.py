@@ -16,6 +16,7 @@ from flask_babel import force_locale, gettext, ngettext, refresh
 from punctual import messages
 from punctual.actions import transaction
 from punctual.core.day import local
+from punctual.core.kinds import KINDS
 from punctual.core.words import FORBIDDEN as VOICE
 from punctual.models import Visit, touch_board
 from tests import build, catalogs
@@ -114,6 +115,24 @@ def test_a_message_is_whole_in_its_language(lite: Flask, kind: str, language: st
         assert not BAD[language].search(part)
     for part in (words.text, words.sms):
         assert len(re.findall(SORRY[language], part)) <= 1
+
+
+#: What only an English message says of days, ends, zones and promises.
+ENGLISH = re.compile(
+    r"\b(?:today|(?:Mon|Tue) \d+|(?:Tues|Wednes)day \d+|London time|the spare part|a credit|not on the way)\b"
+)
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_a_preview_writes_days_and_promises_as_its_language_does(lite: Flask, kind: str, language: str) -> None:
+    for part in (words := messages.example(kind, language)).subject, words.text, visible(words.html), words.sms:
+        assert not ENGLISH.search(part), part
+
+
+def test_a_preview_with_english_days_would_be_noticed_and_one_to_staff_is_english(lite: Flask) -> None:
+    assert ENGLISH.search(messages.compose("moved_by_us", messages.EXAMPLE | messages.example_values("en"), "de").sms)
+    for kind in (k for k, about in KINDS.items() if about.class_ == "staff"):
+        assert messages.example(kind, "de") == messages.example(kind, "en")
 
 
 @pytest.mark.parametrize(("kind", "language"), EACH)

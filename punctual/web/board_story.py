@@ -237,7 +237,11 @@ def _looked(e: Entry, zone: str) -> str:
     """Whether the customer looked at their page since, as far as it is known."""
     if e.message is None or e.message.customer_id is None or e.message.state not in ("sent", "delivered"):
         return ""
-    return f"Page looked at {words.clock(e.looked_at, zone)}." if e.looked_at else "Looked at: not known."
+    return (
+        f"Page looked at {words.clock(e.looked_at, zone)}."
+        if e.looked_at
+        else "Page not looked at since, as far as is known."
+    )
 
 
 def _promise(e: Entry, at: str, zone: str, today: Any) -> Said:

@@ -16,6 +16,8 @@ door = Blueprint("start", __name__)
 
 #: Real seconds after which a worker that says nothing counts as dead.
 ALIVE_S = 120.0
+#: What is wrong then, in short.
+NOBODY = "No worker is alive: nothing is sent."
 
 
 @door.app_context_processor
@@ -51,8 +53,8 @@ def health() -> Response:
     """200 while the database answers and a worker is alive, else 503 with a sentence."""
     beat = db.session.scalar(select(Heartbeat.at).where(Heartbeat.name == "worker"))
     if beat is None:
-        return problem(503, "No worker has started yet. Run `punctual worker` or `punctual run`.")
+        return problem(503, "No worker has started yet. Run `punctual worker` or `punctual run`.", title=NOBODY)
     age = clock.real_seconds(g.at - beat)
     if age > ALIVE_S:
-        return problem(503, f"The worker has said nothing for {age / 60:.0f} minutes. Start it again.")
+        return problem(503, f"The worker has said nothing for {age / 60:.0f} minutes. Start it again.", title=NOBODY)
     return jsonify(ok=True, worker_seconds=round(max(age, 0.0), 1))

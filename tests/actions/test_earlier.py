@@ -104,7 +104,7 @@ def test_it_can_be_taken_by_text(door: Page, words_: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "es", "de"])
 def test_the_text_that_asks_says_which_word_takes_it(lite: Flask, language: str) -> None:
-    sms = messages.compose("earlier", messages.EXAMPLE, language).sms
+    sms = messages.example("earlier", language).sms
     (said,) = re.findall(r'"(\w+)"', sms)
     assert reply.read(f'"{said}"').meaning == reply.read(said.upper()).meaning == "earlier"
 

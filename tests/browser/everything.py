@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from flask_babel import force_locale
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import select
 from werkzeug.serving import make_server
@@ -23,7 +22,6 @@ from werkzeug.serving import make_server
 from punctual import config, letters, links, messages, outbox, watch
 from punctual.actions import access, transaction
 from punctual.app import create_app
-from punctual.core.day import local
 from punctual.core.kinds import KINDS
 from punctual.migrations import upgrade
 from punctual.models import Notice, Promise, Visit, touch_board
@@ -207,23 +205,10 @@ def mails(here: Served, camera: Camera) -> None:
 
 
 def facts(kind: str, language: str) -> dict[str, Any]:
-    """Example values of a kind, with days, ends and zones of a language."""
-    at, on = wall("10:40"), local(wall("10:40"), "Europe/London").date()
-    with force_locale(messages.locale_of(language)):
-        own = {} if KINDS[kind].class_ == "delay" else {"times_link": ""}
-        return (
-            messages.EXAMPLE
-            | own
-            | {"staff": KINDS[kind].class_ == "staff"}
-            | {
-                "range_from": kind in RANGE,
-                "day": messages.day_short(on, language),
-                "day_long": messages.day_long(on, language),
-                "old_day": messages.day_short(on - timedelta(days=1), language),
-                "due": messages.due_words(wall("17:00"), at, "Europe/London", language),
-                "zone": messages.zone_words("Europe/London", at, language),
-            }
-        )
+    """Example values of a kind, as a language writes them."""
+    own = {} if KINDS[kind].class_ == "delay" else {"times_link": ""}
+    staff, ranged = KINDS[kind].class_ == "staff", kind in RANGE
+    return messages.EXAMPLE | messages.example_values(language) | own | {"staff": staff, "range_from": ranged}
 
 
 def staff(here: Served, camera: Camera) -> None:

@@ -40,7 +40,7 @@ def test_what_a_customer_texts_waits_in_the_queue_and_is_answered_in_the_drawer(
     assert desk.post(f"/board/visits/{visit}/answer", words="The blue one.").status_code == 303
     way.send(AT + timedelta(minutes=1))
     assert way.texts(GRACE)[-1].startswith("Bellweather: The blue one.")
-    assert tasks() == [] and "Our answer, by hand" in desk.text(f"/board/visits/{visit}")
+    assert tasks() == [] and "Our answer" in desk.text(f"/board/visits/{visit}")
 
 
 def test_an_answer_of_three_segments_is_refused_with_how_much_it_is(way: Line, desk: Desk) -> None:

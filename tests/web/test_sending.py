@@ -149,6 +149,16 @@ def test_a_dead_worker_is_told_once_past_the_outbox_and_again_when_it_dies_again
     assert alarm.dead_worker(settings, at=AT + timedelta(minutes=8)) == 1
 
 
+def test_a_dead_worker_fails_the_health_check_within_two_minutes_which_says_that_and_nothing_else(
+    lite: Flask, at_desk: Desk
+) -> None:
+    beat(AT)
+    for seconds, status, said in ((119, 200, '"ok":true'), (121, 503, "No worker is alive: nothing is sent.")):
+        clock.configure(f"{(AT + timedelta(seconds=seconds)).isoformat()} x1")
+        answer = at_desk.get("/healthz")
+        assert answer.status_code == status and said in answer.text and "database is busy" not in answer.text
+
+
 def gate_open(app: Flask) -> None:
     with transaction() as s:
         gate.opened(s, app.config["SETTINGS"])
