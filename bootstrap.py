@@ -166,12 +166,18 @@ def test(arguments: Sequence[str]) -> int:
         if sys.version_info >= (3, 12):
             env["COVERAGE_CORE"] = "sysmon"  # measures coverage at almost no cost; older Pythons cannot
         env.pop("DATABASE_URL", None)
+        # Set in many containers: every process that a test starts would compile all that it loads once more.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         mypy = [python, "-m", "mypy"]  # one core for half a minute, while the tests begin
         types = side.submit(subprocess.run, mypy, cwd=HERE, env=env, check=False, capture_output=True, text=True)
         results = {
             "lint (ruff check)": run(python, "-m", "ruff", "check", ".", env=env),
             "format (ruff format --check)": run(python, "-m", "ruff", "format", "--check", "--quiet", ".", env=env),
         }
+        if (
+            not arguments and not (HERE / "tests" / "__pycache__").exists()
+        ):  # once, not in every process at the same time
+            run(python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", quiet=True, env=env)
         # One process more than cores: many tests wait for other processes. In the order of conftest.py, long files first.
         many = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
         chosen = list(arguments) or [*many, "--cov=punctual", "--cov-report=term:skip-covered"]
