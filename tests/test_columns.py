@@ -232,3 +232,19 @@ def test_a_tap_between_thought_and_act_is_not_overwritten(built: build.Built) ->
     silent = select(Notice.reason).where(Notice.visit_id == built.visits["Priya"].id, Notice.decision == "silent")
     assert db.session.scalars(silent).one() == "over"
     assert days.forecasts(db.session(), ids(built))[built.visits["Grace"].id].stops_before == 1
+
+
+def test_a_dispatchers_answer_for_the_technician_outlives_the_visit_it_was_about(built: build.Built) -> None:
+    grace, tom = built.visits["Grace"].id, built.shifts["Tom"].id
+    with transaction() as s:
+        about, key = s.get_one(Visit, grace), f"{tom}:{grace}:1:silent"
+        task = outbox.put(
+            s, key=key, kind="silent", at=wall("09:00"), reason="silent", decision="task", visit=about, shift_id=tom, to="dispatcher",
+        )  # fmt: skip
+        assert task is not None
+        task.resolved_at, task.resolved_by = wall("09:10"), "dana@bellweather.example"
+    asked = columns.see(db.session(), ids(built)).answered
+    assert asked.tolist()[0] * 60 == wall("09:10").timestamp()
+    db.session.rollback()
+    acted(lambda s: schedule.cancel(s, s.get_one(Visit, grace), at=wall("09:32"), by="user:1"))
+    assert np.array_equal(columns.see(db.session(), ids(built)).answered, asked, equal_nan=True)

@@ -84,6 +84,7 @@ VISIT = {
     "travel": null(),
 }
 _TOLD = {
+    "shift": shift_.c.id,
     "visit": visit_.c.id,
     "notice": notice_.c.id,
     "at": Moment(notice_.c.at),
@@ -191,7 +192,7 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     """
     c, ids = s.connection(), json.dumps(sorted(set(shift_ids)))
     found = (_SHIFTS if memory is None else _SIGNED).rows(c, ids=ids)
-    shift = table(SHIFT, [r[: len(SHIFT)] for r in found])
+    shift = table(SHIFT, found)
     named = [r[0] for r in found]
     if memory is None or at is None:
         visit = _visits(c, named)
@@ -325,12 +326,21 @@ def _news(news: list[tuple[Any, ...]], days: Days, version: Floats) -> _Told:
     told = _Told(days)
     if not news:
         return told
-    row_of = dict(zip(days.visit_id.tolist(), range(days.rows), strict=True))
-    for _, rows in groupby(news, key=itemgetter(_NOTICE)):
-        of_notice = list(rows)
-        first = of_notice[0]
-        told.add(row_of[first[0]], first, any(r[-1] not in UNSEEN for r in of_notice), version)
+    of_notice = [list(rows) for _, rows in groupby(news, key=itemgetter(_NOTICE))]
+    where = [r[0][:2] for r in of_notice]
+    day = np.searchsorted(days.day_id, [shift for shift, _ in where])
+    for d, row, r in zip(day.tolist(), _rows(days, [visit for _, visit in where]).tolist(), of_notice, strict=True):
+        told.add(d, row, r[0], any(x[-1] not in UNSEEN for x in r), version)
     return told
+
+
+def _rows(days: Days, visits: Sequence[int]) -> Ints:
+    """The row of each of these visits; -1 for one that is not there, as one that was cancelled."""
+    if not days.rows:
+        return np.full(len(visits), -1)
+    order = np.argsort(days.visit_id, kind="stable")
+    at = np.minimum(days.visit_id.searchsorted(visits, sorter=order), days.rows - 1)
+    return np.where(days.visit_id[order[at]] == visits, order[at], -1)
 
 
 class _Told:
@@ -338,20 +348,20 @@ class _Told:
 
     def __init__(self, days: Days) -> None:
         n = days.rows
-        self.day_of = days.day_of
         self.held, self.set_out = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         self.at, self.start, self.end = np.full(n, -np.inf), np.full(n, np.nan), np.full(n, np.nan)
         self.answered = np.full(len(days), np.nan)
 
-    def add(self, row: int, r: tuple[Any, ...], live: bool, version: Floats) -> None:
-        _, _, at, start, end, resolved, sent_start, sent_end, sent_at = r[: len(_TOLD)]
+    def add(self, d: int, row: int, r: tuple[Any, ...], live: bool, version: Floats) -> None:
+        _, _, _, at, start, end, resolved, sent_start, sent_end, sent_at = r[: len(_TOLD)]
         key, decision, kind, sent_kind, resolved_by, _ = r[len(_TOLD) :]
-        if decision == "hold":
-            self.held[row] = resolved is None
-        elif decision == "task":
+        if decision == "task":
             if resolved is not None and resolved_by != "report":
-                d = self.day_of[row]
                 self.answered[d] = np.fmax(self.answered[d], _minute(resolved))
+        elif row < 0:
+            return
+        elif decision == "hold":
+            self.held[row] = resolved is None
         elif live:
             self.set_out[row] |= kind == "on_my_way"
             if key.split(":")[1:2] == [str(int(version[row]))] and at > self.at[row]:
@@ -368,12 +378,17 @@ def _minute(milliseconds: float | None) -> float:
 def _since(days: Days, version: Floats, marks: Sequence[str | None]) -> Floats:
     """Since when rows have been over the limit, of the present promise; NaN for those that were not at the last look."""
     since = np.full(days.rows, np.nan)
-    for d, kept in enumerate(marks):
-        if kept is None:
-            continue
-        mine = json.loads(kept)
-        for r in range(int(days.offset[d]), int(days.offset[d + 1])):
-            mark = mine.get(f"{days.visit_id[r]}:{int(version[r])}")
-            if mark is not None and mark["since"]:
-                since[r] = minutes(datetime.fromisoformat(mark["since"]))
+    which = [d for d, kept in enumerate(marks) if kept is not None]
+    kept = json.loads(f"[{','.join(marks[d] or '' for d in which)}]")
+    found = [
+        (d, *key.split(":"), minutes(datetime.fromisoformat(mark["since"])))
+        for d, of_day in zip(which, kept, strict=True)
+        for key, mark in (of_day or {}).items()
+        if mark["since"]
+    ]
+    if found:
+        day, visit, of, at = np.array(found, dtype=np.float64).T
+        row = _rows(days, visit)
+        mine = (row >= 0) & (days.day_of[row] == day) & (version[row] == of)
+        since[row[mine]] = at[mine]
     return since

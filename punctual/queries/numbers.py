@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -51,8 +53,10 @@ def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
 
 
 def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
-    """Number columns of a result, by name; instants become minutes."""
-    made = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    """Number columns of a result, by name, the first of each row; instants become minutes."""
+    wide = len(names)
+    numbers = chain.from_iterable(rows if not rows or len(rows[0]) == wide else map(itemgetter(slice(wide)), rows))
+    made = np.fromiter(numbers, dtype=np.float64, count=len(rows) * wide).reshape(len(rows), wide)
     moments = [i for i, name in enumerate(names) if name.endswith("_at")]
     if moments:
         made[:, moments] = np.rint(made[:, moments]) / 60000.0
