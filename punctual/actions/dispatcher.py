@@ -271,7 +271,7 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
     """A task, or a message that did not go, is seen to; returns the visit it was about, 0 for none.
 
     A silent technician who answered the dispatcher counts as heard: the day is looked at again. A storm is released
-    unless `answer` is drop.
+    unless `answer` is drop. What the same customer wrote before is seen to as well; what came in later is not.
     """
     with transaction() as s:
         notice = s.get(Notice, notice_id)
@@ -281,11 +281,20 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
             notice.resolved_at, notice.resolved_by = at, by.name
             if answer:
                 notice.facts = {**(notice.facts or {}), "answer": answer}
+        _and_earlier_words(s, notice)
         dates = _dates(s, notice)
         if notice.shift_id and notice.kind == "silent":
             watch.look(s, [notice.shift_id], at=at, cause=by.cause("heard"))
         touch_board(s, *(dates or [local(at, reach.zone(s)).date()]))
         return notice.visit_id or 0
+
+
+def _and_earlier_words(s: Session, notice: Notice) -> None:
+    if notice.kind != "wrote" or notice.visit_id is None:
+        return
+    same = (Notice.visit_id == notice.visit_id, Notice.kind == "wrote", Notice.id < notice.id)
+    for earlier in s.scalars(select(Notice).where(*same, Notice.resolved_at.is_(None))):
+        earlier.resolved_at, earlier.resolved_by = notice.resolved_at, notice.resolved_by
 
 
 def _dates(s: Session, notice: Notice) -> list[Any]:

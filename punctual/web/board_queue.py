@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from punctual.actions.effect import Change, Effect
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
-from punctual.web.board_words import ANSWERS, ASKED, KINDS, Here, chance, clock, here, owed, span, state_words
+from punctual.web.board_words import ANSWERS, ASKED, CHANNELS, KINDS, Here, chance, clock, here, owed, span, state_words
 
 #: What ends a task that is nothing to call about.
 LOOSE = {"wrote": "Seen to", "texts_stopped": "It is mended"}
@@ -81,10 +81,10 @@ def _answers(t: Task) -> Iterable[Act]:
         yield Act(f"Call {t.phone}", href=f"tel:{t.phone}")
     if t.visit_id and not _only_wrote(t):
         yield Act("I called", post=f"/board/visits/{t.visit_id}/called", key="c")
+    for kind, newest in {ask.kind: ask for ask in t.asks if ask.kind in LOOSE}.items():
+        yield Act(LOOSE[kind], post=f"/board/tasks/{newest.id}/resolve")
     for ask in t.asks:
-        if ask.kind in LOOSE:
-            yield Act(LOOSE[ask.kind], post=f"/board/tasks/{ask.id}/resolve")
-        elif not t.visit_id:
+        if ask.kind not in LOOSE and not t.visit_id:
             yield Act("Send them", post=f"/board/tasks/{ask.id}/resolve", key="c")
             yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
 
@@ -124,7 +124,7 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
         yield f"{ANSWERS['call']}, {now.when(t.answer[1])}."
     for trouble in t.troubles:
         state = state_words(trouble.state, trouble.reason)
-        yield f"{KINDS.get(trouble.kind, trouble.kind)} by {trouble.channel} at {now.when(trouble.at)}: {state}."
+        yield f"{KINDS.get(trouble.kind, trouble.kind)} by {CHANNELS.get(trouble.channel, trouble.channel)} at {now.when(trouble.at)}: {state}."
     if t.lost_address:
         yield f"The address “{t.lost_address}” was not found."
 

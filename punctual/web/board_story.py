@@ -24,7 +24,6 @@ from punctual.queries.standing import Standing, stands
 from punctual.web import board_words as words
 from punctual.web.board_owed import owed
 
-CHANNELS = {"email": "e-mail", "sms": "text"}
 #: How a task ended of itself.
 ENDED = {"": "not needed any more", "clock": "its time passed", "report": "a report came"}
 #: So many technicians are offered at once; the rest behind "others".
@@ -198,7 +197,7 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
         )
     if e.what == "received" and e.received is not None:
         r = e.received
-        what = f"Wrote by {CHANNELS.get(r.channel, r.channel)}: “{r.text[:300]}”"
+        what = f"Wrote by {words.CHANNELS.get(r.channel, r.channel)}: “{r.text[:300]}”"
         return Said(f"t{r.id}", at, what, r.outcome or "waiting")
     if e.what == "report" and e.report is not None:
         more = f" +{e.report.minutes}" if e.report.kind == "late" and e.report.minutes else ""
@@ -223,7 +222,7 @@ def _message(e: Entry, at: str, zone: str) -> Said:
         id=f"m{m.id}",
         at=at,
         what=words.KINDS.get(m.kind, m.kind) + told,
-        how=f"{CHANNELS.get(m.channel, m.channel)}, {words.state_words(m.state, m.state_reason)}",
+        how=f"{words.CHANNELS.get(m.channel, m.channel)}, {words.state_words(m.state, m.state_reason)}",
         why=words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone) if n is not None else "",
         looked=_looked(e, zone),
         subject=last.subject if last else "",

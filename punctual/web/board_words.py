@@ -22,6 +22,7 @@ def owed(kind: str) -> str:
     return "an answer" if kind == "answer" else noun(kind, "en")
 
 
+CHANNELS = {"email": "e-mail", "sms": "text"}
 KINDS = {
     "offers_link": "Answer: other times, kept free",
     "not_understood": "Answer: a person reads it",
@@ -348,6 +349,12 @@ def who(source: str) -> str:
     kind = source.partition(":")[0]
     known = {"user": "a dispatcher", "token": "a program", "customer": "the customer", "import": "an import"}
     return known.get(kind, kind)
+
+
+def what(kind: str, channel: str, facts: Mapping[str, Any]) -> str:
+    """What a message is and how it goes, as lists name it: "Running late, text"."""
+    name = f"{'Example: ' if facts.get('example') else ''}{KINDS.get(kind, kind)}"
+    return f"{name}, {CHANNELS.get(channel, channel)}"
 
 
 def state_words(state: str, reason: str) -> str:

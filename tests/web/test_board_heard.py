@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_what_a_customer_texts_waits_in_the_queue_and_is_answered_in_the_drawer(
     way.send(AT + timedelta(minutes=1))
     assert way.texts(GRACE)[-1].startswith("Bellweather: The blue one.")
     assert tasks() == [] and "Our answer" in desk.text(f"/board/visits/{visit}")
+
+
+def test_one_press_sees_to_all_that_a_customer_wrote_and_to_nothing_that_came_in_since(way: Line, desk: Desk) -> None:
+    for said in ("Which door?", "The blue one?"):
+        way.hear(said)
+    queue = desk.get("/board/queue?day=2026-11-24").text
+    (press,) = re.findall(r'action="(/board/tasks/\d+/resolve)"', queue)
+    way.hear("And who comes?")
+    desk.post(press)
+    left = desk.text("/board/queue?day=2026-11-24")
+    assert tasks() == [("wrote", "wrote")] and "And who comes?" in left and "Which door?" not in left
 
 
 def test_an_answer_of_three_segments_is_refused_with_how_much_it_is(way: Line, desk: Desk) -> None:

@@ -99,7 +99,7 @@ def test_a_customer_without_an_address_that_works_can_be_mended_from_the_task(bo
     with transaction() as s:
         m = s.scalars(select(Message).where(Message.customer_id == grace)).one()
         m.state, m.state_reason, m.state_at = "failed", "no such mailbox", wall("09:22")
-    assert "May not be done by their limit by email at 09:22: failed: no such mailbox." in board.text(
+    assert "May not be done by their limit by e-mail at 09:22: failed: no such mailbox." in board.text(
         f"/board/queue{DAY}"
     )
     answer = board.post(f"/board/customers/{grace}", name="Grace", email="g@example.com", phone="", language="en")
