@@ -17,6 +17,7 @@ from punctual.actions.earlier import possible
 from punctual.actions.effect import movable
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.kinds import KINDS
+from punctual.core.policy import worth_telling
 from punctual.models import Customer, JobType, Notice, Place, Promise, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
 
@@ -223,6 +224,8 @@ def tell_now(visit_id: int, *, at: datetime, by: By) -> None:
             )
         if _held(s, visit_id):
             raise Refused("Messages about this visit are held back. Release them first.")
+        if not worth_telling(forecast.p_late, forecast.p_window, queries.rules(s)):
+            raise Refused("The visit is expected in time, so there is no lateness to tell. Their page shows the time.")
         now = outward(Window(forecast.arrive[0], max(forecast.arrive[0], forecast.arrive[2])), at, visit.zone)
         told = bool(visit.told_at) and visit.told_kind in ("late_first", "late_update")
         rescue.tell(s, visit, shift.id, "late_update" if told else "late_first", now, at, by.cause("tell"))

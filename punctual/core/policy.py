@@ -197,6 +197,11 @@ def untrue(kind: str, now: Now, rules: Rules) -> str:
     return _better(kind, now, rules)
 
 
+def worth_telling(p_late: float, p_window: float, rules: Rules) -> bool:
+    """Whether a message about lateness would be true enough to leave: half the limit, or more likely late than not."""
+    return p_late >= rules.tell_chance / 2 or p_window >= 0.5
+
+
 def _better(kind: str, now: Now, rules: Rules) -> str:
     """What the forecast says; well past the limit, so that a wobble does not silence a warning."""
     if kind in ("deadline_done", "deadline_arrive"):
@@ -205,7 +210,7 @@ def _better(kind: str, now: Now, rules: Rules) -> str:
         made_it = now.p_deadline is not None and 1.0 - now.p_deadline >= (1.0 + rules.deadline_chance) / 2
         return "we can make it after all" if made_it else ""
     if kind in ("late_first", "late_update") and now.p_late is not None:
-        return "" if now.p_late >= rules.tell_chance / 2 or now.p_window >= 0.5 else "it is no longer late"
+        return "" if worth_telling(now.p_late, now.p_window, rules) else "it is no longer late"
     return ""
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core.spend import cost
-from punctual.models import Attempt, Customer, Notice, Received, Visit
+from punctual.models import Attempt, Customer, Notice, Received, Technician, Visit
 from punctual.queries.day import rules
 
 MOST = 100
@@ -35,9 +35,10 @@ def stopped(s: Session) -> Notice | None:
 
 
 def received(s: Session) -> Sequence[tuple[Received, str | None]]:
-    """The newest texts and mails that came in, with the customer's name where it is known."""
+    """The newest texts and mails that came in, with the customer's or the technician's name where it is known."""
+    technician = select(func.max(Technician.name)).where(Technician.phone == Received.sender).scalar_subquery()
     found = (
-        select(Received, Customer.name)
+        select(Received, func.coalesce(Customer.name, technician))
         .outerjoin(Visit, Visit.id == Received.visit_id)
         .outerjoin(Customer, Customer.id == Visit.customer_id)
         .order_by(Received.id.desc())

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from punctual.actions import effect as effects
 from punctual.actions.earlier import possible
 from punctual.core.day import OVER, Window, local, outward
-from punctual.core.policy import Rules
+from punctual.core.policy import Rules, worth_telling
 from punctual.core.slot import in_order
 from punctual.explain import explain
 from punctual.models import Visit
@@ -78,7 +78,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
         "clock": lambda t: words.clock(t, here),
         "span": lambda w: words.span(w, here),
         "limit": words.clock(d.visit.deadline, d.visit.zone) if d.visit.deadline else "",
-        "told_now": told_now(d, at) if open_ else None,
+        "told_now": told_now(d, at, days.rules(s)) if open_ else None,
         "sooner": possible(s, d.visit, at) if open_ and d.visit.date == today else None,
         **known,
     } | owed(s, d.visit, at, here)
@@ -179,7 +179,7 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
             at,
             f"Task: {words.KINDS.get(n.kind, n.kind).lower()}",
             ended,
-            words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone),
+            words.why_asked(n.kind, n.reason, n.facts or {}, n.cause, zone),
         )
     if e.what == "hold" and e.notice is not None:
         n = e.notice
@@ -291,9 +291,9 @@ def preview(
     }
 
 
-def told_now(d: Dossier, at: datetime) -> Window | None:
-    """The range the customer would be told at this moment; None without a forecast."""
-    if d.forecast is None or _off(d):
+def told_now(d: Dossier, at: datetime, rules: Rules) -> Window | None:
+    """The range the customer would be told at this moment; None without a forecast, or while there is no lateness."""
+    if d.forecast is None or _off(d) or not worth_telling(d.forecast.p_late, d.forecast.p_window, rules):
         return None
     first, last = d.forecast.arrive[0], d.forecast.arrive[2]
     return outward(Window(first, max(first, last)), at, d.visit.zone)

@@ -330,6 +330,12 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
     return " ".join(x for x in (first, cause_words(cause)) if x)
 
 
+def why_asked(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone: str) -> str:
+    """Why a dispatcher was asked to do something: with the figures of its reason where it has some."""
+    first = why_told(kind, reason, facts, "", zone) or ASKED.get(reason, "")
+    return " ".join(x for x in (first, cause_words(cause)) if x)
+
+
 def cause_words(cause: str) -> str:
     """What set it off: a report, a dispatcher's act, an import, the customer - or the look of every minute."""
     source, _, rest = cause.partition(":")

@@ -169,12 +169,19 @@ def test_holding_twice_is_refused(day: Desk) -> None:
 
 
 def test_telling_by_hand_tells_the_present_range_although_the_limit_is_not_reached(day: Desk) -> None:
-    day.look("09:10")
-    assert notices(day.visit("Lewis")) == []
+    day.tap("Lewis", "late", "09:10", minutes=35)
+    assert notices(day.visit("Lewis")) == [], "past the window, and inside the threshold"
     dispatcher.tell_now(day.visit("Lewis"), at=wall("09:10"), by=BY)
     told = notices(day.visit("Lewis"))
     assert [(n.kind, n.reason) for n in told] == [("late_first", "by_hand")]
     assert told[0].told_start is not None and told[0].told_end is not None
+
+
+def test_no_lateness_is_told_by_hand_of_who_is_expected_in_time(day: Desk) -> None:
+    day.look("09:10")
+    with pytest.raises(Refused, match="expected in time"):
+        dispatcher.tell_now(day.visit("Lewis"), at=wall("09:10"), by=BY)
+    assert notices(day.visit("Lewis")) == []
 
 
 def test_telling_without_a_forecast_is_refused(app: Flask) -> None:

@@ -15,7 +15,7 @@ from punctual.core.kinds import KINDS
 from punctual.models import Notice, Visit, db
 from tests.build import wall
 from tests.sender import tasks
-from tests.texting import AT, PHONES, Line, line
+from tests.texting import AT, PHONES, TOM, Line, line
 from tests.web.desk import Desk, sit
 
 GRACE = PHONES["Grace"]
@@ -103,6 +103,20 @@ def test_addresses_that_do_not_work_are_listed_with_what_to_do(way: Line, desk: 
     assert "came back (5.1.1): no such user" in page and "ask for the right e-mail address" in page
     assert "asked for no texts" in page and "Nothing: e-mails go instead." in page
     assert "no more texts" in page
+
+
+def test_a_text_of_a_technician_is_listed_under_their_name(way: Line, desk: Desk) -> None:
+    way.hear("LATE 15", sender=TOM)
+    page = desk.text("/board/received")
+    assert "Tom Hale, text LATE 15" in page and TOM not in page
+
+
+def test_a_task_says_in_the_story_that_a_message_did_not_arrive(way: Line, desk: Desk) -> None:
+    way.change("Grace", email=None)
+    way.put("Grace")
+    way.send()
+    way.status(0, "undelivered", "30003")
+    assert "Why: A message did not arrive." in desk.text(f"/board/visits/{way.visits['Grace']}")
 
 
 def test_words_of_a_stranger_are_shown_as_words(way: Line, desk: Desk) -> None:
