@@ -9,7 +9,8 @@ import secrets
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual.models import Link, Plain
@@ -42,7 +43,7 @@ def make(
     made = token(key, purpose, owner, version)
     c = s.connection()
     if _KNOWN.scalar(c, purpose=purpose, owner=owner, version=version) is None:
-        _MAKE.run(
+        _MAKE[c.dialect.name].run(
             c,
             purpose=purpose,
             owner_id=owner,
@@ -65,7 +66,13 @@ _KNOWN = Plain(
     "version",
 )
 _COLUMNS = ("purpose", "owner_id", "version", "token_hash", "created_at", "expires_at")
-_MAKE = Plain(insert(Link).values({name: bindparam(name, None) for name in _COLUMNS}), *_COLUMNS)
+#: INSERT a link unless somebody has made the same one a moment ago.
+_MAKE = {
+    dialect: Plain(
+        insert(Link).values({name: bindparam(name, None) for name in _COLUMNS}).on_conflict_do_nothing(), *_COLUMNS
+    )
+    for dialect, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 
 
 def find(s: Session, purpose: Purpose, given: str, *, at: datetime) -> Link | None:

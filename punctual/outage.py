@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from punctual.core.day import local
@@ -13,19 +15,16 @@ from punctual.queries import board
 
 def down(s: Session, channel: str, transport: str, why: str, *, at: datetime) -> None:
     """Nothing leaves by that channel now; the first moment stays, the newest reason is kept."""
-    row = s.get(Outage, channel, with_for_update=True)
-    if row is None:
-        s.add(Outage(channel=channel, transport=transport, since=at, tried_at=at, why=why))
-        _show(s, at)
-        return
-    row.transport, row.tried_at, row.why = transport, at, why
+    make = postgresql.insert if s.connection().dialect.name == "postgresql" else sqlite.insert
+    news = {"transport": transport, "tried_at": at, "why": why}
+    new = make(Outage).values(channel=channel, since=at, **news)
+    s.execute(new.on_conflict_do_update(index_elements=["channel"], set_=news))
+    _show(s, at)
 
 
 def up(s: Session, channel: str, *, at: datetime) -> None:
     """Something left by that channel again."""
-    row = s.get(Outage, channel)
-    if row is not None:
-        s.delete(row)
+    if s.connection().execute(delete(Outage).where(Outage.channel == channel)).rowcount:
         _show(s, at)
 
 

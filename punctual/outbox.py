@@ -287,9 +287,10 @@ def _claim(dialect: str, channels: tuple[str, ...] | None, limit: int) -> Plain:
 
 def release(s: Session, ids: Collection[int], *, by: str, at: datetime, until: datetime) -> None:
     """Give claimed messages back unsent; they are due again at `until`. What is in doubt waits for its lease to end."""
+    mine = select(Message.id).where(Message.id.in_(list(ids)), Message.state == "claimed", Message.lease_by == by)
     s.execute(
         update(Message)
-        .where(Message.id.in_(list(ids)), Message.state == "claimed", Message.lease_by == by)
+        .where(Message.id.in_(mine.with_for_update(skip_locked=True)))  # what somebody is dropping is theirs
         .values(state="queued", lease_until=None, lease_by="", state_at=at, due_at=until)
         .execution_options(synchronize_session=False)
     )

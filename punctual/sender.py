@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from punctual import acceptance, clock, deliver, fallback, fault, gate, outage, outbox
@@ -19,6 +20,7 @@ from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.deliver import Ready
 from punctual.models import db
+from punctual.queries import sending
 from punctual.transports import CannotTell, Overtaken, Receipt, Transport, TransportError, ways
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,14 @@ class Batch(NamedTuple):
     first: Written | None = None
 
 
+@contextmanager
+def about(message_ids: Collection[int]) -> Iterator[Session]:
+    """A transaction that writes about these messages, in its turn among those who write about their visits."""
+    with transaction() as s:
+        sending.lock(s, message_ids)
+        yield s
+
+
 class Sender:
     """Delivers what is due, a batch at a time. Never raises: what cannot be sent never stops the rest."""
 
@@ -124,7 +134,7 @@ class Sender:
                     shut = gate.opened(s, self.settings)
                     ids = [] if shut else outbox.claim(s, at=at, by=self.name, limit=BATCH, channels=open_)
                     patient = deliver.patient(s, ids)
-                    if not first or not ids or ids[0] in patient:
+                    if not first or not ids or ids[0] in patient or not sending.lock(s, ids[:1], wait=False):
                         return Batch(ids, patient)
                     return Batch(ids, patient, Written([self._prepared(s, ids[0], at)], 1))
             except Exception:
@@ -154,8 +164,12 @@ class Sender:
     def _alone(self, message_id: int, at: datetime) -> int:
         try:
             return self._one(message_id, at)
+        except OperationalError:
+            log.exception("message %s goes back: the database failed, or others came first", message_id)
+            db.session.rollback()
+            self._safely(partial(self._give_back, [message_id]), at)
         except SQLAlchemyError:
-            log.exception("message %s waits for its lease to end: the database failed", message_id)
+            log.exception("message %s waits for its lease to end", message_id)
             db.session.rollback()
         except Exception:
             log.exception("message %s is parked", message_id)
@@ -167,7 +181,7 @@ class Sender:
         """The intents of the first of these messages, kept by one commit; None where any of them fails."""
         began, made = time.monotonic(), list[Ready | None]()
         try:
-            with transaction() as s:
+            with about(ids) as s:
                 for message_id in ids:
                     made.append(self._prepared(s, message_id, at))
                     if time.monotonic() - began > WRITING_S:
@@ -185,7 +199,7 @@ class Sender:
         return deliver.prepare(s, message_id, self.settings, ways=names, by=self.name, at=at)
 
     def _one(self, message_id: int, at: datetime) -> int:
-        with transaction() as s:
+        with about([message_id]) as s:
             ready = self._prepared(s, message_id, at)
             fault.reach("written")
         if ready is None:
@@ -214,7 +228,7 @@ class Sender:
         return len(done)
 
     def _keep(self, done: list[tuple[Ready, Receipt]], again: set[str], at: datetime) -> None:
-        with transaction() as s:
+        with about([ready.message_id for ready, _ in done]) as s:
             for ready, receipt in done:
                 acceptance.accepted(s, ready.attempt_id, receipt, at=at)
             for channel in again:
@@ -232,7 +246,7 @@ class Sender:
         except TransportError as error:
             log.warning("message %s: %s", ready.message_id, error.sentence)
             way.failed(error)
-            with transaction() as s:
+            with about([ready.message_id]) as s:
                 deliver.refused(s, ready, error, at=at)
                 if not way.is_open():
                     outage.down(s, ready.channel, way.transport.name, error.sentence, at=at)
@@ -242,7 +256,7 @@ class Sender:
         return receipt
 
     def _withdrawn(self, ready: Ready, at: datetime) -> None:
-        with transaction() as s:
+        with about([ready.message_id]) as s:
             deliver.withdrawn(s, ready, by=self.name, at=at)
 
     def _hand_over(self, way: Way, ready: Ready, at: datetime) -> Receipt | None:
@@ -271,18 +285,18 @@ class Sender:
                 raise CannotTell  # it left by a way out that is not there any more
             found = way.transport.find(ready.envelope, ready.taken)
         except CannotTell:
-            with transaction() as s:
+            with about([ready.message_id]) as s:
                 again = deliver.resend(s, ready, at=at)
             return self._send(way, ready, at) if again else None
         except TransportError as error:
             way.failed(error)
-            with transaction() as s:
+            with about([ready.message_id]) as s:
                 deliver.unanswered(s, ready, error, at=at)
                 if not way.is_open():
                     outage.down(s, ready.channel, way.transport.name, error.sentence, at=at)
             return None
         if found is None:
-            with transaction() as s:
+            with about([ready.message_id]) as s:
                 deliver.never_left(s, ready, at=at)
         return found
 
@@ -296,7 +310,7 @@ class Sender:
             outbox.release(s, ids, by=self.name, at=at, until=min(closed, default=at))
 
     def _park(self, message_id: int, at: datetime) -> None:
-        with transaction() as s:
+        with about([message_id]) as s:
             deliver.park(s, message_id, self.name, at)
 
     def _safely(self, chore: Callable[[datetime], None], at: datetime) -> None:

@@ -146,7 +146,9 @@ class Desk:
     """A dispatcher's browser without a screen, signed in by password."""
 
     def __init__(self, running: Running, email: str) -> None:
-        self.http = httpx2.Client(base_url=running.url, timeout=20, headers={"Origin": running.url})
+        # A connection for each question: the server closes an idle one after two seconds, maybe as it is used again.
+        once = httpx2.Limits(max_keepalive_connections=0)
+        self.http = httpx2.Client(base_url=running.url, timeout=20, headers={"Origin": running.url}, limits=once)
         self.http.cookies.update(self.http.get("/board/sign-in").cookies)
         entered = self.http.post(
             "/board/sign-in", data={"email": email, "password": PASSWORD, "csrf_token": self.csrf("/board/sign-in")}

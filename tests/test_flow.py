@@ -91,7 +91,9 @@ def test_an_overrun_warns_the_next_customer_who_then_chooses_another_time(runnin
     link = re.search(rf"{re.escape(running.url)}/c/[\w-]{{22}}", mail.get_body(("plain",)).get_content())  # type: ignore[union-attr]
     assert link, "the mail carries the customer's link"
     # The page speaks of what was told once the mail server's answer is written down, an instant after the mail.
-    running.until(lambda: "sorry" in httpx2.get(link[0]).raise_for_status().text, 10, "The apology on the page")
+    running.until(
+        lambda: "sorry" in httpx2.get(link[0], timeout=20).raise_for_status().text, 10, "The apology on the page"
+    )
 
     before = running.api("GET", f"/visits/{warned['id']}")
     tomorrow = (window_opens + timedelta(days=1)).date().isoformat()

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import watch
-from punctual.actions import Refused, reach, schedule, technician, transaction
+from punctual.actions import Refused, lock, reach, schedule, technician, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import OVER, Window
 from punctual.models import Customer, JobType, Place, Technician, Visit, db, touch_board
@@ -79,7 +79,7 @@ def add(new: New, *, tell: bool, at: datetime, by: By) -> int:
 def edit(visit_id: int, changes: dict[str, Any], *, at: datetime, by: By) -> None:
     """Change what is given of notes, planned_min, deadline, deadline_kind; the day is forecast again."""
     with transaction() as s:
-        visit = s.get(Visit, visit_id)
+        visit = lock.visit(s, visit_id)
         if visit is None:
             raise Refused("There is no such visit.", status=404)
         visit.notes = changes.get("notes", visit.notes)

@@ -33,7 +33,7 @@ def raise_(visit_id: int, about: str, text: str, *, at: datetime, by: str = "pag
     if about == "other" and not words:
         raise Refused("Write what looks wrong, then send it.", status=422, field="text")
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
+        visit = s.get_one(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
         return open_(s, visit, about, words, at=at, by=by)
 
 
@@ -83,7 +83,7 @@ def _opened(
 def still(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """ "Still not right": the newest answer did not settle it, so it goes to the next one up. Again it changes nothing."""
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
+        visit = s.get_one(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
         newest = s.scalar(select(Concern).where(Concern.visit_id == visit_id).order_by(Concern.id.desc()).limit(1))
         if newest is None:
             raise Refused("Tell us what looks wrong first.")
@@ -103,7 +103,10 @@ def answer(concern_id: int, text: str, *, at: datetime, by: By) -> int:
         raise Refused(LONG, status=422, field="answer", values={"most": TEXT_MAX, "extra": len(words) - TEXT_MAX})
     with transaction() as s:
         concern: Concern | None = s.scalar(
-            select(Concern).where(Concern.id == concern_id).with_for_update().execution_options(populate_existing=True)
+            select(Concern)
+            .where(Concern.id == concern_id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
         )
         if concern is None:
             raise Refused("There is no such concern.", status=404)

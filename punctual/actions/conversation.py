@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import outbox
-from punctual.actions import Refused, offer, transaction
+from punctual.actions import Refused, lock, offer, transaction
 from punctual.actions.dispatcher import By
 from punctual.core import reply
 from punctual.core.segments import MOST, fold, size
@@ -80,7 +80,7 @@ def answer(visit_id: int, words: str, *, at: datetime, by: By) -> None:
     if not words:
         raise Refused("Write the answer first.", status=422, field="words")
     with transaction() as s:
-        visit = s.get(Visit, visit_id)
+        visit = lock.visit(s, visit_id)
         if visit is None:
             raise Refused("There is no such visit.", status=404)
         last = select(Received.channel).where(Received.visit_id == visit_id).order_by(Received.id.desc()).limit(1)

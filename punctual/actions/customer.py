@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
-from punctual.actions import Refused, schedule, transaction
+from punctual.actions import Refused, lock, schedule, transaction
 from punctual.core.day import OVER, Window, at_wall, local
 from punctual.core.kinds import KINDS
 from punctual.core.promise import office_due
@@ -41,11 +41,9 @@ class Saved:
 
 
 def _locked(s: Session, visit_id: int, also: Shift | None = None) -> Visit:
-    """The visit with its day locked, and the day it may go to: whoever writes on one of them queues up."""
+    """The visit with its day locked, and the day it may go to."""
     visit = s.get_one(Visit, visit_id)
-    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
-    queries.lock(s, [x.id for x in (shift, also) if x is not None])
-    s.refresh(visit, with_for_update=True)
+    lock.visits(s, [visit], also)
     return visit
 
 

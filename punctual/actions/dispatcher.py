@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises, watch
-from punctual.actions import Refused, reach, rescue, schedule, transaction
+from punctual.actions import Refused, lock, reach, rescue, schedule, transaction
 from punctual.actions.earlier import possible
 from punctual.actions.effect import movable
 from punctual.core.day import OVER, Window, local, outward
@@ -56,12 +56,15 @@ def give(visit_id: int, technician_id: int, *, start: datetime | None = None, at
     cause = by.cause("give")
     with transaction() as s:
         visit = movable(s, visit_id)
+        technician = _technician(s, technician_id)
+        new = schedule.ensure_shift(s, technician_id, local(start, visit.zone).date() if start else visit.date)
+        lock.visits(s, [visit], new)
+        visit = movable(s, visit_id)
         if visit.technician_id == technician_id:
-            raise Refused(f"{_technician(s, technician_id).first_name} has this visit already.", field="technician")
-        technician, old = _technician(s, technician_id), _shift(s, visit)
+            raise Refused(f"{technician.first_name} has this visit already.", field="technician")
+        old = _shift(s, visit)
         if visit.state == "on_my_way" and visit.technician and not (old and old.off):
             raise Refused(f"{visit.technician.first_name} is on the way there. Ask for an undo first.")
-        new = schedule.ensure_shift(s, technician_id, local(start, visit.zone).date() if start else visit.date)
         if new.off:
             raise Refused(f"{technician.first_name} is off that day.", field="technician")
         if new.date != visit.date:
@@ -78,6 +81,8 @@ def move(
         _technician(s, technician_id)
         if window.end <= at:
             raise Refused("That time has passed. Choose a later one.", status=422, field="from")
+        lock.visits(s, [visit], schedule.ensure_shift(s, technician_id, local(start, visit.zone).date()))
+        visit = movable(s, visit_id)
         schedule.move(
             s,
             visit,
@@ -213,6 +218,7 @@ def release(visit_id: int, *, at: datetime, by: By) -> None:
 def tell_now(visit_id: int, *, at: datetime, by: By) -> None:
     """Tell the customer the present range now, though the limit is not reached; caps and night still hold."""
     with transaction() as s:
+        _visit(s, visit_id)
         visit = movable(s, visit_id)
         shift = _shift(s, visit)
         forecast = queries.forecasts(s, [shift.id]).get(visit_id) if shift else None
@@ -257,10 +263,10 @@ def called(visit_id: int, *, at: datetime, by: By) -> None:
     """The customer was called: every open call task and promised call of the visit is done."""
     with transaction() as s:
         visit = _visit(s, visit_id)
-        _close_calls(s, visit_id, at, by, None)
         open_ = select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
         for promise in s.scalars(open_).all():
             promises.keep(s, promise, at=at, by=by.name)
+        _close_calls(s, visit_id, at, by, None)
         touch_board(s, visit.date)
 
 
@@ -307,7 +313,7 @@ def _dates(s: Session, notice: Notice) -> list[Any]:
 
 
 def _visit(s: Session, visit_id: int) -> Visit:
-    visit = s.get(Visit, visit_id)
+    visit = lock.visit(s, visit_id)
     if visit is None:
         raise Refused("There is no such visit.", status=404)
     return visit

@@ -52,10 +52,11 @@ def customer(customer_id: int, *, folder: Path, at: datetime, by: By) -> None:
     Erased again nothing changes. Refused while a visit is to come or a message is leaving.
     """
     with transaction() as s:
+        theirs = select(Visit).where(Visit.customer_id == customer_id).order_by(Visit.id)
+        visits = list(s.scalars(theirs.with_for_update(key_share=True)))
         row: Customer | None = s.get(Customer, customer_id, with_for_update=True)
         if row is None:
             raise Refused("There is no such customer.", status=404)
-        visits = list(s.scalars(select(Visit).where(Visit.customer_id == row.id)))
         if any(v.state not in OVER for v in visits):
             raise Refused("This customer has a visit to come. Cancel it first, then erase them.")
         ids = [v.id for v in visits]

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from punctual.actions import Refused, transaction
+from punctual.actions import Refused, lock, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.promise import LATE, MISSED, OTHER
 from punctual.core.words import fault
 from punctual.follow import good as follow
 from punctual.follow import visits
-from punctual.models import Company, Good, GoodRule, Notice, Promise, Visit
+from punctual.models import Company, Good, GoodRule, Notice, Promise
 
 MOST_CREDIT, APOLOGY_MAX = 1_000_000, 200
 
@@ -70,7 +70,10 @@ def decide(good_id: int, *, discount_pct: int, credit: int, at: datetime, by: By
         raise Refused("A discount goes to 100 %, a credit to 10,000.", status=422, field="discount")
     with transaction() as s:
         good: Good | None = s.scalar(
-            select(Good).where(Good.id == good_id).with_for_update().execution_options(populate_existing=True)
+            select(Good)
+            .where(Good.id == good_id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
         )
         if good is None:
             raise Refused("There is no such entry.", status=404)
@@ -92,7 +95,7 @@ def decide(good_id: int, *, discount_pct: int, credit: int, at: datetime, by: By
 def did_not_come(visit_id: int, *, at: datetime, by: By) -> None:
     """A person confirms that nobody came: the customer hears it now, with an apology and a promised call."""
     with transaction() as s:
-        visit = s.get(Visit, visit_id)
+        visit = lock.visit(s, visit_id)
         if visit is None:
             raise Refused("There is no such visit.", status=404)
         promise = s.scalar(

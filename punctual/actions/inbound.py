@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from punctual import incoming, mailbox, outbox, outcome, suppression
@@ -18,6 +19,7 @@ from punctual.core import reply
 from punctual.itip import reply as calendars
 from punctual.itip.text import Broken
 from punctual.models import Attempt, Company, Customer, Message, Received, db
+from punctual.queries import sending
 from punctual.transports import TRANSPORTS, Call, Ear, NotGenuine, Progress, Text, Unreadable
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,9 @@ def progress(
     """How far a text of ours got, in any order, any number of times; about one that is not ours nothing happens."""
     got: Progress = _heard(provider, settings, lambda ear: ear.progress(Call(url, headers, body)))
     with transaction() as s:
-        attempt = s.scalar(select(Attempt).where(Attempt.id == attempt_id, Attempt.transport == provider))
+        ours = Attempt.id == attempt_id, Attempt.transport == provider
+        sending.lock(s, list(s.scalars(select(Attempt.message_id).where(*ours))))
+        attempt = s.scalar(select(Attempt).where(*ours))
         if attempt is not None:
             outcome.progressed(s, attempt, got, at=at)
 
@@ -118,6 +122,9 @@ def settle(settings: Settings, at: datetime) -> int:
     for received_id in ids:
         try:
             texts.act(received_id, settings=settings, at=at)
+        except OperationalError:  # acted on again at the next look; what was done counts once
+            log.exception("text %s waits: the database failed, or others came first", received_id)
+            db.session.rollback()
         except Exception:  # one text never keeps the others from being read
             log.exception("text %s goes to a person", received_id)
             with transaction() as s:

@@ -26,6 +26,7 @@ from punctual.models import (
     Technician,
     Visit,
 )
+from punctual.queries import day as days
 
 #: Rows of one statement; as many ids as one IN takes.
 CHUNK = 500
@@ -105,6 +106,7 @@ def write(
 ) -> Counts:
     """Everything of a checked file; what is the same already is left alone. Writes in the caller's transaction."""
     desk = Desk(s, company, at, by, Counts(notes=list(checked.notes)))
+    _lock(s, checked)
     _places(desk, [v.spot for v in checked.visits if v.spot] + [t.home for t in checked.technicians if t.home])
     _technicians(desk, checked.technicians)
     _jobs(desk, checked)
@@ -126,6 +128,20 @@ def write(
     if progress:
         progress(2 * checked.rows, 2 * checked.rows)
     return desk.counts
+
+
+def _lock(s: Session, checked: Checked) -> None:
+    """The days of the file, and those on which its visits are now: taps on them wait until it is taken."""
+    if days.one_writer(s):
+        return
+    dates = {v.date for v in checked.visits} | {x.date for x in checked.shifts}
+    for refs in _chunks([v.ref for v in checked.visits]):
+        dates |= set(s.scalars(select(Visit.date).where(Visit.ref.in_(refs)).distinct()))
+    ids: set[int] = set()
+    for some in _chunks(sorted(dates)):
+        ids |= set(s.scalars(select(Shift.id).where(Shift.date.in_(some))))
+    for few in _chunks(sorted(ids)):
+        days.lock(s, few)
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
-from punctual.actions import Refused, customer, schedule, transaction
+from punctual.actions import Refused, customer, lock, schedule, transaction
 from punctual.core.day import OVER, Window, local
 from punctual.core.promise import office_due
 from punctual.itip.reply import Incoming
@@ -87,8 +87,8 @@ def _locked(s: Session, visit: Visit, start: datetime | None) -> Visit:
     ids = {shift.id} if shift else set()
     if start is not None:
         ids |= set(s.scalars(select(Shift.id).where(Shift.date == local(start, visit.zone).date())))
-    queries.lock(s, sorted(ids))
-    s.refresh(visit, with_for_update=True)
+    queries.lock(s, ids)
+    lock.visits(s, [visit])
     return visit
 
 

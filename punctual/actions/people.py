@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import links, suppression, watch
-from punctual.actions import Refused, reach, schedule, transaction
+from punctual.actions import Refused, lock, reach, schedule, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import OVER
 from punctual.core.policy import useful_min
@@ -87,7 +87,7 @@ def edit_customer(
 ) -> None:
     """How somebody is reached. A new e-mail or phone ends the old links, and what failed is offered again."""
     with transaction() as s:
-        row = _customer(s, customer_id)
+        row, coming = _customer(s, customer_id), _coming(s, customer_id)
         mail, number = reach.email(email), reach.phone(s, phone)
         moved = (mail, number) != (row.email, row.phone)
         row.name, row.early_messages = name, early
@@ -97,7 +97,6 @@ def edit_customer(
             row.email, row.email_bad = mail, suppression.reason(s, mail, "email")
         if number != row.phone:
             row.phone, row.phone_bad = number, suppression.reason(s, number)
-        coming = _coming(s, customer_id)
         if moved:
             row.link_version += 1
             links.revoke(s, "stop", customer_id, at=at)
@@ -145,4 +144,7 @@ def _customer(s: Session, customer_id: int) -> Customer:
 
 
 def _coming(s: Session, customer_id: int) -> list[Visit]:
-    return list(s.scalars(select(Visit).where(Visit.customer_id == customer_id, Visit.state.not_in(OVER))))
+    """Their visits to come, locked."""
+    mine = Visit.customer_id == customer_id, Visit.state.not_in(OVER)
+    lock.visits(s, s.scalars(select(Visit).where(*mine)).all())
+    return list(s.scalars(select(Visit).where(*mine).order_by(Visit.id)))

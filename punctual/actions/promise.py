@@ -84,7 +84,7 @@ def group(name: str, visit_ids: list[int], due: datetime, *, at: datetime, by: B
     if not name.strip() or len(name) > 80:
         raise Refused("Give the job a name of at most 80 characters.", status=422, field="name")
     with transaction() as s:
-        visits = [_visit(s, i) for i in dict.fromkeys(visit_ids)]
+        visits = [_visit(s, i) for i in sorted(set(visit_ids))]
         if not visits or len({v.customer_id for v in visits}) > 1:
             raise Refused("A job has visits of one customer.", status=422, field="visits")
         if any(v.job_id for v in visits):
@@ -145,7 +145,8 @@ def _owner(s: Session, owner_id: int, by: By) -> User | None:
 
 
 def _visit(s: Session, visit_id: int) -> Visit:
-    visit = s.get(Visit, visit_id)
+    """The visit, locked: two who promise something of it at once do it one after the other."""
+    visit = s.get(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
     if visit is None:
         raise Refused("There is no such visit.", status=404)
     return visit
@@ -154,7 +155,10 @@ def _visit(s: Session, visit_id: int) -> Visit:
 def _open(s: Session, promise_id: int) -> Promise:
     """The promise, locked: two who end it at once do it one after the other."""
     promise: Promise | None = s.scalar(
-        select(Promise).where(Promise.id == promise_id).with_for_update().execution_options(populate_existing=True)
+        select(Promise)
+        .where(Promise.id == promise_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
     )
     if promise is None:
         raise Refused("There is no such promise.", status=404)

@@ -1,6 +1,6 @@
 """What happens to an appointment, whoever asks for it: add, move, agree, cancel, give away, a customer's own limit.
 
-Each is called inside a verb's transaction, with its session.
+Each is called inside a verb's transaction, with its session; the verb has locked the visit (lock.py).
 """
 
 from __future__ import annotations
@@ -160,12 +160,8 @@ def _new(s: Session, customer: Customer, window: Window, at: datetime) -> Visit:
     )
 
 
-def _locked(s: Session, visit: Visit) -> Shift | None:
-    """The visit's day, locked before anything is written, so that acts on one day queue up instead of deadlocking."""
-    shift = queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
-    if shift is not None:
-        queries.lock(s, [shift.id])
-    return shift
+def _day(s: Session, visit: Visit) -> Shift | None:
+    return queries.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
 
 
 def move(
@@ -337,7 +333,7 @@ def repeat(
 
 def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) -> None:
     """ "This works": the told range becomes the window; the promise before it was moved with notice (policy 1)."""
-    shift = _locked(s, visit)
+    shift = _day(s, visit)
     _give_window(visit, window, at)
     s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id, SlotClaim.kind == "hold"))
     visit.planned_start = max(visit.planned_start, window.start)
@@ -359,7 +355,7 @@ def cancel(s: Session, visit: Visit, *, at: datetime, by: str, tell: bool = True
     """The visit will not happen: promises end, what is unsent is dropped, the customer gets the cancellation."""
     if visit.state in OVER:
         raise Refused("This visit is over already; there is nothing to cancel.")
-    shift = _locked(s, visit)
+    shift = _day(s, visit)
     outbox.supersede(s, visit.id, at=at, why="cancelled")
     visit.state, visit.cancelled_at, visit.changed_at = "cancelled", at, at
     visit.cancelled_by = "customer" if by == "customer" else "us"
@@ -389,7 +385,7 @@ def set_deadline(s: Session, visit: Visit, *, deadline: datetime | None, kind: s
         raise Refused("That time has already passed. Enter a later time.", status=422, field="deadline")
     if deadline is not None and kind not in ("done", "arrive"):
         raise Refused("Say whether the work must be done by then, or whether it is enough that we arrive.", status=422)
-    shift = _locked(s, visit)
+    shift = _day(s, visit)
     visit.deadline, visit.deadline_kind, visit.changed_at = deadline, kind if deadline else "done", at
     touch_board(s, visit.date)
     if shift is None:

@@ -69,7 +69,7 @@ def rate(visit_id: int, stars: int, *, at: datetime, by: str = "page") -> Saved:
 def was_there(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """ "I was there": the report of nobody home is disputed, at once; somebody with authority answers."""
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
+        visit = s.get_one(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
         if visit.state != "nobody_home":
             raise Refused("Nobody has said that you were not reached.")
         return concern.open_(s, visit, "was_there", "", at=at, by=by)
@@ -78,14 +78,14 @@ def was_there(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
 def nobody_here(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
     """The technician is said to have arrived, and nobody is here: somebody finds out and answers."""
     with transaction() as s:
-        visit = s.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
+        visit = s.get_one(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
         if visit.state != "arrived":
             raise Refused("The technician has not arrived yet.")
         return concern.open_(s, visit, "nobody_here", "", at=at, by=by)
 
 
 def _ended(s: Session, visit_id: int) -> Visit:
-    visit: Visit = s.get_one(Visit, visit_id, with_for_update=True, populate_existing=True)
+    visit: Visit = s.get_one(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
     if visit.state not in ("done", "cannot_finish"):
         raise Refused("The work is not reported as done yet.")
     return visit

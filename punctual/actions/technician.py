@@ -171,7 +171,7 @@ _LOCK = Plain(
     select(shift_.c.id)
     .join(visit_, (shift_.c.technician_id == visit_.c.technician_id) & (shift_.c.date == visit_.c.date))
     .where(visit_.c.id == bindparam("visit", 0))
-    .with_for_update(of=shift_),
+    .with_for_update(of=shift_, key_share=True),
     "visit",
 )
 _REPORTS = Plain(

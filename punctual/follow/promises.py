@@ -19,7 +19,7 @@ def look(s: Session, at: datetime) -> int:
     """Do what is due; returns how many promises were touched. Looking twice at the same instant changes nothing."""
     done = _by_forecast(s, at) + jobs.look(s, at)
     for promise_id, step in queries.needing(s, at):
-        promise = s.get_one(Promise, promise_id, with_for_update=True, populate_existing=True)
+        promise = s.get_one(Promise, promise_id, with_for_update={"key_share": True}, populate_existing=True)
         if promise.state != "open":
             continue
         done += 1

@@ -32,11 +32,13 @@ def think(s: Session, at: datetime) -> list[int]:
 
 def act(s: Session, visit_ids: Collection[int], at: datetime) -> None:
     """Compare these visits once more, now that nobody else writes about them, and write what differs; end what no
-    longer does. Writes in the caller's transaction; again it changes nothing."""
-    locked = select(Visit.id, Visit.date).where(Visit.id.in_(visit_ids)).order_by(Visit.id).with_for_update()
-    on = {r.id: r.date for r in s.execute(locked)}
+    longer does. Whom somebody writes about just now is left for the next minute. Writes in the caller's transaction;
+    again it changes nothing."""
+    rows = select(Visit.id, Visit.date).where(Visit.id.in_(visit_ids)).order_by(Visit.id)
+    on = {r.id: r.date for r in s.execute(rows.with_for_update(key_share=True, skip_locked=True))}
+    visit_ids = on.keys()
     found, kept = _found(s, at, visit_ids), _kept(s, visit_ids)
-    for key in sorted(found.keys() | kept.keys(), key=lambda k: (on[k[0]], k)):  # boards are touched in one order
+    for key in sorted(found.keys() | kept.keys(), key=lambda k: (on[k[0]], k)):
         if key in found:
             _write(s, key[0], found[key], kept.get(key), at)
         else:

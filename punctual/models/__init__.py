@@ -16,6 +16,7 @@ from punctual.models.schedule import (
     Travel,
     Visit,
     touch_board,
+    touched,
 )
 from punctual.models.told import SAID, Answer, Attempt, Forecast, Message, Notice, Promise, Received, Report
 
@@ -67,5 +68,6 @@ __all__ = [
     "compile_all",
     "db",
     "touch_board",
+    "touched",
     "tune",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    event,
     text,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
@@ -190,11 +192,35 @@ class BoardVersion(Model):
 
 
 def touch_board(s: Session, *dates: date) -> None:
-    """Raise the board's version of some dates, in the caller's transaction; one statement a date on both databases."""
-    for day in sorted(set(dates)):
-        _TOUCH.run(s.connection(), day=day)
+    """The boards of some dates show something new: their versions rise by one with the caller's commit.
+
+    That comes last and in order of date. The row of a date is what all who write about it have in common, so whoever
+    holds it must wait for nothing more.
+    """
+    s.info.setdefault(_TOUCHED, set()).update(dates)
 
 
+def touched(s: Session) -> Collection[date]:
+    """The dates whose boards this transaction has changed."""
+    found: Collection[date] = s.info.get(_TOUCHED, ())
+    return found
+
+
+@event.listens_for(Session, "before_commit")
+def _raise_versions(s: Session) -> None:
+    if touched(s) and not s.in_nested_transaction():
+        s.flush()
+        for day in sorted(s.info.pop(_TOUCHED)):
+            _TOUCH.run(s.connection(), day=day)
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget_touched(s: Session) -> None:
+    if not s.in_nested_transaction():
+        s.info.pop(_TOUCHED, None)
+
+
+_TOUCHED = "touched boards"
 _TOUCH = Plain(
     text(
         "INSERT INTO board_version (date, version) VALUES (:day, 1) "

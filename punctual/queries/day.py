@@ -13,7 +13,7 @@ import numpy as np
 import phonenumbers
 from phonenumbers import timezone
 from sqlalchemy import String, bindparam, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from punctual.core import kept, policy
 from punctual.core.day import OVER, Day, Days, Place, Visit, Window, minutes, pack
@@ -97,10 +97,30 @@ _COMPANY = Plain(select(cast(company_.c.rules, String), company_.c.zone).limit(1
 
 
 def lock(s: Session, shift_ids: Iterable[int]) -> None:
-    """Make the writers of these days queue up: a row lock on PostgreSQL; SQLite has one writer anyway."""
-    ids = sorted(set(shift_ids))
-    if ids and s.get_bind().dialect.name == "postgresql":
-        s.connection().execute(select(shift_.c.id).where(shift_.c.id.in_(ids)).order_by(shift_.c.id).with_for_update())
+    """Make the writers of these days queue up.
+
+    Everybody takes days first, then visits, then what belongs to them, boards last: who waits for whom makes no circle.
+    """
+    _lock(s, Shift.id, set(shift_ids))
+
+
+def lock_visits(s: Session, visit_ids: Iterable[int], *, wait: bool = True) -> bool:
+    """Make the writers of these visits queue up, after their days; False where somebody has one and we do not `wait`."""
+    return _lock(s, VisitRow.id, set(visit_ids), wait=wait)
+
+
+def one_writer(s: Session) -> bool:
+    """Whether there is one writer at a time, as with SQLite; PostgreSQL has many, who lock rows."""
+    return bool(s.get_bind().dialect.name != "postgresql")
+
+
+def _lock(s: Session, id_: InstrumentedAttribute[int], ids: Collection[int], *, wait: bool = True) -> bool:
+    """Rows that others may go on to point at (FOR NO KEY UPDATE), in order of id."""
+    if not ids or one_writer(s):
+        return True
+    rows = select(id_).where(id_.in_(ids)).order_by(id_)
+    found = s.connection().execute(rows.with_for_update(key_share=True, skip_locked=not wait)).all()
+    return len(found) == len(ids)
 
 
 def lock_claims(s: Session, technician_ids: Iterable[int]) -> None:
@@ -110,7 +130,7 @@ def lock_claims(s: Session, technician_ids: Iterable[int]) -> None:
     for the other, and PostgreSQL ends one for a deadlock where it should be refused. So the order is days, then this,
     then claims; held until the transaction ends. SQLite has one writer anyway.
     """
-    if s.get_bind().dialect.name == "postgresql":
+    if not one_writer(s):
         for technician in sorted(set(technician_ids)):
             s.connection().execute(select(func.pg_advisory_xact_lock(_CLAIMS, technician)))
 

@@ -17,7 +17,7 @@ from punctual.core.day import Days, Ints, minutes
 from punctual.core.duration import Learned
 from punctual.core.room import Gaps, gaps
 from punctual.core.splice import joined
-from punctual.models import BoardVersion, Plain, Technician
+from punctual.models import BoardVersion, Plain, Technician, touched
 from punctual.queries.columns import MINE, SHIFT, VISIT, days_of, home_, ordered, place_, shift_, travel, visit_
 from punctual.queries.numbers import Values, table
 
@@ -100,7 +100,7 @@ def dates(s: Session, which: Sequence[date], *, at: datetime, today: date, learn
         minute = at.replace(second=0, microsecond=0) if on <= today else None
         key = (versions.get(on, 0), id(learned), z, minute)
         have = _kept.get((url, on))
-        if have is None or have.key != key:
+        if have is None or have.key != key or on in touched(s):
             days = read(s, on, on)
             have = Packed(key, learned, days, gaps(days, learned, minutes(at), z))
             if not writing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, func, select
@@ -14,6 +15,15 @@ from punctual.queries import day as days
 
 #: Kinds whose truth hangs on the newest forecast.
 FORECAST = frozenset({"late_first", "late_update", "deadline_done", "deadline_arrive"})
+
+
+def lock(s: Session, message_ids: Collection[int], *, wait: bool = True) -> bool:
+    """Make everybody who writes about the visits of these messages queue up, before anything of them is written: what
+    happens to a visit touches its messages, and a message that leaves touches its visit. False as `days.lock_visits`."""
+    if days.one_writer(s):
+        return True
+    about = select(Message.visit_id).where(Message.id.in_(message_ids))
+    return days.lock_visits(s, {i for i in s.scalars(about) if i is not None}, wait=wait)
 
 
 def verdict(s: Session, message: Message, at: datetime) -> Verdict:

@@ -8,7 +8,8 @@ from flask import Flask, Response, g, jsonify, redirect, render_template, reques
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -144,7 +145,15 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(OperationalError)
     def busy(error: OperationalError) -> BaseResponse:
+        """No database, or this one waited in a circle with others and was the one to give way."""
         log.error("database: %s", error.orig)
+        return answer(503, SENTENCES[503])
+
+    @app.errorhandler(IntegrityError)
+    @app.errorhandler(StaleDataError)
+    def overtaken(error: Exception) -> BaseResponse:
+        """Somebody else wrote the same, or dropped it, between our look and our writing: the next try sees theirs."""
+        log.exception("somebody else was quicker")
         return answer(503, SENTENCES[503])
 
     @app.errorhandler(Exception)
