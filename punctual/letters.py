@@ -207,6 +207,8 @@ def _truth(of: str, visit: Visit, facts: dict[str, Any]) -> str:
             said = _("The work is not done yet.") if of == "done" else _("{tech} has arrived.")
         elif visit.state == "on_my_way":
             said = _("{tech} is on the way. Expected {from}-{to}.")
+        elif of == "asked":
+            said = _("{tech} comes instead. Expected {from}-{to}.")
         else:
             said = _("{tech} is not on the way. Expected {from}-{to}.")
     return messages.fill(str(said), facts)
@@ -214,7 +216,7 @@ def _truth(of: str, visit: Visit, facts: dict[str, Any]) -> str:
 
 def tells_forecast(message: Message) -> bool:
     """Whether this message tells the range as it is forecast: a correction does so unless the technician is there."""
-    return message.kind in FORECAST and (message.facts or {}).get("of", "on_my_way") == "on_my_way"
+    return message.kind in FORECAST and (message.facts or {}).get("of", "on_my_way") in ("on_my_way", "asked")
 
 
 def _own_facts(own: dict[str, Any], visit: Visit) -> dict[str, Any]:

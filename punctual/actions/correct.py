@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 from punctual import outbox
 from punctual.models import Message, Visit
 
-#: A report - or that none came - and the kinds that told customers what it said.
+#: A report - or that none came, or that waiting cannot work - and the kinds that told customers what it said.
 SAYS = {
     "on_my_way": ("on_my_way",),
     "nobody_home": ("nobody_home",),
     "done": ("signoff", "promise_kept"),
     "missed": ("missed",),
+    "asked": ("deadline_done", "deadline_arrive", "please_choose"),
 }
 
 

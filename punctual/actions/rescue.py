@@ -75,6 +75,16 @@ def hand(
     watch.look(s, sorted({x.id for x in (old, new) if x}), at=at, cause=cause)
     if before is not None:
         _better(s, visit, new.id, before, at, cause)
+    elif visit.told_kind in correct.SAYS["asked"] and _holds(s, visit, new.id):
+        correct.undone(s, visit.id, "asked", since=visit.created_at, at=at, cause=cause, shift_id=new.id)
+
+
+def _holds(s: Session, visit: Visit, shift_id: int) -> bool:
+    """Whether who was told that we cannot make it is served as promised now: else nobody awaits who comes."""
+    forecast, rules = queries.forecasts(s, [shift_id]).get(visit.id), queries.rules(s)
+    if forecast is None or forecast.arrive[1] > visit.window_end:
+        return False
+    return forecast.p_deadline is None or 1.0 - forecast.p_deadline >= rules.deadline_chance
 
 
 def _better(s: Session, visit: Visit, shift_id: int, told: Window, at: datetime, cause: str) -> None:

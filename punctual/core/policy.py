@@ -185,12 +185,12 @@ def untrue(kind: str, now: Now, rules: Rules) -> str:
         return "the visit is cancelled"
     if now.state in OVER:
         return f"the visit is {now.state.replace('_', ' ')}"
-    setting_out = kind != "correction" or now.corrects == "on_my_way"
+    setting_out = kind != "correction" or now.corrects in ("on_my_way", "asked")
     if now.arrived and kind in BEFORE_ARRIVAL and setting_out:
         return "we have arrived"
     if kind == "on_my_way" and now.state != "on_my_way":
         return "on my way was taken back"
-    if kind == "correction" and setting_out and now.state == "on_my_way":
+    if kind == "correction" and now.corrects == "on_my_way" and now.state == "on_my_way":
         return "the technician is on the way again"
     if kind in ("tech_nudge", "no_time_yet") and now.heard:
         return "the technician has reported since"
@@ -209,6 +209,8 @@ def _better(kind: str, now: Now, rules: Rules) -> str:
             return "the customer has changed when they must leave"
         made_it = now.p_deadline is not None and 1.0 - now.p_deadline >= (1.0 + rules.deadline_chance) / 2
         return "we can make it after all" if made_it else ""
+    if kind == "correction" and now.corrects == "asked" and now.p_deadline is not None:
+        return "" if 1.0 - now.p_deadline >= rules.deadline_chance else "it does not hold after all"
     if kind in ("late_first", "late_update") and now.p_late is not None:
         return "" if worth_telling(now.p_late, now.p_window, rules) else "it is no longer late"
     return ""

@@ -112,7 +112,7 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
         yield from _silent(t, now.zone)
         return
     if t.look and t.stop:
-        yield from _visit(t, now.zone)
+        yield from _visit(t, now)
     if best is not None:
         yield _proposal(t, best, now.zone)
     for promise in t.owed:
@@ -156,9 +156,9 @@ def _minutes(c: Change) -> str:
     return f"{n:+} min"
 
 
-def _visit(t: Task, zone: str) -> Iterable[str]:
+def _visit(t: Task, now: Here) -> Iterable[str]:
     assert t.stop is not None
-    stop, parts = t.stop, []
+    stop, zone, parts = t.stop, now.zone, []
     if stop.likely and not (t.line and t.line.off):
         parts.append(f"Expected {clock(stop.likely, zone)}, promised {span(stop.window, zone)}.")
     else:
@@ -166,11 +166,11 @@ def _visit(t: Task, zone: str) -> Iterable[str]:
     if stop.word.startswith("At risk") and stop.p_window is not None and stop.p_window >= RISK:
         parts.append(f"{chance(stop.p_window).capitalize()} to miss it.")
     if stop.told and t.told_at:
-        parts.append(f"Told {clock(t.told_at, zone)}: {span(stop.told, zone)}.")
+        parts.append(f"Told {now.when(t.told_at)}: {span(stop.told, zone)}.")
     elif t.told_at is None and stop.look == "late":
         parts.append("Not told yet.")
     if t.answer and (t.told_at is None or t.answer[1] >= t.told_at):
-        parts.append(f"{ANSWERS.get(t.answer[0], t.answer[0])}, {clock(t.answer[1], zone)}.")
+        parts.append(f"{ANSWERS.get(t.answer[0], t.answer[0])}, {now.when(t.answer[1])}.")
     elif t.told_at and stop.told:
         parts.append("No answer.")
     if t.deadline:

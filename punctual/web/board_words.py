@@ -111,6 +111,7 @@ ASKED = {
     "promised": "A call is promised.",
     "differs": "What was told and what is planned differ, and no message will say so.",
     "undone": "Told that we are on the way, which was taken back.",
+    "earlier_than_told": "We now come earlier than they were told. Ask whether that suits.",
     "nothing_fits": "Asked for another time, and nothing is free.",
     "wish": "Wrote which time they need; an answer is promised.",
     "cap": "Automatic messages are used up.",
@@ -318,7 +319,9 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
         "call_open": "A call was promised.",
         "no_channel": "There is no phone or e-mail that works.",
         "no_contact": "There is no phone or e-mail that works.",
-        "undone": "The technician took back that they are on the way.",
+        "undone": "They were asked to choose, and need not any more."
+        if facts.get("of") == "asked"
+        else "The technician took back that they are on the way.",
         "booked": "The visit was booked.",
         "cancelled": "The visit was cancelled.",
         "cap": "The automatic messages for this visit are used up.",

@@ -46,6 +46,12 @@ def day_short(at: datetime, zone: str) -> str:
     return messages.day_short(local(at, zone).date(), language())
 
 
+def moment(then: datetime, at: datetime, zone: str) -> str:
+    """ "9:05" today, "Mon 23 Nov, 16:06" on any other day."""
+    day = "" if local_date(then, zone) == local_date(at, zone) else day_short(then, zone) + ", "
+    return day + clock(then, zone)
+
+
 def due_words(due: datetime, at: datetime, zone: str) -> str:
     """ "17:00 today", "12:00 on Wed 25 Nov"."""
     return messages.due_words(due, at, zone, language())
@@ -151,4 +157,5 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(own_minutes)
     app.add_template_filter(zone_of)
     app.add_template_filter(opening)
+    app.add_template_filter(moment)
     app.add_template_filter(due_words)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
 
-from punctual.core.day import Window, local
+from punctual.core.day import local
 from punctual.queries.visit import Story
 from punctual.web.filters import clock
 
@@ -23,6 +23,8 @@ class Ruler:
     arrival: tuple[float, float]
     work_end: float
     limit: float | None
+    #: what stands at the limit
+    limit_label: str
     #: the arrival lies far enough from the promise for a label of its own
     apart: bool
     label: str
@@ -53,16 +55,21 @@ def ruler(story: Story) -> Ruler | None:
         arrival=(x(story.arrival.start), x(story.arrival.end)),
         work_end=x(made.finish[1]),
         limit=x(limit) if limit is not None else None,
+        limit_label=str(_("At the latest") if story.visit.deadline_kind == "arrive" else _("You leave")),
         apart=x(story.arrival.start) > x(story.window.start) + 60 and x(story.arrival.start) < 220,
-        label=_label(story.window, story.arrival, limit, zone),
+        label=_label(story, zone),
     )
 
 
-def _label(promised: Window, arrival: Window, limit: datetime | None, zone: str) -> str:
+def _label(story: Story, zone: str) -> str:
     """The drawing in words."""
+    assert story.arrival is not None
+    promised, arrival, limit = story.window, story.arrival, story.visit.deadline
     times = {"a": promised.start, "b": promised.end, "c": arrival.start, "d": arrival.end}
     words = {name: clock(at, zone) for name, at in times.items()}
     label = _("Promised %(a)s to %(b)s. Now expected %(c)s to %(d)s.", **words)
-    if limit is not None:
+    if limit is not None and story.visit.deadline_kind == "arrive":
+        label += " " + _("You told us: %(what)s by %(time)s.", what=_("arrive"), time=clock(limit, zone))
+    elif limit is not None:
         label += " " + _("You leave at %(time)s.", time=clock(limit, zone))
     return str(label)

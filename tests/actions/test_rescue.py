@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from email import message_from_bytes
+from email.policy import SMTP
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from punctual.actions import effect, technician, transaction
+from punctual.actions import dispatcher, effect, technician, transaction
 from punctual.actions.technician import Taken
 from punctual.models import Message, Visit, db
+from punctual.queries import visit as visits
 from tests import build
 from tests.build import Built, wall
-from tests.sender import Keeper, worker
+from tests.sender import Keeper, send, worker
 
 #: Lewis leaves Ana room for Grace between 9:30 and 11:00, or none.
 BUSY = build.MORNING.replace("11:00-11:30 Lewis boiler 60", "10:00-10:30 Lewis boiler 60")
+#: Ana is with Lewis until noon.
+FULL = build.MORNING.replace("11:00-11:30 Lewis boiler 60", "09:30-10:00 Lewis boiler 150")
 
 
 def morning(text: str = build.MORNING, **rules: Any) -> Built:
@@ -114,3 +120,27 @@ def test_the_worker_does_the_same_by_itself(app: Flask, alone: int, who: str, to
         made.tick(wall(f"09:{minute}"))
     assert grace(built).technician_id == built.technicians[who].id
     assert [e.kind for e in keeper.kept if e.recipient == "grace@example.com"] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(build.MORNING, ["deadline_done", "correction"]), (FULL, ["deadline_done"])]
+)
+def test_who_was_told_that_we_cannot_make_it_hears_that_somebody_else_can(
+    app: Flask, text: str, told: list[str]
+) -> None:
+    """Else she has left when Ana comes: she read that she does not have to wait. Where it still cannot be, no word."""
+    built = morning(text)
+    overrun(built)
+    made = worker(app, keeper := Keeper())
+    send(made, wall("09:20"))
+    visit, ana = grace(built).id, built.technicians["Ana"].id  # type: ignore[arg-type]
+    dispatcher.give(visit, ana, at=wall("09:21"), by=dispatcher.By(1, "Dana Price"))
+    send(made, wall("09:21"))
+    mine = [e for e in keeper.kept if e.recipient == "grace@example.com"]
+    assert [e.kind for e in mine] == told
+    words = message_from_bytes(mine[-1].body, policy=SMTP).get_body(("plain",)).get_content()  # type: ignore[attr-defined]
+    assert (re.search(r"What is true now: Ana comes instead\. Expected \d+:\d\d-\d+:\d\d\.", words) is not None) == (
+        told[-1] == "correction"
+    )
+    if told[-1] == "correction":
+        assert visits.story(db.session(), visit, at=wall("09:21")).state == "on_time", "the page says the same"

@@ -164,3 +164,24 @@ def test_a_strangers_technician_cannot_mark_it_read(lite: Flask) -> None:
     grace = visitor(lite)
     note.write(grace.visit.id, "Hello", at=wall("08:31"))
     assert phone_of(lite, grace, "Ana").post(f"/t/visits/{grace.visit.id}/read").status_code == 403
+
+
+def test_what_was_written_beside_a_refused_photo_is_not_lost_and_nothing_else_opens(lite: Flask) -> None:
+    grace = visitor(lite)
+    page = send(grace, "Mind the <dog>.", b"no photo", status=422)
+    assert '<textarea id="note" name="note" rows="3" maxlength="1000">Mind the &lt;dog&gt;.</textarea>' in page
+    assert "<details open>" not in page
+    assert "<dog>" not in grace.get() and "Mind the" not in grace.get(), "it was an answer to them, and is kept nowhere"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "kept"),
+    [
+        ("deadline", {"leave_by": "99:00"}, 'value="99:00"'),
+        ("wrong", {"about": "time", "text": "x" * 1001}, ">" + "x" * 1001 + "</textarea>"),
+        ("wish", {"wish": "y" * 501}, ">" + "y" * 501 + "</textarea>"),
+    ],
+)
+def test_what_was_refused_stands_in_its_field_again(lite: Flask, path: str, fields: dict[str, str], kept: str) -> None:
+    answer = visitor(lite).post(path, 422, **fields).text
+    assert kept in answer and answer.count("<details open>") == (path != "wish")
