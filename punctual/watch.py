@@ -24,13 +24,15 @@ from punctual.queries import day as queries
 from punctual.queries.columns import Seen
 from punctual.queries.memory import Memory
 from punctual.queries.others import others
-from punctual.queries.same import unchanged
+from punctual.queries.same import unchanged, untouched
 from punctual.queries.taught import current
 
 #: News older than this at the first look of a day: the watch was away, and what it missed is worked out.
 UNSEEN_MIN = 5.0
 #: A storm pauses what has longer than this until its window opens: a person has time to decide.
 CRITICAL = timedelta(minutes=60)
+#: So many days with no more than a reason for silence cost what one costs about which somebody may be told.
+PLAIN_IN_ONE = 4
 #: Reasons for silence whose numbers columns give; the others are written after a decision of their own.
 PLAIN = np.array([name in ("fine", "inside_threshold", "below_limit", "over") for name in REASONS])
 
@@ -116,20 +118,24 @@ def worked_out(
 
 
 def parts(thought: Thought, size: int) -> Iterator[Ints]:
-    """The days of a thought with something to write: `size` at a time those with something to decide, and with the
-    first of them all that only show another forecast."""
+    """The days of a thought with something to write: at a time `size` about which somebody may be told or asked, of those
+    where only a reason for silence is new so many more as they cost less, and with the first of them all that only show
+    another forecast."""
     shown, deciding = np.flatnonzero(thought.busy & ~thought.deciding), np.flatnonzero(thought.deciding)
-    first = np.concatenate([shown, deciding[:size]])
+    cost = np.where(_any(thought.alone, thought.seen.days)[deciding], PLAIN_IN_ONE, 1)
+    first, *others = np.split(deciding, np.flatnonzero(np.diff((np.cumsum(cost) - 1) // (size * PLAIN_IN_ONE))) + 1)
+    first = np.concatenate([shown, first])
     if len(first):
         yield first
-    yield from (deciding[i : i + size] for i in range(size, len(deciding), size))
+    yield from others
 
 
 def act(s: Session, thought: Thought, which: Ints, *, at: datetime) -> list[Notice]:
     """Decide and write what was thought about some days; those that have changed meanwhile are looked at anew.
 
     A forecast alone needs no second reading: it is written unless somebody has written another one since, as
-    everybody does who looks at a day because of something new.
+    everybody does who looks at a day because of something new. Where no more than a reason for silence is new, the
+    day's sign is read again; where somebody may be told or asked, everything.
     """
     shown, deciding = which[~thought.deciding[which]], which[thought.deciding[which]]
     remember.renewed(s, thought.seen, thought.head, thought.rows, shown, at)
@@ -138,10 +144,23 @@ def act(s: Session, thought: Thought, which: Ints, *, at: datetime) -> list[Noti
         return []
     ids = thought.seen.days.day_id[deciding].tolist()
     queries.lock(s, ids)
-    same = unchanged(thought.seen, deciding, columns.see(s, ids))
+    same = _as_before(s, thought, deciding)
     found = _settle(s, thought, deciding[same], at, "")
     changed = [i for i, as_before in zip(ids, same.tolist(), strict=True) if not as_before]
     return found + (look(s, changed, at=at) if changed else [])
+
+
+def _as_before(s: Session, thought: Thought, which: Ints) -> Bools:
+    """Which of some days are still what they were thought about as."""
+    seen, ids = thought.seen, thought.seen.days.day_id
+    same, alone = np.zeros(len(which), dtype=np.bool_), _any(thought.alone, seen.days)[which]
+    if not alone.all():
+        plain = which[~alone]
+        same[~alone] = untouched(seen, plain, columns.days_as_they_stand(s, ids[plain].tolist()))
+    if alone.any():
+        telling = which[alone]
+        same[alone] = unchanged(seen, telling, columns.see(s, ids[telling].tolist()))
+    return same
 
 
 def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str) -> list[Notice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import numpy as np
@@ -19,7 +19,7 @@ from punctual.models import Customer, Forecast, Message, Notice, Shift, Travel, 
 from punctual.queries import columns
 from punctual.queries import day as days
 from punctual.queries.memory import EVERY_MIN, Memory
-from punctual.queries.same import unchanged
+from punctual.queries.same import unchanged, untouched
 from tests import build
 from tests.build import wall
 
@@ -192,6 +192,17 @@ def test_what_is_remembered_of_a_day_is_what_it_is_after_every_change(built: bui
     assert len(found) == 1, "a change without a sign would not be seen"
 
 
+def test_every_change_between_thought_and_act_has_a_sign(built: build.Built) -> None:
+    every = np.arange(3)
+    for name, change in CHANGES.items():
+        before = columns.see(db.session(), ids(built))
+        assert untouched(before, every, columns.days_as_they_stand(db.session(), ids(built))).all()
+        change(built)
+        db.session.rollback()
+        same = untouched(before, every, columns.days_as_they_stand(db.session(), ids(built)))
+        assert same.tolist() == [False, True, name != "moved"], name
+
+
 def test_what_leaves_no_sign_is_read_when_the_turn_of_its_day_has_come(built: build.Built) -> None:
     memory = Memory(few=0)
     columns.see(db.session(), ids(built), memory, wall("10:00"))
@@ -222,6 +233,15 @@ def test_thinking_writes_nothing_and_acting_what_was_thought(built: build.Built)
     assert sorted(silent) == sorted(found)
     again = watch.think(db.session(), ids(built), at=wall("08:05"))
     assert list(watch.parts(again, 2)) == []
+
+
+def test_many_days_with_reasons_for_silence_are_written_with_a_few_where_somebody_may_be_told(
+    built: build.Built,
+) -> None:
+    thought = watch.think(db.session(), ids(built), at=wall("08:05"))
+    assert [p.tolist() for p in watch.parts(thought, 1)] == [[0, 1, 2]], "no more than reasons"
+    told = replace(thought, alone=thought.seen.days.day_of == 0)
+    assert [p.tolist() for p in watch.parts(told, 1)] == [[0], [1, 2]]
 
 
 def test_a_tap_between_thought_and_act_is_not_overwritten(built: build.Built) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from punctual.core.day import Bools, Days, Floats, Ints, minutes
+from punctual.core.day import Bools, Days, Floats, Ints, State, minutes
 from punctual.core.forecast import Forecast
 from punctual.core.limit import CALL_CHANCE, limits
 from punctual.core.notice import HIGH, LOW
@@ -21,7 +21,7 @@ REASONS = (
 )  # fmt: skip
 CODES = {name: code for code, name in enumerate(REASONS)}
 #: The states of a visit, by code; from OPEN on it is arrived at or over.
-STATES = ("planned", "on_my_way", "arrived", "done", "nobody_home", "cannot_finish")
+STATES: tuple[State, ...] = ("planned", "on_my_way", "arrived", "done", "nobody_home", "cannot_finish")
 ON_MY_WAY, OPEN, ENDED = 1, 2, 3
 #: A reason is written again when its chance has moved by this much (tenths of a per cent).
 STEP = 50

@@ -97,30 +97,25 @@ _TOLD = {
 }
 _NOTICE = list(_TOLD).index("notice")
 _seen = visit_.alias("seen")
-#: Of all visits of a day: how many, the last change, and what taps and new promises count up - off one index.
+#: Of all visits of a day: the last change, and what taps and new promises count up - off one index.
 _STEP = case({"planned": 1e4, "on_my_way": 1e6, "arrived": 1e8, "done": 1e10}, value=_seen.c.state, else_=0.0)
 SIGN = (
     select(
-        cast(func.count(), String)
-        + "|" + func.coalesce(cast(func.max(_seen.c.changed_at), String), "")
-        + "|" + cast(func.coalesce(func.sum(_seen.c.promise_version + _seen.c.late_min + _STEP), 0), String)
+        cast(func.max(_seen.c.changed_at), String)
+        + "|" + cast(func.sum(_seen.c.promise_version + _seen.c.late_min + _STEP), String)
     )
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
 )  # fmt: skip
-#: Some shifts, with the signs of their days or without.
-_SIGNED, _SHIFTS = (
-    Plain(
-        select(*SHIFT.values(), sign, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String))
-        .select_from(
-            _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
-            .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
-            .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
-        )
-        .order_by(shift_.c.id),
-        "ids",
-    )
-    for sign in (SIGN, null())
+_SHIFTS = Plain(
+    select(
+        *SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String)
+    ).select_from(
+        _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
+        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
+        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+    ),
+    "ids",
 )
 _VISITS = Plain(
     select(*VISIT.values())
@@ -171,18 +166,27 @@ _WAYS = {
 class Seen:
     """Some shifts as they stand, and what was kept of their last look.
 
-    `version` [rows] is the promise's. By day: `dates`, `packed` and `marks` (JSON) as the last look left them, and when a
-    dispatcher `answered` for the technician (minutes, NaN: nobody did).
+    `version` [rows] is the promise's. By day: what `stood` in the database (see days_as_they_stand), its `dates`, `packed`
+    and `marks` (JSON) as the last look left them, and when a dispatcher `answered` for the technician (minutes, NaN:
+    nobody did).
     """
 
     days: Days
     stands: Stands
     kept: Kept
     version: Ints
+    stood: list[tuple[Any, ...]]
     dates: list[date]
     packed: list[bytes | None]
     marks: list[str | None]
     answered: Floats
+
+
+def days_as_they_stand(s: Session, shift_ids: Collection[int]) -> list[tuple[Any, ...]]:
+    """Some days in order of id, as the driver gives them: shift and home, the sign of all its visits, the date, and what
+    was kept of the last look. Two that are equal are of the same day, about which nobody has said anything in between."""
+    found = _SHIFTS.rows(s.connection(), ids=json.dumps(sorted(set(shift_ids))))
+    return sorted(found, key=itemgetter(0))
 
 
 def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at: datetime | None = None) -> Seen:
@@ -190,10 +194,8 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
 
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
     """
-    c, ids = s.connection(), json.dumps(sorted(set(shift_ids)))
-    found = (_SHIFTS if memory is None else _SIGNED).rows(c, ids=ids)
-    shift = table(SHIFT, found)
-    named = [r[0] for r in found]
+    c, found = s.connection(), days_as_they_stand(s, shift_ids)
+    shift, named = table(SHIFT, found), [r[0] for r in found]
     if memory is None or at is None:
         visit = _visits(c, named)
         days = days_of(shift, visit)
@@ -201,7 +203,7 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     else:
         visit = memory.rows(named, [r[-4] for r in found], at, partial(_visits_with_ways, c, shift))
         days = days_of(shift, visit)
-    told = _news(_NEWS.rows(c, ids=ids), days, visit["version"])
+    told = _news(_NEWS.rows(c, ids=json.dumps(named)), days, visit["version"])
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
     stands = Stands(
@@ -221,6 +223,7 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
         stands=stands,
         kept=beside(days, packed),
         version=visit["version"].astype(np.int64),
+        stood=found,
         dates=[date.fromisoformat(r[-3]) for r in found],
         packed=packed,
         marks=marks,

@@ -20,19 +20,21 @@ Table = NDArray[np.void]
 class Memory:
     """The rows of many days by shift, each with a sign that every change of a visit alters (columns.SIGN).
 
-    One worker's own. What was remembered wrongly for some minutes does no harm: whatever is to be decided about a day is
-    decided on a second reading of it.
+    One worker's own. What was remembered wrongly for some minutes does no harm: whoever is told or asked something is
+    decided about on a second reading of the day.
     """
 
     def __init__(self, few: int = FEW) -> None:
         self.few = few
-        self._days: dict[int, tuple[str, bytes]] = {}
+        self._days: dict[int, tuple[str | None, bytes]] = {}
 
     def keep(self, ids: Collection[int]) -> None:
         """Forget all days but these."""
         self._days = {i: self._days[i] for i in ids if i in self._days}
 
-    def rows(self, ids: Sequence[int], signs: Sequence[str], at: datetime, read: Callable[[list[int]], Table]) -> Table:
+    def rows(
+        self, ids: Sequence[int], signs: Sequence[str | None], at: datetime, read: Callable[[list[int]], Table]
+    ) -> Table:
         """The rows of days in order of ids: `read` from the database where the sign has changed or the turn has come."""
         if len(ids) < self.few:
             return read(list(ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -48,6 +48,13 @@ def unchanged(before: Seen, which: Ints, now: Seen) -> Bools:
         differs |= ~_equal(old[row], new[there])
     same[day[differs]] = False
     return same
+
+
+def untouched(before: Seen, which: Ints, now: Sequence[tuple[Any, ...]]) -> Bools:
+    """Which of some days (indexes of `before`) have the sign they had, and what was kept of them; `now` holds their
+    columns.days_as_they_stand. What leaves no sign, as a customer's address, may have changed."""
+    stands = {r[0]: r for r in now}
+    return np.array([stands.get(before.stood[d][0]) == before.stood[d] for d in which.tolist()], dtype=np.bool_)
 
 
 def _pairs(before: Seen, now: Seen, *, by_day: bool) -> Iterator[tuple[Any, Any]]:

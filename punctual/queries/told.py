@@ -6,19 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import Integer, String, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
-from punctual.core.day import Floats, State, Window
+from punctual.core.day import Floats, Window
 from punctual.core.notice import Known, Mark
 from punctual.core.policy import Said
 from punctual.core.sift import STATES
-from punctual.models import Customer, Message, Notice, Visit
+from punctual.models import Customer, Message, Notice, Plain, Visit
 from punctual.queries.columns import UNSEEN, Seen
 from punctual.queries.day import phone_zones
+from punctual.queries.numbers import Values
 
 notice_, message_, visit_, customer_ = Notice.__table__, Message.__table__, Visit.__table__, Customer.__table__
 
@@ -37,7 +38,8 @@ class Lately:
     released: bool
 
 
-_WHO = (
+_ASKED = Values(bindparam("visits", "", type_=String)).table_valued("value", name="asked")
+_WHO = Plain(
     select(
         visit_.c.id,
         visit_.c.zone,
@@ -48,11 +50,14 @@ _WHO = (
         customer_.c.phone,
         customer_.c.phone_bad,
         customer_.c.early_messages,
-    )
-    .select_from(visit_.join(customer_, customer_.c.id == visit_.c.customer_id))
-    .where(visit_.c.id.in_(bindparam("visits", expanding=True)))
+    ).select_from(
+        _ASKED.join(visit_, visit_.c.id == cast(_ASKED.c.value, Integer)).join(
+            customer_, customer_.c.id == visit_.c.customer_id
+        )
+    ),
+    "visits",
 )
-_NOTICES = (
+_NOTICES = Plain(
     select(
         notice_.c.id,
         notice_.c.key,
@@ -67,9 +72,14 @@ _NOTICES = (
         notice_.c.resolved_at,
         message_.c.state,
     )
-    .select_from(notice_.outerjoin(message_, message_.c.notice_id == notice_.c.id))
-    .where(notice_.c.visit_id.in_(bindparam("visits", expanding=True)), notice_.c.decision.in_(("tell", "hold")))
-    .order_by(notice_.c.id)
+    .select_from(
+        _ASKED.join(notice_, notice_.c.visit_id == cast(_ASKED.c.value, Integer)).outerjoin(
+            message_, message_.c.notice_id == notice_.c.id
+        )
+    )
+    .where(notice_.c.decision.in_(("tell", "hold")))
+    .order_by(notice_.c.id),
+    "visits",
 )
 
 
@@ -77,17 +87,17 @@ def known(s: Session, seen: Seen, rows: Sequence[int], company_zone: str) -> lis
     """What the core must know of some visits, beside their numbers, to decide them one by one; two statements."""
     if not rows:
         return []
-    visits = {"visits": [int(v) for v in seen.days.visit_id[rows]]}
-    connection = s.connection()
-    who = {r.id: r for r in connection.execute(_WHO, visits)}
+    visits = seen.days.visit_id[rows].tolist()
+    c, asked = s.connection(), json.dumps(visits)
+    who = {r.id: r for r in _WHO.all(c, visits=asked)}
     notices: dict[int, dict[int, list[Any]]] = {}
-    for r in connection.execute(_NOTICES, visits):
+    for r in _NOTICES.all(c, visits=asked):
         notices.setdefault(r.visit_id, {}).setdefault(r.id, []).append(r)
     day_of = (np.searchsorted(seen.days.offset, rows, side="right") - 1).tolist()
     marks = {d: json.loads(seen.marks[d] or "{}") for d in set(day_of)}
     return [
         _known(seen, r, who[v], list(notices.get(v, {}).values()), marks[d], company_zone)
-        for r, d, v in zip(rows, day_of, visits["visits"], strict=True)
+        for r, d, v in zip(rows, day_of, visits, strict=True)
     ]
 
 
@@ -105,7 +115,7 @@ def _known(seen: Seen, row: int, who: Any, notices: list[list[Any]], marks: dict
     return Known(
         version=version,
         zones=(who.zone, *by_phone),
-        state=cast(State, STATES[int(seen.stands.state[row])]),
+        state=STATES[int(seen.stands.state[row])],
         said=tuple(said),
         mark=_mark(marks.get(f"{seen.days.visit_id[row]}:{version}")),
         early=who.early_messages,
