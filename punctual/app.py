@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 from flask_babel import Babel
 
-from punctual import clock, config, fault
+from punctual import clock, config, fault, outbox
 from punctual.models import db, tune
 from punctual.web import (
     access,
@@ -49,7 +49,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     db.init_app(app)
     with app.app_context():
         tune(db.engine)
-        db.engine.update_execution_options(texts=bool(settings.sms), numbers=settings.key("link"))
+        bell = outbox.bell(str(db.engine.url)) if db.engine.dialect.name == "sqlite" else ""
+        db.engine.update_execution_options(texts=bool(settings.sms), numbers=settings.key("link"), bell=bell)
     Babel(app, locale_selector=filters.language)
     access.init_app(app)
     errors.init_app(app)

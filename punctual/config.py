@@ -84,9 +84,13 @@ class Settings:
     def outbox_folder(self) -> Path:
         return self.outbox if self.outbox.is_absolute() else self.instance / self.outbox
 
+    def file(self, name: str) -> Path:
+        """A file of the instance folder; its path is made once, for some are looked at with every message."""
+        return _inside(self.instance, name)
+
     def key(self, name: str) -> bytes:
         """A secret of this instance (`link`, `session`), made on first use and kept in the instance folder."""
-        file = self.instance / f"{name}.key"
+        file = self.file(f"{name}.key")
         try:
             return _secret(file, file.stat().st_mtime_ns)
         except FileNotFoundError:
@@ -101,6 +105,11 @@ class Settings:
             finally:
                 fresh.unlink()
         return _secret(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _inside(folder: Path, name: str) -> Path:
+    return folder / name
 
 
 @lru_cache(maxsize=8)

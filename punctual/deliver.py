@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -81,7 +82,7 @@ def prepare(
     `ways` names the transport of each channel. An intent left without an outcome is in doubt: its Ready says so, and
     `resend` is for when nobody can be asked.
     """
-    message, *_around = _around_it(s, message_id)
+    message, _notice, visit, *_around = _around_it(s, message_id)
     if message.state not in ("claimed", "sending") or message.lease_by != by:
         return None
     lease = clock.after(outbox.LEASE_S)
@@ -89,7 +90,9 @@ def prepare(
     if open_ is not None:
         message.state, message.lease_until = "sending", lease
         return _ready(s, message, open_, settings, lease, doubt=True)
-    no = sending.verdict(s, message, at)
+    both = message.kind in sending.FORECAST and message.kind in letters.FORECAST
+    made = days.forecast_of(s, visit) if both else None
+    no = sending.verdict(s, message, at, made)
     if not no.ok:
         _stay(s, message, no, at)
         return None
@@ -97,7 +100,7 @@ def prepare(
         give_up(s, message, why, at)
         return None
     try:
-        letter = (texting if message.channel == "sms" else letters).write(s, message, settings, at)
+        letter = (texting if message.channel == "sms" else letters).write(s, message, settings, at, made)
     except ValueError as error:
         give_up(s, message, str(error), at)
         return None
@@ -113,8 +116,8 @@ def _open(s: Session, message_id: int) -> Attempt | None:
     return found
 
 
-def _intent(s: Session, message: Message, letter: letters.Letter, transport: str, at: datetime) -> Attempt:
-    """What is about to be sent, kept; the object is nobody's."""
+def _intent(s: Session, message: Message, letter: letters.Letter, transport: str, at: datetime) -> SimpleNamespace:
+    """What is about to be sent, kept; an Attempt's values, which no session holds."""
     values: dict[str, Any] = {name: getattr(letter, name) for name in _WRITTEN} | {
         "message_id": message.id,
         "number": message.tries + 1,
@@ -123,7 +126,7 @@ def _intent(s: Session, message: Message, letter: letters.Letter, transport: str
         "told_end": letter.told.end if letter.told else None,
         "at": at,
     }
-    return Attempt(id=_INTENT.scalar(s.connection(), **values), **values)
+    return SimpleNamespace(id=_INTENT.scalar(s.connection(), **values), **values)
 
 
 _WRITTEN = ("recipient", "subject", "mail_id", "sequence", "body", "text", "segments")
@@ -183,7 +186,13 @@ def _around_it(s: Session, message_id: int) -> list[Any]:
 
 
 def _ready(
-    s: Session, message: Message, attempt: Attempt, settings: Settings, lease: datetime, *, doubt: bool = False
+    s: Session,
+    message: Message,
+    attempt: Attempt | SimpleNamespace,
+    settings: Settings,
+    lease: datetime,
+    *,
+    doubt: bool = False,
 ) -> Ready:
     """The same envelope for every try of one attempt: a resend is the very same thing."""
     envelope = Envelope(
@@ -201,7 +210,7 @@ def _ready(
     return Ready(message.id, attempt.id, message.channel, attempt.transport, envelope, doubt, taken)
 
 
-def _valid_s(s: Session, message: Message, attempt: Attempt) -> int:
+def _valid_s(s: Session, message: Message, attempt: Attempt | SimpleNamespace) -> int:
     """How long the provider may keep a text: while it is useful, a time-critical one a few minutes (rule text_valid_s)."""
     most = int(days.rules(s).text_valid_s) if time_critical(message.kind) else LONGEST_S
     return max(SHORTEST_S, min(most, int(clock.real_seconds(message.useful_until - attempt.at))))
@@ -213,7 +222,7 @@ def _mine(until: datetime) -> Callable[[], bool]:
     return lambda: clock.now() < until and time.monotonic() < end
 
 
-def _taken(s: Session, attempt: Attempt) -> frozenset[str]:
+def _taken(s: Session, attempt: Attempt | SimpleNamespace) -> frozenset[str]:
     others = select(Attempt.provider_id).where(
         Attempt.recipient == attempt.recipient, Attempt.provider_id != "", Attempt.id != attempt.id
     )

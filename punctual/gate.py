@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,7 +109,7 @@ def _highest(s: Session) -> int:
 
 def _body(s: Session) -> str:
     """What a copy of the database does not share with it."""
-    engine = s.get_bind().engine
+    engine = s.connection().engine
     if engine.dialect.name == "postgresql":
         found = s.execute(
             text(
@@ -122,18 +123,26 @@ def _body(s: Session) -> str:
 
 
 def _read(settings: Settings) -> dict[str, Any] | None:
+    file = settings.file(SEAL)
     try:
-        found: dict[str, Any] = json.loads((settings.instance / SEAL).read_text())
-        return found
+        kept = file.stat()
+        return _kept(file, kept.st_ino, kept.st_mtime_ns)
     except FileNotFoundError:
         return None
     except ValueError:
         return {"instance": "", "body": "", "mark": 0}  # a broken seal fits nothing
 
 
+@lru_cache(maxsize=4)
+def _kept(file: Path, inode: int, changed: int) -> dict[str, Any]:
+    """What a seal holds; a new one is another file."""
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
 def _write(settings: Settings, value: dict[str, Any]) -> None:
     """Whole or not at all: a reader never sees half a seal."""
-    file: Path = settings.instance / SEAL
+    file = settings.file(SEAL)
     fresh = file.with_suffix(f".{secrets.token_hex(4)}")
     fresh.write_text(json.dumps(value))
     fresh.replace(file)

@@ -22,6 +22,7 @@ from punctual import facts as more
 from punctual import invites, links, messages, mime, suppression
 from punctual.config import Settings
 from punctual.core.day import Window, local, outward
+from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
 from punctual.core.slot import in_order
 from punctual.models import Attempt, Company, Customer, Message, Notice, Plain, Technician, User, Visit
@@ -73,15 +74,18 @@ def blocked(s: Session, message: Message) -> str:
     return why
 
 
-def told_range(s: Session, visit: Visit, message: Message, at: datetime) -> Window:
-    """The range a message tells at this moment, rounded outwards for people; without a forecast, as it was decided."""
+def told_range(s: Session, visit: Visit, message: Message, at: datetime, made: VisitForecast | None = None) -> Window:
+    """The range a message tells at this moment, rounded outwards for people; without a forecast, as it was decided.
+
+    `made`: the newest forecast of the visit, where the caller has read it already.
+    """
     window = Window(visit.window_start, visit.window_end)
     own = message.facts or {}
     if "earlier_from" in own:
         return Window(datetime.fromisoformat(own["earlier_from"]), datetime.fromisoformat(own["earlier_to"]))
     if message.kind not in FORECAST:
         return window
-    made = days.forecast_of(s, visit)
+    made = made or days.forecast_of(s, visit)
     if made is None:
         notice = s.get_one(Notice, message.notice_id)
         return Window(notice.told_start, notice.told_end) if notice.told_start and notice.told_end else window
@@ -93,14 +97,14 @@ def tells(message: Message) -> bool:
     return tells_forecast(message) or KINDS[message.kind].moves_window
 
 
-def write(s: Session, message: Message, settings: Settings, at: datetime) -> Letter:
+def write(s: Session, message: Message, settings: Settings, at: datetime, made: VisitForecast | None = None) -> Letter:
     """The letter of a message to a customer, a technician or a user, fresh from what is true now.
 
-    Raises ValueError where it cannot be written (no address, a placeholder without a value).
+    `made`: the newest forecast of its visit, where the caller has read it already. Raises ValueError where it cannot be written (no address, a placeholder without a value).
     """
     company = s.get_one(Company, 1)
     if message.customer_id is not None:
-        return _to_customer(s, message, s.get_one(Visit, message.visit_id), company, settings, at)
+        return _to_customer(s, message, s.get_one(Visit, message.visit_id), company, settings, at, made)
     if message.user_id is not None:
         user = s.get_one(User, message.user_id)
         words = _to_user(s, message, user, company, settings, at)
@@ -119,10 +123,11 @@ def _to_user(
 
 
 def _to_customer(
-    s: Session, message: Message, visit: Visit, company: Company, settings: Settings, at: datetime
-) -> Letter:
+    s: Session, message: Message, visit: Visit, company: Company, settings: Settings, at: datetime,
+    made: VisitForecast | None,
+) -> Letter:  # fmt: skip
     kind, customer = KINDS[message.kind], visit.customer
-    told = told_range(s, visit, message, at)
+    told = told_range(s, visit, message, at, made)
     link = customer_link(s, settings, visit, at)
     facts = customer_facts(s, message, visit, company, told, link, at)
     if message.kind in ("deadline_done", "deadline_arrive", "please_choose", "not_free", "missed"):

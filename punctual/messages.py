@@ -12,6 +12,7 @@ from typing import Any
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_timezone_location, get_timezone_name
 from babel.numbers import format_currency
+from babel.support import Translations
 from flask import current_app
 from flask_babel import force_locale, get_domain, gettext
 
@@ -67,6 +68,18 @@ def locale_of(language: str) -> str:
         return "en_GB"
 
 
+def catalog(language: str) -> Translations:
+    """The sentences of a customer's language. Making it the one that is spoken would cost more than a sentence."""
+    return _catalog(locale_of(language))
+
+
+@lru_cache(maxsize=32)
+def _catalog(name: str) -> Translations:
+    with current_app.app_context(), force_locale(name):
+        found: Translations = get_domain().get_translations()
+        return found
+
+
 def clock_time(at: datetime, zone: str, language: str = "en") -> str:
     """ "9:05" in the zone of the visit; "9:05 AM" in American English, 24 hours everywhere else."""
     here = local(at, zone)
@@ -115,11 +128,10 @@ def _abbreviation(here: datetime, locale: str) -> str:
 
 def due_words(due: datetime, at: datetime, zone: str, language: str = "en") -> str:
     """ "17:00 today" or "12:00 on Wed 18 Nov": the end of a promise, as an adverb."""
-    here, time = local(due, zone), clock_time(due, zone, language)
-    with force_locale(locale_of(language)):
-        if here.date() == local(at, zone).date():
-            return str(gettext("%(time)s today", time=time))
-        return str(gettext("%(time)s on %(day)s", time=time, day=day_short(here.date(), language)))
+    here, time, gettext = local(due, zone), clock_time(due, zone, language), catalog(language).ugettext
+    if here.date() == local(at, zone).date():
+        return str(gettext("%(time)s today") % {"time": time})
+    return str(gettext("%(time)s on %(day)s") % {"time": time, "day": day_short(here.date(), language)})
 
 
 def until_words(at: datetime, zone: str, language: str = "en") -> str:
@@ -151,6 +163,9 @@ def fill(sentence: str, facts: Mapping[str, Any]) -> str:
     A value that ends with a full stop ("Di, 24.11.", "Smith Ltd.") ends the sentence too.
     """
 
+    if "{" not in sentence:
+        return sentence
+
     def value(found: re.Match[str]) -> str:
         given = facts.get(found[1])
         if not isinstance(given, str):
@@ -167,15 +182,13 @@ def compose(kind: str, facts: Mapping[str, Any], language: str, parts: tuple[str
     Facts are strings, put in for {placeholders} by plain replacement; a placeholder without a fact raises ValueError.
     """
 
-    with force_locale(locale_of(language)):
-        catalog = get_domain().get_translations()  # once: asking for it costs more than a sentence
+    words = catalog(language)
 
-        def t(sentence: str) -> str:
-            return fill(catalog.ugettext(sentence), facts)
+    def t(sentence: str) -> str:
+        return fill(words.ugettext(sentence), facts)
 
-        made = dict.fromkeys(PARTS, "") | {
-            part: _rendered(f"messages/{kind}/{part}", t=t, language=language, kind=kind, **facts) for part in parts
-        }
+    given = {"t": t, "pgettext": words.upgettext, "language": language, "kind": kind, **facts}
+    made = dict.fromkeys(PARTS, "") | {part: _rendered(f"messages/{kind}/{part}", given) for part in parts}
     return Composed(
         subject=" ".join(made["subject.txt"].split()),
         text=made["body.txt"].strip() + "\n",
@@ -184,9 +197,10 @@ def compose(kind: str, facts: Mapping[str, Any], language: str, parts: tuple[str
     )
 
 
-def _rendered(template: str, **facts: Any) -> str:
-    """A template filled; what pages are given beside (the request, its flashes) costs more than the rest."""
-    return current_app.jinja_env.get_template(template).render(facts)
+def _rendered(name: str, given: dict[str, Any]) -> str:
+    """A template filled with what is given and nothing else: what pages are given beside costs more than the rest."""
+    template = current_app.jinja_env.get_template(name)
+    return "".join(template.root_render_func(template.new_context(given, shared=True)))
 
 
 def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = False) -> str:
@@ -255,7 +269,7 @@ def _sms(kind: str, facts: Mapping[str, Any], language: str) -> str:
         return fill(said, facts)
 
     with force_locale(locale_of(language)):
-        made = _rendered(f"messages/{kind}/sms.txt", t=t, language=language, kind=kind, **facts)
+        made = _rendered(f"messages/{kind}/sms.txt", {"t": t, "language": language, "kind": kind, **facts})
     return made.strip()
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 _FOLD = email.policy.SMTP
-#: Longest header line, and longest line of quoted-printable.
-_LONGEST, _LINE = 78, 76
+#: Longest header line.
+_LONGEST = 78
 
 
 def mail(headers: Iterable[tuple[str, str]], text: str, html: str, calendar: tuple[bytes, str] | None = None) -> bytes:
@@ -54,13 +54,8 @@ def _multipart(kind: str, parts: list[bytes]) -> bytes:
 def _text(kind: str, words: str) -> bytes:
     """Quoted-printable, so that every line is short and plain whatever the language."""
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
-    return (head + "".join(_line(line) for line in words.split("\n"))).encode().removesuffix(b"\r\n")
-
-
-def _line(words: str) -> str:
-    if len(words) <= _LINE and words.isascii() and words.isprintable() and "=" not in words and words[-1:] != " ":
-        return words + "\r\n"
-    return binascii.b2a_qp(words.removesuffix("\r").encode()).decode().replace("=\n", "=\r\n") + "\r\n"
+    lines = words.replace("\r\n", "\n").replace("\r", "\n").encode()
+    return head.encode() + binascii.b2a_qp(lines).replace(b"\n", b"\r\n")
 
 
 def _base64(head: str, body: bytes) -> bytes:

@@ -304,11 +304,11 @@ def bell(url: str) -> str:
 
 def wake(s: Session) -> None:
     """After a commit that put something: ring the worker. PostgreSQL was told in the transaction itself (NOTIFY)."""
-    if not s.info.pop("put", False) or s.get_bind().dialect.name == "postgresql":
+    if not s.info.pop("put", False) or not (bell := s.get_bind().get_execution_options().get("bell")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ringer:
         ringer.setblocking(False)
         try:
-            ringer.sendto(b"1", bell(str(s.get_bind().engine.url)))
+            ringer.sendto(b"1", bell)
         except OSError:
             return  # nobody listens, or the bell is ringing already; the slow poll finds the message

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from punctual import letters, messages, suppression
 from punctual.config import Settings
 from punctual.core.day import local
+from punctual.core.forecast import VisitForecast
 from punctual.core.segments import MOST, size
 from punctual.core.spend import Used, too_much
 from punctual.models import Attempt, Company, Customer, Message, Notice, Technician, Visit
@@ -77,14 +78,19 @@ def used(s: Session, number: str, at: datetime) -> Used:
     return Used(count(number), count(number[:-TAIL] + "_" * TAIL), int(total or 0))
 
 
-def write(s: Session, message: Message, settings: Settings, at: datetime) -> letters.Letter:
-    """The text, fresh from what is true now; raises ValueError where it cannot be written."""
+def write(
+    s: Session, message: Message, settings: Settings, at: datetime, made: VisitForecast | None = None
+) -> letters.Letter:
+    """The text, fresh from what is true now; raises ValueError where it cannot be written.
+
+    `made`: the newest forecast of its visit, where the caller has read it already.
+    """
     number = recipient(s, message)
     company = s.get_one(Company, 1)
     told, language = None, "en"
     if message.customer_id is not None:
         visit = s.get_one(Visit, message.visit_id)
-        told, language = letters.told_range(s, visit, message, at), visit.customer.language
+        told, language = letters.told_range(s, visit, message, at, made), visit.customer.language
         facts = letters.customer_facts(
             s, message, visit, company, told, letters.customer_link(s, settings, visit, at), at
         )

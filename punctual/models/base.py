@@ -13,6 +13,7 @@ from flask_sqlalchemy.session import Session
 from sqlalchemy import DateTime, Dialect, MetaData, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, SessionTransaction
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -81,6 +82,14 @@ class _Session(Session):
         if self.kept is not None and self.is_active and not (bind_arguments or execution_options):
             return self.kept
         return super().connection(bind_arguments, execution_options)
+
+    def get(self, entity: Any, ident: Any, **how: Any) -> Any:
+        """What the session holds already is given without asking how it would be read; get_one() comes by here too."""
+        if type(ident) is int and not any(how.values()):
+            known = self.identity_map.get((entity, (ident,), None))
+            if known is not None and not instance_state(known).expired:
+                return known
+        return super().get(entity, ident, **how)
 
 
 @event.listens_for(_Session, "after_begin")

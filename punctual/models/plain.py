@@ -146,7 +146,7 @@ def _held(s: Session, mapper: Any, row: tuple[Any, ...], names: list[str]) -> An
     state = instance_state(made)
     state.dict.update(zip(names, row, strict=True))
     state.key = key
-    s.add(made)
+    s._update_impl(state)  # s.add() without its look through all that hangs on the object: nothing does yet
     return made
 
 

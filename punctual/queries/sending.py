@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
+from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
 from punctual.core.policy import AUTOMATIC, Now, Said, Verdict, may
 from punctual.models import Customer, Message, Notice, Plain, Promise, Report, Visit
@@ -26,9 +27,12 @@ def lock(s: Session, message_ids: Collection[int], *, wait: bool = True) -> bool
     return days.lock_visits(s, {i for i in s.scalars(about) if i is not None}, wait=wait)
 
 
-def verdict(s: Session, message: Message, at: datetime) -> Verdict:
-    """May this message go now, by everything that is known at this moment?"""
-    rules, now = days.rules(s), truth(s, message)
+def verdict(s: Session, message: Message, at: datetime, made: VisitForecast | None = None) -> Verdict:
+    """May this message go now, by everything that is known at this moment?
+
+    `made`: the newest forecast of its visit, where the caller has read it already.
+    """
+    rules, now = days.rules(s), truth(s, message, made)
     if message.customer_id is None:
         return may(message.kind, at=at, rules=rules, zones=(), useful_until=message.useful_until, now=now)
     customer = s.get_one(Customer, message.customer_id)
@@ -56,12 +60,12 @@ def _zones(s: Session, visit: Visit | None, customer: Customer) -> tuple[str, ..
     return here + (days.phone_zones(customer.phone) or (days.company(s)[1],))
 
 
-def truth(s: Session, message: Message) -> Now | None:
+def truth(s: Session, message: Message, made: VisitForecast | None = None) -> Now | None:
     """What is true of the message's visit; None without a visit."""
     if message.visit_id is None:
         return None
     visit = s.get_one(Visit, message.visit_id)
-    made = days.forecast_of(s, visit) if message.kind in FORECAST else None
+    made = (made or days.forecast_of(s, visit)) if message.kind in FORECAST else None
     return Now(
         state=visit.state,
         arrived=visit.arrived_at is not None,

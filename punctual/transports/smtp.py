@@ -6,6 +6,7 @@ import re
 import smtplib
 import ssl
 from collections.abc import Collection
+from functools import lru_cache
 
 from punctual.config import Settings
 from punctual.transports.envelope import CannotTell, Envelope, Overtaken, Receipt, TransportError
@@ -102,8 +103,8 @@ class SmtpTransport:
     def _begin(self, client: smtplib.SMTP, envelope: Envelope) -> None:
         """All that goes before the message: at once where the server takes that (RFC 2920), so that it costs one way
         there and back instead of three."""
-        sender, recipient = smtplib.quoteaddr(envelope.sender), smtplib.quoteaddr(envelope.recipient)
-        lines = (f"MAIL FROM:{sender}", f"RCPT TO:{recipient}", "DATA")
+        sender = _quoted(envelope.sender)
+        lines = (f"MAIL FROM:{sender}", f"RCPT TO:<{envelope.recipient}>", "DATA")
         together, refused = client.has_extn("pipelining"), None
         if together:
             client.send("".join(f"{line}\r\n" for line in lines))
@@ -144,10 +145,15 @@ class SmtpTransport:
             self.client = None
 
 
+@lru_cache(maxsize=8)
+def _quoted(sender: str) -> str:
+    return smtplib.quoteaddr(sender)
+
+
 def _dotted(body: bytes) -> bytes:
     """The message as DATA carries it: CRLF, a line that starts with a dot has one more, a lone dot ends it."""
-    lines = re.sub(rb"\r?\n|\r", b"\r\n", body)
-    return re.sub(rb"(?m)^\.", b"..", lines).removesuffix(b"\r\n") + b"\r\n.\r\n"
+    lines = b"\n" + body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return lines.replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")[2:].removesuffix(b"\r\n") + b"\r\n.\r\n"
 
 
 def _refusal(code: int, answer: bytes | str, *, address: bool = False) -> TransportError:
