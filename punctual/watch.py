@@ -98,7 +98,7 @@ def worked_out(
     days, kept_ = seen.days, seen.kept
     made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min, others=fleet)
     open_, newest = _news(seen)
-    made = replace(made, expected_report=_expected(seen, made, open_, newest, learned))
+    made.expected_report[:] = _expected(seen, made, open_, newest, learned)
     nudged = told.quiet(seen, made.expected_report, rules.silence_min)
     stands = replace(seen.stands, nudged=nudged)
     sifted = sift(days, made, stands, rules, at, second_look=not acted(cause))
@@ -282,5 +282,6 @@ def _quiet(seen: Seen, nudged: Floats) -> list[Quiet]:
 
 def _any(rows: Bools, days: Days) -> Bools:
     """Days with at least one such row."""
-    total = np.concatenate([[0], np.cumsum(rows)])
-    return np.asarray(total[days.offset[1:]] > total[days.offset[:-1]])
+    found = np.zeros(len(days), dtype=np.bool_)
+    found[days.day_of[rows]] = True
+    return found

@@ -65,7 +65,7 @@ class _Ahead:
     Rows as in Steps, those of position k are ends[k]:ends[k + 1]. Moments are minutes after each chain's `at`, NaN for
     none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
     one. least: so late the technician is known to be by nothing having begun, -inf where that says nothing. work,
-    expected: how long it takes, as samples and on average. The sets hold positions at which somebody has a break, a
+    expected: how long it takes, as samples and on average; own: by the technician's own word, 0 without one. The sets hold positions at which somebody has a break, a
     word, is on the way, has begun, is over.
     """
 
@@ -87,6 +87,7 @@ class _Ahead:
     sd: Floats
     work: Singles
     expected: Floats
+    own: Floats
     at_rest: frozenset[int]
     at_word: frozenset[int]
     at_wheel: frozenset[int]
@@ -115,27 +116,24 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Fl
     head = chains.first == days.offset[chains.day]
     before = np.maximum(chains.first - 1, 0)
     a = _ahead(days, chains, learned, over, travel, head)
-    n = len(a.row)
-    x = np.empty((n, SAMPLES), dtype=np.float32)
-    made = Steps(
-        a.which, a.row, a.opens, np.empty(n), ~np.isnan(a.come), np.empty((n, SAMPLES)), np.empty((n, SAMPLES)), a.work,
-        np.empty(n), np.empty(n),
-    )  # fmt: skip
-    free = np.where(head, days.shift_start[chains.day], over[before]) - chains.at
-    mean = free[a.which[: len(free)]]
-    samples = mean.astype(np.float32)[:, None]
+    x = np.empty((len(a.row), SAMPLES), dtype=np.float32)
+    arrive, finish = np.empty(x.shape), np.empty(x.shape)
+    free = (np.where(head, days.shift_start[chains.day], over[before]) - chains.at)[a.which[: len(head)]]
+    samples = free.astype(np.float32)[:, None]
     shift = (a.drive - a.opens).astype(np.float32)[:, None]
     for k, (low, high) in enumerate(pairwise(a.ends)):
         of = slice(low, high)
-        samples, mean = samples[: high - low], mean[: high - low]
+        samples = samples[: high - low]
         if k in a.at_rest:
-            samples, mean = _rest(days, a, of, samples, mean)
+            begins, length = (column.astype(np.float32)[:, None] for column in _rest(days, a, of))
+            samples = np.maximum(samples, begins) + length
         np.add(samples, shift[of], out=x[of])
-        _arrive(days, a, k, of, learned, x[of], mean + a.drive[of], made)
-        _finish(days, a, k, of, learned, made)
-        samples, mean = made.finish[of].astype(np.float32), made.mean_finish[of]
-    made.free[:] = np.maximum(x.mean(axis=1), a.least)
-    return made
+        _arrive(days, a, k, of, learned, x, arrive)
+        _finish(days, a, k, of, learned, arrive, finish)
+        samples = finish[of].astype(np.float32)
+    mean_arrive, mean_finish = _mean_schedule(days, a, free)
+    late = np.maximum(x.mean(axis=1), a.least).astype(np.float64, copy=False)
+    return Steps(a.which, a.row, a.opens, late, ~np.isnan(a.come), arrive, finish, a.work, mean_arrive, mean_finish)
 
 
 def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats, head: Bools) -> _Ahead:
@@ -147,12 +145,14 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: F
     come = np.where(there, arrived, np.nan) - at
     come = np.where(np.isnan(come), gone, come)
     out = np.where(days.on_my_way[row] <= seen, days.on_my_way[row], np.nan) - at
-    said = (days.late_at[row] <= seen) & ~there
-    named = np.where(said, days.planned_start[row] + days.late_min[row] - at, -np.inf)
+    word, late = days.late_at[row] <= seen, days.late_min[row]
+    said = word & ~there
+    named = np.where(said, days.planned_start[row] + late - at, -np.inf)
     opens = np.where(days.early_ok[row], days.shift_start[day] + drive, days.window_start[row]) - at
     waits = ~head[which] & (position == 0) & np.isnan(come)
     least = np.where(waits, np.minimum(drive, np.maximum(-opens, 0.0)) - opens, -np.inf)
     planned = days.planned_min[row]
+    own = np.where(word & (late > 0), planned + late, 0.0)
     mean, sd = spread_of(learned, days.job_type[row], days.technician[day])
     work = _shapes(learned, len(ends) - 1)[position]
     work *= sd.astype(np.float32)[:, None]
@@ -164,7 +164,7 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, travel: F
 
     return _Ahead(
         ends, which, row, day, at, seen, head[which] & (position == 0), come, gone, out, named, drive, opens, least,
-        rests, sd, np.exp(work, out=work), planned * np.exp(mean),
+        rests, sd, np.exp(work, out=work), planned * np.exp(mean), own,
         where(rests), where(said), where(~np.isnan(out)), where(~np.isnan(come)), where(~np.isnan(gone)),
     )  # fmt: skip
 
@@ -204,34 +204,49 @@ def _breaks(days: Days, chains: Chains, head: Bools, which: Ints, row: Ints) -> 
     return rests
 
 
-def _rest(days: Days, a: _Ahead, of: slice, samples: Singles, mean: Floats) -> tuple[Singles, Floats]:
-    """Free after a break, where it is taken before this position."""
+def _rest(days: Days, a: _Ahead, of: slice) -> tuple[Floats, Floats]:
+    """When the break before a position begins and how long it lasts; nobody waits for one that is taken elsewhere."""
     due, day = a.rests[of], a.day[of]
-    length = np.where(due, days.break_end[day] - days.break_start[day], 0.0)
     begins = np.where(due, days.break_start[day] - a.at[of], -np.inf)
-    samples = np.maximum(samples, begins.astype(np.float32)[:, None]) + length.astype(np.float32)[:, None]
-    return samples, np.maximum(mean, begins) + length
+    return begins, np.where(due, days.break_end[day] - days.break_start[day], 0.0)
 
 
-def _arrive(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, x: Singles, mean: Floats, made: Steps) -> None:
+def _mean_schedule(days: Days, a: _Ahead, mean: Floats) -> tuple[Floats, Floats]:
+    """When each visit is reached and over if everything takes as long as it does on average; `mean`: free first."""
+    least = np.maximum(a.opens, a.named)
+    lasts = a.expected
+    if a.at_wheel:
+        least = np.where(np.isnan(a.out), least, a.named)
+    if a.at_work:
+        lasts = np.where(np.isnan(a.come), lasts, np.maximum(np.maximum(lasts, a.own), -a.come))
+    np.maximum(least, 0.0, out=least)
+    arrive, finish = np.empty(len(a.row)), np.empty(len(a.row))
+    for k, (low, high) in enumerate(pairwise(a.ends)):
+        of = slice(low, high)
+        mean = mean[: high - low]
+        if k in a.at_rest:
+            begins, length = _rest(days, a, of)
+            mean = np.maximum(mean, begins) + length
+        if k in a.at_wheel:
+            mean = np.where(np.isnan(a.out[of]), mean, a.out[of])
+        mean = np.maximum(mean + a.drive[of], least[of], out=arrive[of])
+        if k in a.at_work:
+            mean[:] = np.where(np.isnan(a.come[of]), mean, a.come[of])
+        mean = np.add(mean, lasts[of], out=finish[of])
+        if k in a.at_end:
+            mean[:] = np.where(np.isnan(a.gone[of]), mean, a.gone[of])
+    return arrive, finish
+
+
+def _arrive(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, x: Singles, arrive: Floats) -> None:
     """When a position's visits are reached: as reported, else as forecast."""
-    mean = np.maximum(mean, a.opens[of])
-    if k in a.at_word:
-        mean = np.maximum(mean, a.named[of])
-    if k in a.at_wheel:
-        mean = np.where(np.isnan(a.out[of]), mean, np.maximum(a.out[of] + a.drive[of], a.named[of]))
-    mean = np.maximum(mean, 0.0)
-    arrive = made.arrive[of]
-    if k in a.at_work:
-        known = made.known[of]
-        mean = np.where(known, a.come[of], mean)
-        arrive[:] = a.come[of, None]
-        ahead = (~known).nonzero()[0]
-        if len(ahead):
-            arrive[ahead] = _starts(days, a, k, of.start + ahead, learned, x[ahead])
-    else:
-        arrive[:] = _starts(days, a, k, of, learned, x)
-    made.mean_arrive[of] = mean
+    if k not in a.at_work:
+        arrive[of] = _starts(days, a, k, of, learned, x[of])
+        return
+    arrive[of] = a.come[of, None]
+    ahead = of.start + np.isnan(a.come[of]).nonzero()[0]
+    if len(ahead):
+        arrive[ahead] = _starts(days, a, k, ahead, learned, x[ahead])
 
 
 def _starts(days: Days, a: _Ahead, k: int, i: Any, learned: Learned, x: Singles) -> Floats:
@@ -274,38 +289,27 @@ def _on_the_way(days: Days, a: _Ahead, i: Any, learned: Learned, arrive: Floats)
     arrive[driving] = np.maximum(there, least[:, None])
 
 
-def _finish(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, made: Steps) -> None:
+def _finish(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, arrive: Floats, finish: Floats) -> None:
     """When a position's visits are over."""
-    finish = np.add(made.arrive[of], a.work[of], out=made.finish[of])
-    finish.sort(axis=1)
-    expected = a.expected[of]
+    mine = np.add(arrive[of], a.work[of], out=finish[of])
+    mine.sort(axis=1)
     if k in a.at_work:
-        now = made.known[of].nonzero()[0]
-        i = of.start + now
-        finish[now], left = _what_is_left(days, a, i, learned, finish[now], made.mean_arrive[i])
-        expected = expected.copy()
-        expected[now] = left
-    mean = made.mean_arrive[of] + expected
+        now = (~np.isnan(a.come[of])).nonzero()[0]
+        mine[now] = _what_is_left(days, a, of.start + now, learned, mine[now])
     if k in a.at_end:
-        gone = a.gone[of]
-        done = ~np.isnan(gone)
-        finish[done] = gone[done, None]
-        mean = np.where(done, gone, mean)
-    made.mean_finish[of] = mean
+        done = ~np.isnan(a.gone[of])
+        mine[done] = a.gone[of][done, None]
 
 
-def _what_is_left(
-    days: Days, a: _Ahead, i: Ints, learned: Learned, finish: Floats, since: Floats
-) -> tuple[Floats, Floats]:
-    """Samples of the end of visits `i` that have begun, given how long they have run; and how long they take on average."""
-    row, planned = a.row[i], days.planned_min[a.row[i]]
-    tail = np.maximum(3.0, 0.25 * a.sd[i] * np.maximum(finish[:, -1] - since, planned))
+def _what_is_left(days: Days, a: _Ahead, i: Ints, learned: Learned, finish: Floats) -> Floats:
+    """Samples of the end of visits `i` that have begun, given how long they have run."""
+    since, own = a.come[i], a.own[i]
+    tail = np.maximum(3.0, 0.25 * a.sd[i] * np.maximum(finish[:, -1] - since, days.planned_min[a.row[i]]))
     finish = still_to_come(finish, np.zeros(len(i)), tail, learned.forgotten)
-    said = (days.late_at[row] <= a.seen[i]) & (days.late_min[row] > 0)
-    own = np.where(said, planned + days.late_min[row], 0.0)
+    said = own > 0
     if said.any():
         finish = np.maximum(finish, _as_said(own[said], since[said], said, learned))
-    return finish, np.maximum(np.maximum(a.expected[i], own), -since)
+    return finish
 
 
 def _as_said(own: Floats, since: Floats, said: Bools, learned: Learned) -> Singles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -129,7 +129,7 @@ def _min(at: datetime | None) -> float:
     return np.nan if at is None else minutes(at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Days:
     """Many days as columns: one row a visit, `offset[d]:offset[d + 1]` are the rows of day d, in visiting order.
 
@@ -172,12 +172,12 @@ class Days:
     def rows(self) -> int:
         return len(self.visit_id)
 
-    @property
+    @cached_property
     def counts(self) -> Ints:
         """How many visits each day has."""
         return np.asarray(self.offset[1:] - self.offset[:-1])
 
-    @property
+    @cached_property
     def day_of(self) -> Ints:
         """The day of each row."""
         return np.repeat(np.arange(len(self)), self.counts)

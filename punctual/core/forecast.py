@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,9 +76,7 @@ def forecast(
     made.p_deadline[:] = np.nan
     chains = _open(days, over, at)
     travel = travelled(days, learned.changeover, learned.drive)
-    for low in range(0, len(chains.first), CHUNK):
-        piece = slice(low, low + CHUNK)
-        part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
+    for part in _pieces(chains):
         _part(days, part, learned, over, travel, others, made)
     _certain(days, over, made)
     head = chains.first
@@ -133,6 +132,15 @@ def _open(days: Days, over: Floats, at: float) -> Chains:
     return Chains(day, row, days.offset[day + 1] - 1, np.full(n, at), np.full(n, np.inf))
 
 
+def _pieces(chains: Chains) -> Iterator[Chains]:
+    """At most CHUNK of them at a time."""
+    if len(chains.first) <= CHUNK:
+        yield chains
+        return
+    for low in range(0, len(chains.first), CHUNK):
+        yield Chains(*(getattr(chains, f)[low : low + CHUNK] for f in Chains.__dataclass_fields__))
+
+
 def _part(
     days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats, others: Fleet | None, made: Forecast
 ) -> None:
@@ -154,7 +162,7 @@ def _measure(days: Days, chains: Chains, learned: Learned, around: told.Told, st
     made.arrive[row], made.finish[row] = at + arrive, at + moved
     made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
     end = days.window_end[row] - at
-    limits = np.stack([end, end + made.threshold], axis=1)
+    limits = end[:, None] + np.array([0.0, made.threshold])
     chance = told.chance_after(learned, around, shift, step.arrive, limits)
     chance = np.where(step.known[:, None], step.arrive[:, :1] > limits, chance)
     made.p_window[row], made.p_late[row] = chance[:, 0], chance[:, 1]
@@ -183,6 +191,8 @@ def _beyond(quantiles: Floats, limit: Floats) -> Floats:
 def _certain(days: Days, over: Floats, made: Forecast) -> None:
     """What is over is not chance any more."""
     row = (~np.isnan(over)).nonzero()[0]
+    if not len(row):
+        return
     came, end = made.arrive[row, 0], days.window_end[row]
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
     missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]

@@ -35,6 +35,15 @@ ROW = np.dtype(
         ("chance", "<i2"),
     ]
 )
+#: Where its columns begin, and the same bytes as three: instants, chances and a count.
+_AT: Any = ROW.fields
+_THREE: Any = {
+    "names": ["instants", "chances", "before"],
+    "formats": [("<u4", 8), ("<u2", 3), "<u2"],
+    "offsets": [_AT[name][1] for name in ("arrive", "late", "before")],
+    "itemsize": ROW.itemsize,
+}
+TOGETHER: np.dtype[np.void] = np.dtype(_THREE)
 NONE = 65535
 SHOWN = [P10, P50, P90]
 #: A kept instant that moved by this many seconds, or a kept chance by this many ten-thousandths, is written again.
@@ -60,11 +69,13 @@ def rows_of(made: Forecast, days: Days) -> Rows:
     """What is shown of every visit, as ROW; nothing is remembered yet."""
     rows = np.zeros(days.rows, dtype=ROW)
     rows["visit"] = days.visit_id
-    rows["arrive"] = _seconds(made.arrive[:, SHOWN])
-    rows["finish"] = _seconds(made.finish[:, SHOWN])
-    rows["mean"] = _seconds(np.stack([made.mean_arrive, made.mean_finish], axis=1))
-    rows["late"], rows["window"] = _chance(made.p_late), _chance(made.p_window)
-    rows["deadline"] = _chance(made.p_deadline)
+    instants = np.empty((8, days.rows))
+    instants[:3], instants[3:6] = made.arrive.T[SHOWN], made.finish.T[SHOWN]
+    instants[6], instants[7] = made.mean_arrive, made.mean_finish
+    shown = rows.view(TOGETHER)
+    shown["instants"] = np.rint(instants * 60.0).T
+    chance = np.rint(np.array((made.p_late, made.p_window, made.p_deadline)) * 10000.0)
+    shown["chances"] = np.where(np.isnan(chance), NONE, chance).T
     waiting = np.isnan(days.finished).astype(np.int64)
     total = np.concatenate([[0], np.cumsum(waiting)])
     day_of = days.day_of
@@ -114,12 +125,10 @@ def beside(days: Days, packed: list[bytes | None]) -> Kept:
 
 def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
     """Which rows show something visibly different from what was kept: a minute, or two per cent."""
-    old = kept.rows
-    far = np.abs(rows["arrive"].astype(np.int64) - old["arrive"]).max(axis=1, initial=0) >= STEP_S
-    far |= np.abs(rows["finish"].astype(np.int64) - old["finish"]).max(axis=1, initial=0) >= STEP_S
-    for name in ("late", "window", "deadline"):
-        far |= np.abs(rows[name].astype(np.int64) - old[name]) >= STEP_CHANCE
-    return np.asarray(far | (rows["before"] != old["before"]) | ~kept.here)
+    new, old = rows.view(TOGETHER), kept.rows.view(TOGETHER)
+    far = (np.abs(new["instants"][:, :6].astype(np.int64) - old["instants"][:, :6]) >= STEP_S).any(axis=1)
+    far |= (np.abs(new["chances"].astype(np.int64) - old["chances"]) >= STEP_CHANCE).any(axis=1)
+    return np.asarray(far | (new["before"] != old["before"]) | ~kept.here)
 
 
 def waits(kept: Kept, head: Rows) -> NDArray[np.bool_]:
@@ -147,14 +156,6 @@ def visits(data: bytes | None, at: datetime) -> dict[int, VisitForecast]:
 
 def _key(day: Ints, visit: Ints) -> Ints:
     return (day.astype(np.int64) << 44) | visit
-
-
-def _seconds(minutes: Floats) -> NDArray[np.uint32]:
-    return np.rint(minutes * 60.0).astype(np.uint32)
-
-
-def _chance(p: Floats) -> NDArray[np.uint16]:
-    return np.where(np.isnan(p), NONE, np.rint(p * 10000.0)).astype(np.uint16)
 
 
 def _instant(seconds: int) -> datetime:

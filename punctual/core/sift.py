@@ -63,19 +63,22 @@ def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime,
     `second_look`: a visit over the limit waits for one, because nothing but time has passed (policy.acted).
     """
     now, second = minutes(at), at.timestamp()
-    day_of = days.day_of
     chance = made.p_late
     limit = limits(np.rint(days.window_start * 60.0) - second, rules)
-    reason = np.where(stands.told, _told(made, stands, rules, at, limit), _untold(days, made, stands, rules, limit))
+    reason = _untold(days, made, stands, rules, limit)
+    if stands.told.any():
+        reason = np.where(stands.told, _told(made, stands, rules, at, limit), reason)
     if second_look:
         reason[(reason == 0) & ~stands.told & _waits(stands, rules, at)] = CODES["second_look"]
     reason[stands.held | _setting_out(days, stands, rules, second) | _missing(days, made, rules, second)] = 0
     stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
-    reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
+    if stale.any():
+        day_of = days.day_of
+        reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
     reason[(chance >= limit) == np.isnan(stands.since)] = 0
     reason[stands.state >= OPEN] = CODES["over"]
-    asked = (stale & np.isnan(stands.nudged))[day_of]
-    reason[asked] = 0
+    if stale.any():
+        reason[(stale & np.isnan(stands.nudged))[day_of]] = 0
     return Sifted(reason, np.rint(1000.0 * chance).astype(np.int64))
 
 

@@ -21,6 +21,7 @@ ABSURD = 480.0
 SURPRISING = 20.0
 #: A step of the tables that samples are looked up in, and where they begin and end; minutes.
 STEP, LOW, HIGH = 3.0, -120.0, 240.0
+_LOW, _PER_STEP, _TOP, _ZERO = (np.float32(x) for x in (LOW, 1 / STEP, (HIGH - LOW) / STEP, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,8 @@ def lookup(learned: Learned) -> tuple[Singles, Singles, Singles]:
 def started(learned: Learned, x: Singles, stream: int) -> Floats:
     """Minutes after the earliest start at which work starts, x [rows, SAMPLES] after it the technician is free."""
     table, growth, _ = lookup(learned)
-    place = (x - np.float32(LOW)) * np.float32(1 / STEP)
-    np.minimum(np.maximum(place, 0.0, out=place), (HIGH - LOW) / STEP, out=place)
+    place = (x - _LOW) * _PER_STEP
+    np.minimum(np.maximum(place, _ZERO, out=place), _TOP, out=place)
     low = place.astype(np.int32)
     index = low * SAMPLES + order(stream)
     out = (place - low) * growth.take(index)

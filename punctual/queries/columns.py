@@ -13,25 +13,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, func, null, or_, select, text
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select, text
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Bools, Days, Floats, Ints, minutes
 from punctual.core.kept import Kept, beside
 from punctual.core.policy import AUTOMATIC
 from punctual.core.sift import ENDED, ON_MY_WAY, STATES, Stands
-from punctual.models import SAID, Customer, Forecast, Message, Notice, Plain, Shift, Technician
+from punctual.models import SAID, Customer, Forecast, Message, Notice, Plain, Shift, Technician, Travel
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 from punctual.queries.memory import Memory
-from punctual.queries.numbers import Moment, Values, flag, table
+from punctual.queries.numbers import Moment, Values, by_name, flag, table
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
-technician_, forecast_, notice_, message_ = (
+technician_, forecast_, notice_, message_, travel_ = (
     Technician.__table__,
     Forecast.__table__,
     Notice.__table__,
     Message.__table__,
+    Travel.__table__,
 )
 home_ = place_.alias("home")
 
@@ -107,9 +108,15 @@ SIGN = (
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
 )  # fmt: skip
+#: Some days as they stand, and whether any way between places is known at all: so it is where a router is asked.
 _SHIFTS = Plain(
     select(
-        *SHIFT.values(), SIGN, cast(shift_.c.date, String), forecast_.c.packed, cast(forecast_.c.marks, String)
+        *SHIFT.values(),
+        exists(select(travel_.c.minutes)),
+        SIGN,
+        cast(shift_.c.date, String),
+        forecast_.c.packed,
+        cast(forecast_.c.marks, String),
     ).select_from(
         _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
         .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
@@ -196,12 +203,15 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     """
     c, found = s.connection(), days_as_they_stand(s, shift_ids)
     shift, named = table(SHIFT, found), [r[0] for r in found]
+    routed = any(r[len(SHIFT)] for r in found[:1])
     if memory is None or at is None:
         visit = _visits(c, named)
         days = days_of(shift, visit)
-        days.travel[:] = travel(c, days, shift["home"])
+        if routed:
+            days.travel[:] = travel(c, days, shift["home"])
     else:
-        visit = memory.rows(named, [r[-4] for r in found], at, partial(_visits_with_ways, c, shift))
+        read = partial(_visits_with_ways, c, shift) if routed else partial(_visits, c)
+        visit = memory.rows(named, [r[-4] for r in found], at, read)
         days = days_of(shift, visit)
     told = _news(_NEWS.rows(c, ids=json.dumps(named)), days, visit["version"])
     texts = bool(c.get_execution_options().get("texts", False))
@@ -257,10 +267,10 @@ def ordered(visit: NDArray[np.void]) -> Ints:
     return np.asarray(np.lexsort((visit["id"], when, rank, visit["shift"])))
 
 
-def days_of(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
+def days_of(shifts: NDArray[np.void], visits: NDArray[np.void]) -> Days:
     """Columns of some days: shifts in order of id, visits as `ordered` has them."""
-    day_of = np.searchsorted(shift["id"], visit["shift"])
-    counts = np.bincount(day_of, minlength=len(shift))
+    shift, visit = by_name(shifts), by_name(visits)
+    counts = np.bincount(np.searchsorted(shift["id"], visit["shift"]), minlength=len(shift["id"]))
     broken = np.isnan(shift["break_at"]) | np.isnan(shift["break_end_at"])
     nowhere = np.isnan(visit["lat"]) | np.isnan(visit["lon"])
     homeless = np.isnan(shift["home_lat"]) | np.isnan(shift["home_lon"])
@@ -268,37 +278,37 @@ def days_of(shift: NDArray[np.void], visit: NDArray[np.void]) -> Days:
     def ints(column: Floats) -> Ints:
         return column.astype(np.int64)
 
-    def floats(column: Floats, missing: Bools | None = None) -> Floats:
-        return np.ascontiguousarray(column) if missing is None else np.where(missing, np.nan, column)
+    def known(column: Floats, missing: Bools) -> Floats:
+        return np.where(missing, np.nan, column)
 
     return Days(
         offset=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         day_id=ints(shift["id"]),
         technician=ints(shift["technician"]),
-        shift_start=floats(shift["start_at"]),
-        shift_end=floats(shift["end_at"]),
-        break_start=floats(shift["break_at"], broken),
-        break_end=floats(shift["break_end_at"], broken),
-        home_lat=floats(shift["home_lat"], homeless),
-        home_lon=floats(shift["home_lon"], homeless),
+        shift_start=shift["start_at"],
+        shift_end=shift["end_at"],
+        break_start=known(shift["break_at"], broken),
+        break_end=known(shift["break_end_at"], broken),
+        home_lat=known(shift["home_lat"], homeless),
+        home_lon=known(shift["home_lon"], homeless),
         visit_id=ints(visit["id"]),
         job_type=ints(visit["job_type"]),
-        planned_start=floats(visit["planned_at"]),
-        planned_min=floats(visit["planned_min"]),
-        window_start=floats(visit["window_at"]),
-        window_end=floats(visit["window_end_at"]),
-        lat=floats(visit["lat"], nowhere),
-        lon=floats(visit["lon"], nowhere),
+        planned_start=visit["planned_at"],
+        planned_min=visit["planned_min"],
+        window_start=visit["window_at"],
+        window_end=visit["window_end_at"],
+        lat=known(visit["lat"], nowhere),
+        lon=known(visit["lon"], nowhere),
         place_id=ints(visit["place"]),
-        on_my_way=floats(visit["on_my_way_at"]),
-        arrived=floats(visit["arrived_at"]),
-        finished=floats(visit["finished_at"]),
-        late_min=floats(visit["late_min"]),
-        late_at=floats(visit["late_at"]),
-        deadline=floats(visit["deadline_at"]),
+        on_my_way=visit["on_my_way_at"],
+        arrived=visit["arrived_at"],
+        finished=visit["finished_at"],
+        late_min=visit["late_min"],
+        late_at=visit["late_at"],
+        deadline=visit["deadline_at"],
         deadline_arrive=visit["deadline_arrive"] > 0,
         early_ok=visit["early_ok"] > 0,
-        travel=floats(visit["travel"]),
+        travel=visit["travel"],
     )
 
 

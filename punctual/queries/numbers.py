@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -55,9 +56,22 @@ def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
 def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
     """Number columns of a result, by name, the first of each row; instants become minutes."""
     wide = len(names)
+    moments, kind = _laid_out(tuple(names))
     numbers = chain.from_iterable(rows if not rows or len(rows[0]) == wide else map(itemgetter(slice(wide)), rows))
     made = np.fromiter(numbers, dtype=np.float64, count=len(rows) * wide).reshape(len(rows), wide)
+    made[:, moments] = np.rint(made[:, moments]) / 60000.0
+    return made.view(kind)[:, 0]
+
+
+@lru_cache(maxsize=32)
+def _laid_out(names: tuple[str, ...]) -> tuple[list[int], np.dtype[np.void]]:
+    """Which of these columns are instants, and the kind of a row: worked out once, it costs more than a few rows."""
     moments = [i for i, name in enumerate(names) if name.endswith("_at")]
-    if moments:
-        made[:, moments] = np.rint(made[:, moments]) / 60000.0
-    return made.view([(name, "f8") for name in names])[:, 0]
+    return moments, np.dtype([(name, "f8") for name in names])
+
+
+def by_name(rows: NDArray[np.void]) -> dict[str, NDArray[np.float64]]:
+    """A table's columns, each of them in one piece."""
+    names = rows.dtype.names or ()
+    made = np.ascontiguousarray(rows.view("f8").reshape(len(rows), len(names)).T)
+    return dict(zip(names, made, strict=True))

@@ -16,7 +16,7 @@ from punctual.core.day import Floats, Window
 from punctual.core.notice import Known, Mark
 from punctual.core.policy import Said
 from punctual.core.sift import STATES
-from punctual.models import Customer, Message, Notice, Plain, Visit
+from punctual.models import Customer, Message, Notice, Plain, UtcDateTime, Visit
 from punctual.queries.columns import UNSEEN, Seen
 from punctual.queries.day import phone_zones
 from punctual.queries.numbers import Values
@@ -80,6 +80,24 @@ _NOTICES = Plain(
     .where(notice_.c.decision.in_(("tell", "hold")))
     .order_by(notice_.c.id),
     "visits",
+)
+
+
+_SINCE = bindparam("since", None, UtcDateTime)
+_LATELY = Plain(
+    select(
+        func.coalesce(func.sum(case((message_.c.cause == bindparam("cause", ""), 1), else_=0)), 0),
+        func.coalesce(func.sum(case((message_.c.created_at > bindparam("just", None, UtcDateTime), 1), else_=0)), 0),
+    ).where(message_.c.created_at > _SINCE),
+    "cause",
+    "just",
+    "since",
+)
+_STORMS = Plain(
+    select(notice_.c.resolved_at, notice_.c.facts).where(
+        notice_.c.kind == "storm", notice_.c.decision == "task", notice_.c.at > _SINCE
+    ),
+    "since",
 )
 
 
@@ -160,17 +178,8 @@ def quiet(seen: Seen, expected: Floats, silence_min: float) -> Floats:
 def lately(s: Session, cause: str, at: datetime) -> Lately:
     """How much was said just now, for the storm guard; asked only when something is about to be said."""
     c = s.connection()
-    of_cause, of_all = c.execute(
-        select(
-            func.coalesce(func.sum(case((message_.c.cause == cause, 1), else_=0)), 0),
-            func.coalesce(func.sum(case((message_.c.created_at > at - BURST, 1), else_=0)), 0),
-        ).where(message_.c.created_at > at - STORM_SPAN)
-    ).one()
-    asked = c.execute(
-        select(notice_.c.resolved_at, notice_.c.facts).where(
-            notice_.c.kind == "storm", notice_.c.decision == "task", notice_.c.at > at - 12 * STORM_SPAN
-        )
-    ).all()
+    of_cause, of_all = _LATELY.first(c, cause=cause, just=at - BURST, since=at - STORM_SPAN)
+    asked = _STORMS.all(c, since=at - 12 * STORM_SPAN)
     released = [r for r in asked if r.resolved_at is not None and r.resolved_at > at - STORM_SPAN]
     return Lately(
         cause=int(of_cause),
