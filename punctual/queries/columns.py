@@ -27,13 +27,8 @@ from punctual.queries.memory import Memory
 from punctual.queries.numbers import Moment, Values, by_name, flag, table
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
-technician_, forecast_, notice_, message_, travel_ = (
-    Technician.__table__,
-    Forecast.__table__,
-    Notice.__table__,
-    Message.__table__,
-    Travel.__table__,
-)
+technician_, forecast_, travel_ = Technician.__table__, Forecast.__table__, Travel.__table__
+notice_, message_ = Notice.__table__, Message.__table__
 home_ = place_.alias("home")
 
 #: Kinds that tell a customer a time, or ask them.
@@ -111,11 +106,7 @@ SIGN = (
 #: Some days as they stand, and whether any way between places is known at all: so it is where a router is asked.
 _SHIFTS = Plain(
     select(
-        *SHIFT.values(),
-        exists(select(travel_.c.minutes)),
-        SIGN,
-        cast(shift_.c.date, String),
-        forecast_.c.packed,
+        *SHIFT.values(), exists(select(travel_.c.minutes)), SIGN, cast(shift_.c.date, String), forecast_.c.packed,
         cast(forecast_.c.marks, String),
     ).select_from(
         _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
@@ -123,7 +114,7 @@ _SHIFTS = Plain(
         .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
     ),
     "ids",
-)
+)  # fmt: skip
 _VISITS = Plain(
     select(*VISIT.values())
     .select_from(
