@@ -148,16 +148,16 @@ _NEWS = Plain(
     .order_by(notice_.c.id),
     "ids",
 )  # fmt: skip
+#: Both ends of a way as one number: the text of a pair would be taken apart twice for each.
 _WAYS = {
-    dialect: Plain(text(sql).bindparams(ways=""), "ways")
+    dialect: Plain(text(f"{sql} JOIN travel AS t ON t.from_place = w.way >> 32 AND t.to_place = w.way & 4294967295")
+                   .bindparams(ways=""), "ways")
     for dialect, sql in {
-        "sqlite": "SELECT w.key, t.minutes FROM json_each(:ways) AS w CROSS JOIN travel AS t"
-        " ON t.from_place = json_extract(w.value, '$[0]') AND t.to_place = json_extract(w.value, '$[1]')",
-        "postgresql": "SELECT w.key - 1, t.minutes FROM json_array_elements(CAST(:ways AS json))"
-        " WITH ORDINALITY AS w (value, key)"
-        " JOIN travel AS t ON t.from_place = CAST(w.value->>0 AS integer) AND t.to_place = CAST(w.value->>1 AS integer)",
+        "sqlite": "SELECT w.key, t.minutes FROM (SELECT key, value AS way FROM json_each(:ways)) AS w CROSS",
+        "postgresql": "SELECT w.key - 1, t.minutes FROM (SELECT key, CAST(value AS bigint) AS way FROM"
+        " json_array_elements_text(CAST(:ways AS json)) WITH ORDINALITY AS each (value, key)) AS w",
     }.items()
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,10 +318,9 @@ def travel(c: Connection, days: Days, home: Floats) -> Floats:
     start = np.where(inside, days.place_id[np.maximum(before, 0)], homes[day_of])
     wanted = np.flatnonzero((start > 0) & known & np.isnan(days.arrived) & np.isnan(days.finished))
     if len(wanted):
-        ways = json.dumps(np.stack([start[wanted], days.place_id[wanted]], axis=1).tolist(), separators=(",", ":"))
-        found = _WAYS[c.dialect.name].rows(c, ways=ways)
-        which = np.fromiter((i for i, _ in found), dtype=np.int64, count=len(found))
-        out[wanted[which]] = np.fromiter((m for _, m in found), dtype=np.float64, count=len(found))
+        ways = json.dumps((start[wanted] << 32 | days.place_id[wanted]).tolist())
+        found = table({"which": None, "minutes": None}, _WAYS[c.dialect.name].rows(c, ways=ways))
+        out[wanted[found["which"].astype(np.int64)]] = found["minutes"]
     return out
 
 
