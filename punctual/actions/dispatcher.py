@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual import outbox, promises, watch
+from punctual import outage, outbox, promises, watch
 from punctual.actions import Refused, lock, reach, rescue, schedule, transaction
 from punctual.actions.earlier import possible
 from punctual.actions.effect import movable
@@ -279,8 +279,8 @@ def _close_calls(s: Session, visit_id: int, at: datetime, by: By, reasons: Colle
 def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
     """A task, or a message that did not go, is seen to; returns the visit it was about, 0 for none.
 
-    A silent technician who answered the dispatcher counts as heard: the day is looked at again. A storm is released
-    unless `answer` is drop. What the same customer wrote before is seen to as well; what came in later is not.
+    A silent technician who answered the dispatcher counts as heard: the day is looked at again. A storm is released at
+    once, or dropped (`answer`): then what has time is decided again after an hour. What the same customer wrote before is seen to as well; what came in later is not.
     """
     with transaction() as s:
         notice = s.get(Notice, notice_id)
@@ -291,6 +291,10 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
             if answer:
                 notice.facts = {**(notice.facts or {}), "answer": answer}
         _and_earlier_words(s, notice)
+        if notice.kind == "texts_stopped":
+            outage.up(s, "sms", at=at)  # a person says that it is mended; the next text shows it
+        if notice.kind == "storm" and answer != "drop":
+            watch.look(s, _paused_days(s, at), at=at, cause=by.cause("release"))
         dates = _dates(s, notice)
         if notice.shift_id and notice.kind == "silent":
             watch.look(s, [notice.shift_id], at=at, cause=by.cause("heard"))
@@ -304,6 +308,14 @@ def _and_earlier_words(s: Session, notice: Notice) -> None:
     same = (Notice.visit_id == notice.visit_id, Notice.kind == "wrote", Notice.id < notice.id)
     for earlier in s.scalars(select(Notice).where(*same, Notice.resolved_at.is_(None))):
         earlier.resolved_at, earlier.resolved_by = notice.resolved_at, notice.resolved_by
+
+
+def _paused_days(s: Session, at: datetime) -> list[int]:
+    """The days with visits whose messages a storm has paused."""
+    paused = select(Notice.shift_id).where(
+        Notice.decision == "silent", Notice.reason == "storm", Notice.shift_id.is_not(None), Notice.at > at - PAUSED
+    )
+    return [i for i in s.scalars(paused.distinct().order_by(Notice.shift_id)) if i is not None]
 
 
 def _dates(s: Session, notice: Notice) -> list[Any]:

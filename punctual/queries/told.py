@@ -23,19 +23,21 @@ from punctual.queries.numbers import Values
 
 notice_, message_, visit_, customer_ = Notice.__table__, Message.__table__, Visit.__table__, Customer.__table__
 
-#: How long a released storm stays released, and how far back a cause's messages are counted.
+#: How long a storm stays released or dropped, and how far back a cause's messages are counted.
 STORM_SPAN = timedelta(hours=1)
 BURST = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """Messages from one cause and from all in the last minutes, and whether a storm is asked about."""
+    """Messages from one cause and from all in the last minutes, whether a storm is asked about, and what was said of the
+    last one within the hour."""
 
     cause: int
     all: int
     open: bool
     released: bool
+    dropped: bool
 
 
 _ASKED = Values(bindparam("visits", "", type_=String)).table_valued("value", name="asked")
@@ -180,12 +182,15 @@ def lately(s: Session, cause: str, at: datetime) -> Lately:
     c = s.connection()
     of_cause, of_all = _LATELY.first(c, cause=cause, just=at - BURST, since=at - STORM_SPAN)
     asked = _STORMS.all(c, since=at - 12 * STORM_SPAN)
-    released = [r for r in asked if r.resolved_at is not None and r.resolved_at > at - STORM_SPAN]
+    said = [r for r in asked if r.resolved_at is not None and r.resolved_at > at - STORM_SPAN]
+    last = max(said, key=lambda r: r.resolved_at, default=None)
+    drop = last is not None and (last.facts or {}).get("answer") == "drop"
     return Lately(
         cause=int(of_cause),
         all=int(of_all),
         open=any(r.resolved_at is None for r in asked),
-        released=any((r.facts or {}).get("answer") != "drop" for r in released),
+        released=last is not None and not drop,
+        dropped=drop,
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from punctual.actions.effect import Change, Effect
 from punctual.queries.standing import RISK
 from punctual.queries.tasks import Task
-from punctual.web.board_words import ANSWERS, ASKED, CHANNELS, KINDS, Here, chance, clock, here, owed, span, state_words
+from punctual.web.board_words import ANSWERS, CHANNELS, KINDS, Here, asked, chance, clock, here, owed, span, state_words
 
 #: What ends a task that is nothing to call about.
 LOOSE = {"wrote": "Seen to", "texts_stopped": "It is mended"}
@@ -118,7 +118,7 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
     for promise in t.owed:
         yield f"Promised {owed(promise.kind)} by {now.when(promise.due_at)}. {promise.owner} owns it."
     for ask in t.asks:
-        words = ASKED.get(ask.reason) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
+        words = asked(ask.reason, ask.facts) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         yield f"{words}{_said(ask.facts, now)} Since {now.when(ask.at)}."
     if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:
         yield f"{ANSWERS['call']}, {now.when(t.answer[1])}."

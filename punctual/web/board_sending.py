@@ -70,12 +70,14 @@ def again(message_id: int) -> Answer:
 
 
 def closed(s: Session, at: datetime) -> list[dict[str, str]]:
-    """A banner for each way out that is closed: since when, how many wait, what happens meanwhile."""
-    found = []
+    """A banner for each way out that is closed: since when, how many wait, what happens meanwhile. None for texts that
+    were stopped: they are not tried again, and have a banner of their own."""
+    found, stopped = [], heard.stopped(s) is not None
     for way in (ways.way(s, channel, at) for channel in NAMES):
-        if way.outage is None or not way.closed(at):
+        if way.outage is None or not way.closed(at) or (way.channel == "sms" and stopped):
             continue
-        text = f"{NAMES[way.channel]} cannot leave since {words.clock(way.outage.since, board.zone(s))}: {way.waiting} wait"
+        text = f"{NAMES[way.channel]} cannot leave since {words.clock(way.outage.since, board.zone(s))}: "
+        text += f"{way.waiting} wait{'s' if way.waiting == 1 else ''}"
         text += f", {way.urgent} of them urgent." if way.urgent else "."
         text += " It is tried again at least every minute."
         found.append({"id": f"way-{way.channel}", "look": "late", "text": text, "href": "/board/sending"})

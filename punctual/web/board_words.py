@@ -128,6 +128,13 @@ ASKED = {
 }
 
 
+def asked(reason: str, facts: Mapping[str, Any]) -> str:
+    """What a task asks for, "" where no sentence is known for its reason."""
+    if reason == "storm" and facts.get("messages"):
+        return f"{facts['messages']} messages at once. Those that can wait are paused: send or drop them?"
+    return ASKED.get(reason, "")
+
+
 def answered(kind: str, data: Mapping[str, Any]) -> str:
     """What a customer said, in words."""
     if kind == "deadline" and data.get("kind") == "arrive":
@@ -270,7 +277,7 @@ def why_silent(reason: str, facts: Mapping[str, Any], zone: str) -> str:
         "night": f"It is {_time(facts, 'local', zone)} where the customer is. "
         f"Messages start again at {until}. It is decided again then.",
         "muted": f"The forecast crossed the limit too often in 30 min. Muted until {until}.",
-        "storm": "Many messages from one cause. Paused until somebody decides: release or drop.",
+        "storm": "Many messages at once. Paused until somebody decides. What was dropped is decided again after an hour.",
         "no_news": _no_news(facts, zone),
         "no_channel": "No phone or e-mail that works. Somebody has to call.",
         "held": f"Held back by a person: {facts.get('why', 'no reason given')}",
@@ -335,7 +342,7 @@ def why_told(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone:
 
 def why_asked(kind: str, reason: str, facts: Mapping[str, Any], cause: str, zone: str) -> str:
     """Why a dispatcher was asked to do something: with the figures of its reason where it has some."""
-    first = why_told(kind, reason, facts, "", zone) or ASKED.get(reason, "")
+    first = why_told(kind, reason, facts, "", zone) or asked(reason, facts)
     return " ".join(x for x in (first, cause_words(cause)) if x)
 
 

@@ -74,11 +74,14 @@ def test_a_stopped_line_is_a_red_banner_until_somebody_says_it_is_mended(way: Li
     way.provider.plan("401")
     way.put("Grace")
     way.send()
-    assert "Texts are stopped since 08:40. E-mails go instead. Twilio refuses us" in desk.text("/board/")
+    board = desk.text("/board/")
+    assert "Texts are stopped since 08:40. E-mails go instead. Twilio refuses us" in board
+    assert "Texts cannot leave" not in board, "one banner: they are not tried again"
     (row,) = [n for n in desk_tasks() if n.kind == "texts_stopped"]
     assert "It is mended" in desk.text("/board/queue?day=2026-11-24")
     desk.post(f"/board/tasks/{row.id}/resolve")
-    assert "Texts are stopped" not in desk.text("/board/")
+    board = desk.text("/board/")
+    assert "Texts are stopped" not in board and "Texts cannot leave" not in board
     way.put("Priya", at=AT + timedelta(minutes=2))
     way.send(AT + timedelta(minutes=2))
     assert len(way.texts(PHONES["Priya"])) == 1
