@@ -91,7 +91,7 @@ def prepare(
         message.state, message.lease_until = "sending", lease
         return _ready(s, message, open_, settings, lease, doubt=True)
     both = message.kind in sending.FORECAST and message.kind in letters.FORECAST
-    made = days.forecast_of(s, visit) if both else None
+    made = days.forecast_of(s, visit) if both and visit is not None else None  # an example is of no visit
     no = sending.verdict(s, message, at, made)
     if not no.ok:
         _stay(s, message, no, at)

@@ -212,7 +212,11 @@ def _paused(
     by_all = 0 < rules.storm_all < now and now > rules.storm_share * told.visits_on(s, at, _enough(now, rules))
     if lately.released or not (lately.open or lately.dropped or by_cause or by_all):
         return decided, []
-    asked = [] if lately.open or lately.dropped else [_ask_about_storm(s, lately.cause if by_cause else lately.all, count, at, cause)]
+    asked = (
+        []
+        if lately.open or lately.dropped
+        else [_ask_about_storm(s, lately.cause if by_cause else lately.all, count, at, cause)]
+    )
     days = thought.seen.days
     far = days.window_start[alone] > minutes(at + CRITICAL)
     held = [replace(k, paused=bool(far[i])) for i, k in enumerate(known)]

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import watch
-from punctual.actions import technician, transaction
+from punctual.actions import task, technician, transaction
+from punctual.actions.dispatcher import By
 from punctual.models import BoardVersion, Company, Forecast, Message, Notice, Promise, Shift, Travel, Visit, db
 from punctual.queries import day as queries
 from tests import build
@@ -226,10 +227,37 @@ def test_too_many_messages_from_one_cause_wait_for_a_person_unless_time_is_short
     assert [x for x in found if x[1] == "storm"] == [("task", "storm", "storm")]
     assert silence("C0", built).reason == "storm"
     assert look(built, "09:11") == [], "asked once, and what waits goes on waiting"
-    with transaction() as s:
-        task = s.scalars(select(Notice).where(Notice.kind == "storm")).one()
-        task.resolved_at, task.resolved_by = wall("09:20"), "dana@bellweather.example"
-    assert [x for x in look(built, "09:21") if x[0] == "tell"] == [("tell", "late_first", "late")] * 6
+
+
+def stormy(answer: str) -> build.Built:
+    """A storm at 09:10 about which a dispatcher decides two minutes later."""
+    built = made(CROWD, rules={"storm_cause": 5, "wait_max_min": 600})
+    overrun_everywhere(built)
+    look(built, "09:10", cause="import:1")
+    asked = db.session.scalars(select(Notice).where(Notice.kind == "storm")).one()
+    task.resolve(asked.id, answer=answer, at=wall("09:12"), by=By(1, "Dana Price"))
+    return built
+
+
+def of_one_o_clock(built: build.Built) -> list[str]:
+    db.session.rollback()
+    mine = [v.id for name, v in built.visits.items() if name.startswith("C")]
+    found = select(Notice.kind).where(Notice.visit_id.in_(mine), Notice.decision == "tell")
+    return list(db.session.scalars(found))
+
+
+def test_a_storm_that_is_released_is_told_with_that_press(app: Flask) -> None:
+    assert of_one_o_clock(stormy("")) == ["late_first"] * 6
+
+
+def test_a_storm_that_is_dropped_is_decided_again_an_hour_later(app: Flask) -> None:
+    built = stormy("drop")
+    for at in ("09:13", "09:18", "09:40", "10:11"):
+        assert [x for x in look(built, at) if x[1] == "storm"] == [], "nobody is asked again"
+        assert of_one_o_clock(built) == []
+    assert silence("C0", built).reason == "storm"
+    look(built, "10:13")
+    assert len(of_one_o_clock(built)) == 6, "what is still true then is told"
 
 
 def test_without_a_storm_guard_the_same_cause_tells_everybody(app: Flask) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual import outage, outbox, promises, watch
+from punctual import outbox, promises, watch
 from punctual.actions import Refused, lock, reach, rescue, schedule, transaction
 from punctual.actions.earlier import possible
 from punctual.actions.effect import movable
@@ -274,54 +274,6 @@ def _close_calls(s: Session, visit_id: int, at: datetime, by: By, reasons: Colle
     open_ = select(Notice).where(Notice.visit_id == visit_id, Notice.decision == "task", Notice.resolved_at.is_(None))
     for notice in s.scalars(open_ if reasons is None else open_.where(Notice.reason.in_(reasons))):
         notice.resolved_at, notice.resolved_by = at, by.name
-
-
-def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
-    """A task, or a message that did not go, is seen to; returns the visit it was about, 0 for none.
-
-    A silent technician who answered the dispatcher counts as heard: the day is looked at again. A storm is released at
-    once, or dropped (`answer`): then what has time is decided again after an hour. What the same customer wrote before is seen to as well; what came in later is not.
-    """
-    with transaction() as s:
-        notice = s.get(Notice, notice_id)
-        if notice is None or notice.decision not in ("task", "tell"):
-            raise Refused("There is no such task.", status=404)
-        if notice.resolved_at is None:
-            notice.resolved_at, notice.resolved_by = at, by.name
-            if answer:
-                notice.facts = {**(notice.facts or {}), "answer": answer}
-        _and_earlier_words(s, notice)
-        if notice.kind == "texts_stopped":
-            outage.up(s, "sms", at=at)  # a person says that it is mended; the next text shows it
-        if notice.kind == "storm" and answer != "drop":
-            watch.look(s, _paused_days(s, at), at=at, cause=by.cause("release"))
-        dates = _dates(s, notice)
-        if notice.shift_id and notice.kind == "silent":
-            watch.look(s, [notice.shift_id], at=at, cause=by.cause("heard"))
-        touch_board(s, *(dates or [local(at, reach.zone(s)).date()]))
-        return notice.visit_id or 0
-
-
-def _and_earlier_words(s: Session, notice: Notice) -> None:
-    if notice.kind != "wrote" or notice.visit_id is None:
-        return
-    same = (Notice.visit_id == notice.visit_id, Notice.kind == "wrote", Notice.id < notice.id)
-    for earlier in s.scalars(select(Notice).where(*same, Notice.resolved_at.is_(None))):
-        earlier.resolved_at, earlier.resolved_by = notice.resolved_at, notice.resolved_by
-
-
-def _paused_days(s: Session, at: datetime) -> list[int]:
-    """The days with visits whose messages a storm has paused."""
-    paused = select(Notice.shift_id).where(
-        Notice.decision == "silent", Notice.reason == "storm", Notice.shift_id.is_not(None), Notice.at > at - PAUSED
-    )
-    return [i for i in s.scalars(paused.distinct().order_by(Notice.shift_id)) if i is not None]
-
-
-def _dates(s: Session, notice: Notice) -> list[Any]:
-    visit = s.get(Visit, notice.visit_id) if notice.visit_id else None
-    shift = s.get(Shift, notice.shift_id) if notice.shift_id else None
-    return [x.date for x in (visit, shift) if x is not None]
 
 
 def _visit(s: Session, visit_id: int) -> Visit:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
-from punctual.actions import Refused, conversation, dispatcher, learning
+from punctual.actions import Refused, conversation, dispatcher, learning, task
 from punctual.actions import effect as effects
 from punctual.actions import note as notes
 from punctual.core.day import Window
@@ -203,7 +203,7 @@ def called(visit_id: int) -> Response:
 def resolve(task_id: int) -> Response:
     """A task is seen to."""
     answer = "drop" if request.args.get("answer") == "drop" else ""
-    visit_id = dispatcher.resolve(task_id, answer=answer, at=g.at, by=by())
+    visit_id = task.resolve(task_id, answer=answer, at=g.at, by=by())
     return back(shown(visit_id) if visit_id else "/board/")
 
 

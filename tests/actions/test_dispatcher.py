@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from punctual.actions import Refused, dispatcher, effect, people, transaction
+from punctual.actions import Refused, dispatcher, effect, people, task, transaction
 from punctual.actions.dispatcher import By, Caller
 from punctual.core.day import Window
 from punctual.models import (
@@ -348,7 +348,7 @@ def test_hours_can_be_changed_and_a_break_outside_them_is_refused(day: Desk) -> 
 
 def test_a_resolved_task_says_who_saw_to_it(day: Desk) -> None:
     with transaction() as s:
-        task = Notice(
+        asked = Notice(
             key="s",
             shift_id=day.built.shifts["Ana"].id,
             decision="task",
@@ -357,12 +357,12 @@ def test_a_resolved_task_says_who_saw_to_it(day: Desk) -> None:
             facts={},
             at=NOW,
         )
-        s.add(task)
-    dispatcher.resolve(task.id, at=NOW, by=BY)
+        s.add(asked)
+    task.resolve(asked.id, at=NOW, by=BY)
     db.session.rollback()
-    assert db.session.get_one(Notice, task.id).resolved_by == "Dana Price"
+    assert db.session.get_one(Notice, asked.id).resolved_by == "Dana Price"
     with pytest.raises(Refused, match="no such task"):
-        dispatcher.resolve(9999, at=NOW, by=BY)
+        task.resolve(9999, at=NOW, by=BY)
 
 
 def test_the_effect_of_giving_is_shown_and_nothing_is_saved(day: Desk) -> None:
