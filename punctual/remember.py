@@ -23,6 +23,7 @@ from punctual.core.policy import Rules
 from punctual.core.sift import CODES, REASONS, STATES, STEP, Sifted, numbers
 from punctual.models import Forecast as ForecastRow
 from punctual.models import Notice, Plain, Promise, Shift, Visit
+from punctual.queries import day as queries
 from punctual.queries.columns import TELLING, Seen
 
 notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__table__)
@@ -127,7 +128,9 @@ def forecasts(
 
 
 def renewed(s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Ints, at: datetime) -> None:
-    """Write the packed forecasts of days about which nothing was decided, unless another look has written since."""
+    """Write the packed forecasts of days about which nothing was decided, unless another look has written since or
+    writes just now."""
+    which = which[np.isin(seen.days.day_id[which], _free(s, seen.days.day_id[which].tolist()))]
     if len(which):
         packed = kept.pack(head, rows, seen.days.offset, which)
         ids = seen.days.day_id[which].tolist()
@@ -136,6 +139,14 @@ def renewed(s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Int
             for i, d, p in zip(ids, which.tolist(), packed, strict=True)
         ]
         _RENEW.many(s.connection(), made)
+
+
+def _free(s: Session, ids: list[int]) -> list[int]:
+    """Those of some days whose forecast nobody else is writing; on PostgreSQL it is locked."""
+    if not ids or queries.one_writer(s):
+        return ids
+    theirs = select(forecast_.c.shift_id).where(forecast_.c.shift_id.in_(ids)).order_by(forecast_.c.shift_id)
+    return list(s.scalars(theirs.with_for_update(skip_locked=True)))
 
 
 _RENEW = Plain(

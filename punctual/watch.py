@@ -131,17 +131,21 @@ def parts(thought: Thought, size: int) -> Iterator[Ints]:
 
 
 def act(s: Session, thought: Thought, which: Ints, *, at: datetime) -> list[Notice]:
-    """Decide and write what was thought about some days; those that have changed meanwhile are looked at anew.
+    """Decide and write what was thought about some days.
 
     A forecast alone needs no second reading: it is written unless somebody has written another one since, as
     everybody does who looks at a day because of something new. Where no more than a reason for silence is new, the
     day's sign is read again; where somebody may be told or asked, everything.
     """
     shown, deciding = which[~thought.deciding[which]], which[thought.deciding[which]]
-    remember.renewed(s, thought.seen, thought.head, thought.rows, shown, at)
+    told = _decided(s, thought, deciding, at) if len(deciding) else []
+    remember.renewed(s, thought.seen, thought.head, thought.rows, shown, at)  # last: these days are nobody's turn
     _touch(s, thought, shown[thought.moved[shown]])
-    if not len(deciding):
-        return []
+    return told
+
+
+def _decided(s: Session, thought: Thought, deciding: Ints, at: datetime) -> list[Notice]:
+    """Decide about these days in their turn; those that have changed meanwhile are looked at anew."""
     ids = thought.seen.days.day_id[deciding].tolist()
     queries.lock(s, ids)
     same = _as_before(s, thought, deciding)

@@ -17,9 +17,21 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import OperationalError
 
 from punctual import clock, links, outbox
-from punctual.actions import api, customer, dispatcher, good, intake, invitation, people, technician, transaction
+from punctual.actions import (
+    api,
+    customer,
+    dispatcher,
+    good,
+    intake,
+    invitation,
+    people,
+    promise,
+    technician,
+    transaction,
+)
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
+from punctual.follow import promises
 from punctual.itip.reply import Incoming
 from punctual.models import BoardVersion, Link, Visit, db, touch_board
 from punctual.queries import day as queries
@@ -44,6 +56,7 @@ class Ids(NamedTuple):
     tom: int
     ana: int
     shift: int
+    anas: int
     priya: int
     grace: int
     customer: int
@@ -66,7 +79,8 @@ def ids(app: Flask) -> Ids:
         grace, (tom, ana) = made.visits["Grace"], (made.technicians[x].id for x in ("Tom", "Ana"))
         for n, kind in enumerate(("late_first", "booked", "reminder")):
             outbox.put(s, key=f"{grace.id}:1:{kind}:{n}", kind=kind, at=AT, reason="x", visit=grace)
-        found = Ids(tom, ana, made.shifts["Tom"].id, made.visits["Priya"].id, grace.id, grace.customer_id, grace.uid)
+        shifts = (made.shifts[x].id for x in ("Tom", "Ana"))
+        found = Ids(tom, ana, *shifts, made.visits["Priya"].id, grace.id, grace.customer_id, grace.uid)
     intake.take(ROWS.format("14:00,15:00").encode(), name="a.csv", at=AT, by="user:1")
     return found
 
@@ -228,6 +242,40 @@ def test_an_act_that_writes_first_and_takes_the_day_then_is_caught(app: Flask, i
     with somebody(app) as other:
         hold(other, "shift", ids.shift)
         assert held_while_waiting(app, other, careless) == ["visit"]
+
+
+def test_who_finds_the_visit_on_another_day_lets_go_and_takes_that_day_first(app: Flask, ids: Ids) -> None:
+    with somebody(app) as other, somebody(app) as third:
+        hold(other, "shift", ids.shift)
+        hold(third, "shift", ids.anas)
+        act = Act(app, lambda: ACTS["add_a_note"](ids))
+        assert waiting(other)
+        other.execute(text(f"UPDATE visit SET technician_id = {ids.ana} WHERE id = {ids.grace}"))
+        other.commit()
+        assert waiting(third), "it takes the other day"
+        assert held(third, *TABLES) == []
+    act.ends()
+    assert "Ring twice." in db.session.get_one(Visit, ids.grace).notes
+
+
+def test_who_takes_a_tap_back_waits_for_the_visit_before_its_messages(app: Flask, ids: Ids) -> None:
+    tapped = {"technician_id": ids.tom, "at": AT, "tapped_at": AT}
+    technician.report(ids.grace, "on_my_way", key="omw-0001", **tapped)  # type: ignore[arg-type]
+    with somebody(app) as other:
+        hold(other, "visit", ids.grace)
+        back = partial(technician.undo, ids.grace, key="back-0001", **tapped)
+        assert held_while_waiting(app, other, back) == ["visit"]
+
+
+def test_the_worker_leaves_a_promise_of_a_visit_that_somebody_is_at_for_the_next_minute(app: Flask, ids: Ids) -> None:
+    promise.make(ids.grace, "restore", AT + timedelta(minutes=5), at=AT, by=BY)
+    due = AT + timedelta(minutes=6)
+    with somebody(app) as other:
+        hold(other, "visit", ids.grace)
+        with transaction() as s:
+            assert promises.look(s, due) == 0
+    with transaction() as s:
+        assert promises.look(s, due) == 1
 
 
 def test_a_sender_that_waits_for_a_visit_holds_none_of_its_messages(app: Flask, ids: Ids) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import promises
-from punctual.actions import Refused, transaction
+from punctual.actions import Refused, lock, transaction
 from punctual.actions.dispatcher import By
 from punctual.core import promise as core
 from punctual.models import Answer, Job, Promise, User, Visit, touch_board
@@ -84,7 +84,10 @@ def group(name: str, visit_ids: list[int], due: datetime, *, at: datetime, by: B
     if not name.strip() or len(name) > 80:
         raise Refused("Give the job a name of at most 80 characters.", status=422, field="name")
     with transaction() as s:
-        visits = [_visit(s, i) for i in sorted(set(visit_ids))]
+        visits = list(s.scalars(select(Visit).where(Visit.id.in_(visit_ids)).order_by(Visit.id)))
+        if len(visits) < len(set(visit_ids)):
+            raise Refused("There is no such visit.", status=404)
+        lock.visits(s, visits)
         if not visits or len({v.customer_id for v in visits}) > 1:
             raise Refused("A job has visits of one customer.", status=422, field="visits")
         if any(v.job_id for v in visits):
@@ -146,14 +149,16 @@ def _owner(s: Session, owner_id: int, by: By) -> User | None:
 
 def _visit(s: Session, visit_id: int) -> Visit:
     """The visit, locked: two who promise something of it at once do it one after the other."""
-    visit = s.get(Visit, visit_id, with_for_update={"key_share": True}, populate_existing=True)
+    visit = lock.visit(s, visit_id)
     if visit is None:
         raise Refused("There is no such visit.", status=404)
     return visit
 
 
 def _open(s: Session, promise_id: int) -> Promise:
-    """The promise, locked: two who end it at once do it one after the other."""
+    """The promise, locked after its visit: two who end it at once do it one after the other."""
+    about = s.scalar(select(Promise.visit_id).where(Promise.id == promise_id))
+    lock.visit(s, about or 0)
     promise: Promise | None = s.scalar(
         select(Promise)
         .where(Promise.id == promise_id)

@@ -118,6 +118,7 @@ def undo(
         reports = _reports(s, visit_id)
         taken_back = _last(s, reports, of_key)
         s.connection().execute(update(report_).where(report_.c.id == report_id).values(undoes_id=taken_back.id))
+        queries.lock_visits(s, [visit_id])  # before its messages
         told = {"since": taken_back.received, "cause": f"report:{taken_back.id}", "shift_id": row.shift_id}
         correct.undone(s, visit_id, taken_back.kind, at=at, **told)
         return _settled(s, row, _reports(s, visit_id), report_id, "undo", at)

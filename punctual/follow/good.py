@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from punctual import outbox
 from punctual.core import promise as core
+from punctual.follow import turn
 from punctual.models import Attempt, Company, Good, GoodRule, Message, Promise, Visit, touch_board
 from punctual.queries import day as days
 from punctual.queries.standing import DELAY
@@ -44,7 +45,7 @@ def look(s: Session, at: datetime) -> int:
             continue
         warned = promise.kind == "window" and _warned(s, visit, promise)
         rule = core.worth(values, kind, late, warned)
-        if rule is not None:
+        if rule is not None and turn.taken(s, promise, state="broken"):
             _give(s, rules[rule.id], promise, visit, round(late), warned, at)
             done += 1
     return done

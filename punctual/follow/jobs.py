@@ -14,6 +14,7 @@ from punctual.core import forecast as core
 from punctual.core import promise as core_promise
 from punctual.core.day import OVER, at_wall, local, minutes
 from punctual.core.forecast import VisitForecast
+from punctual.follow import turn
 from punctual.models import Company, Promise, Shift, Visit
 from punctual.queries import day as days
 from punctual.queries.others import others
@@ -31,7 +32,8 @@ def look(s: Session, at: datetime) -> int:
     moved = 0
     for promise in rows:
         found = ends.get(promise.job_id or 0, [])
-        if found and max(expected for expected, _ in found) > promise.due_at + SLACK:
+        late = bool(found) and max(expected for expected, _ in found) > promise.due_at + SLACK
+        if late and turn.taken(s, promise):
             sure = max(sure for _, sure in found)
             close = at_wall(local(sure, zone).date(), core_promise.OFFICE[1], 0, zone)
             promises.move(s, promise, max(close, quarter(sure)), at=at, by="forecast")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
 from punctual.core.day import OVER
-from punctual.follow import jobs
+from punctual.follow import jobs, turn
 from punctual.models import Concern, Promise, Shift, User, Visit
 from punctual.queries import day as days
 from punctual.queries import promises as queries
@@ -19,8 +19,8 @@ def look(s: Session, at: datetime) -> int:
     """Do what is due; returns how many promises were touched. Looking twice at the same instant changes nothing."""
     done = _by_forecast(s, at) + jobs.look(s, at)
     for promise_id, step in queries.needing(s, at):
-        promise = s.get_one(Promise, promise_id, with_for_update={"key_share": True}, populate_existing=True)
-        if promise.state != "open":
+        promise = s.get_one(Promise, promise_id)
+        if not turn.taken(s, promise):
             continue
         done += 1
         if step == "remind":
@@ -81,6 +81,8 @@ def _by_forecast(s: Session, at: datetime) -> int:
         if forecast is None or forecast.finish[1] <= promise.due_at + jobs.SLACK:
             continue
         due = jobs.quarter(forecast.finish[2])
+        if not turn.taken(s, promise):
+            continue
         promises.move(s, promise, due, at=at, by="forecast")
         moved += 1
     return moved

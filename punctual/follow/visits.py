@@ -8,6 +8,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from punctual import outbox, promises
+from punctual.follow import turn
 from punctual.models import Notice, Promise, Shift, Visit
 from punctual.queries import day as days
 from punctual.queries import promises as queries
@@ -62,7 +63,7 @@ def _missed(s: Session, at: datetime) -> int:
     ).all()
     found = 0
     for visit, promise, shift in rows:
-        if _cannot(s, visit, shift, at):
+        if _cannot(s, visit, shift, at) and turn.taken(s, promise) and visit.state == "planned":
             missed(s, visit, promise, at=at, by="clock")
             found += 1
     return found
