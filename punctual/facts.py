@@ -33,6 +33,7 @@ def noun(kind: str, language: str) -> str:
                 "quote": _("the quote"),
                 "job": _("all work finished"),
                 "answer": _("an answer to you"),
+                "reply": _("an answer to you"),
             }[kind]
         )
 

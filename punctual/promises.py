@@ -15,8 +15,8 @@ from punctual.models import Company, Job, Notice, Promise, User, Visit, touch_bo
 from punctual.queries import day as days
 from punctual.queries import promises as queries
 
-#: What is told when a promise is made. An answer is owed to a concern, whose own message says by when.
-MADE = {"call": "promise_call", "answer": ""}
+#: What is told when a promise is made. An answer is owed to a concern, a reply to words: their own messages say by when.
+MADE = {"call": "promise_call", "answer": "", "reply": ""}
 
 
 def make(
@@ -66,7 +66,7 @@ def owe_call(s: Session, visit: Visit, *, at: datetime, by: str, reason: str, ca
 
     The customer is not told of it here: the message that says why names it. Writes in the caller's transaction.
     """
-    owed = queries.open_call(s, visit.id)
+    owed = queries.open_of(s, visit.id, "call")
     if owed is None:
         due = core.office_due(at, s.get_one(Company, 1).zone, days.rules(s).callback_min, works(s))
         owed = make(s, visit, "call", due, at=at, by=by, tell=False)
@@ -95,9 +95,10 @@ def tell_of(
 def end(s: Session, promise: Promise, state: str, *, at: datetime, by: str) -> None:
     """A promise is over, one way or the other; tasks about it are seen to."""
     promise.state, promise.ended_at, promise.ended_by = state, at, by[:120]
-    open_ = select(Notice).where(
-        Notice.promise_id == promise.id, Notice.decision == "task", Notice.resolved_at.is_(None)
-    )
+    mine = Notice.promise_id == promise.id
+    if promise.kind == "reply" and state == "kept":
+        mine = (Notice.visit_id == promise.visit_id) & (Notice.kind == "wrote")
+    open_ = select(Notice).where(mine, Notice.decision == "task", Notice.resolved_at.is_(None))
     for task in s.scalars(open_):
         task.resolved_at, task.resolved_by = at, by[:120]
     on = s.scalar(select(Visit.date).where(Visit.id == promise.visit_id))
@@ -116,6 +117,15 @@ def keep(s: Session, promise: Promise, *, at: datetime, by: str, tell: bool = Tr
             until = at + timedelta(days=1)
             tell_of(s, promise, "promise_kept", at, due=promise.due_at, done_at=at, useful_until=until)
     return promise
+
+
+def replied(s: Session, visit_id: int, *, at: datetime, by: str) -> None:
+    """Whoever wrote about a visit has their answer: what we owed them is kept, and their words are seen to."""
+    owed = queries.open_of(s, visit_id, "reply")
+    if owed is not None:
+        s.refresh(owed, with_for_update={"key_share": True})
+    if owed is not None and owed.state == "open":
+        keep(s, owed, at=at, by=by, tell=False)
 
 
 def move(s: Session, promise: Promise, due: datetime, *, at: datetime, by: str, owner: User | None = None) -> Promise:
@@ -150,6 +160,10 @@ def _after(s: Session, promise: Promise, due: datetime, at: datetime, by: str, o
     made = make(
         s, visit, promise.kind, due, at=at, by=by, owner=owner, job=job, note=promise.note, tell=False, replaces=promise
     )
+    if promise.kind == "reply":
+        waiting = Notice.visit_id == visit.id, Notice.kind == "wrote", Notice.resolved_at.is_(None)
+        for task in s.scalars(select(Notice).where(*waiting)):
+            task.due_at = due
     if promise.kind == "call":
         call_task(s, made, at=at, reason="promised", cause=f"promise:{promise.id}")
     return made

@@ -8,13 +8,14 @@ from hashlib import sha256
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import outbox
+from punctual import outbox, promises
 from punctual.actions import Refused, lock, offer, transaction
 from punctual.actions.dispatcher import By
 from punctual.core import reply
 from punctual.core.segments import MOST, fold, size
 from punctual.messages import company_in_text
 from punctual.models import Company, Customer, Message, Notice, Received, Visit, touch_board
+from punctual.queries import promises as queries
 
 #: So many words of what was written are shown with the task.
 SHOWN = 200
@@ -23,9 +24,15 @@ ONCE = timedelta(hours=24)
 
 
 def person_wrote(s: Session, row: Received, *, at: datetime, answers: bool = True) -> None:
-    """Somebody must read this: a task with a due time, and one message that says so (`answers`; never to a program)."""
+    """Somebody must read this: a task with a due time, and one message that says so (`answers`; never to a program).
+
+    What that message says is a promise like any other: watched, passed on, and said either way at its time.
+    """
     visit = s.get(Visit, row.visit_id) if row.visit_id else _visit_of_address(s, row, at)
-    due = offer.call_due(s, at)
+    if visit is not None:
+        lock.visits(s, [visit])
+    owed = queries.open_of(s, visit.id, "reply") if visit is not None else None
+    due = owed.due_at if owed is not None else offer.call_due(s, at)
     cancels = reply.may_cancel(row.text)
     row.settled_at = at
     row.outcome = "may want to cancel: a person reads it" if cancels else "a person reads it"
@@ -44,8 +51,8 @@ def person_wrote(s: Session, row: Received, *, at: datetime, answers: bool = Tru
         to="dispatcher",
         due_at=due,
     )
-    if visit is not None and answers and not _said_lately(s, visit, at):
-        outbox.put(
+    if visit is not None and answers and owed is None and not _said_lately(s, visit, at):
+        told = outbox.put(
             s,
             key=f"{visit.id}:{visit.promise_version}:not_understood:{row.id}",
             kind="not_understood",
@@ -56,6 +63,8 @@ def person_wrote(s: Session, row: Received, *, at: datetime, answers: bool = Tru
             visit=visit,
             channel=row.channel,
         )
+        if told is not None:
+            told.promise_id = promises.make(s, visit, "reply", due, at=at, by="customer", tell=False).id
 
 
 def _visit_of_address(s: Session, row: Received, at: datetime) -> Visit | None:
@@ -93,6 +102,7 @@ def answer(visit_id: int, words: str, *, at: datetime, by: By) -> None:
         )  # fmt: skip
         if put is None or put.decision == "task":
             raise Refused("There is no phone or e-mail this could go to. Call the customer.")
+        promises.replied(s, visit_id, at=at, by=by.name)
         waiting = select(Notice).where(
             Notice.visit_id == visit_id, Notice.kind == "wrote", Notice.resolved_at.is_(None)
         )

@@ -266,6 +266,7 @@ def called(visit_id: int, *, at: datetime, by: By) -> None:
         open_ = select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
         for promise in s.scalars(open_).all():
             promises.keep(s, promise, at=at, by=by.name)
+        promises.replied(s, visit_id, at=at, by=by.name)
         _close_calls(s, visit_id, at, by, None)
         touch_board(s, visit.date)
 

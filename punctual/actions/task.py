@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from punctual import outage, watch
+from punctual import outage, promises, watch
 from punctual.actions import Refused, reach, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import local
@@ -29,6 +29,7 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
         if notice is None or notice.decision not in ("task", "tell"):
             raise Refused("There is no such task.", status=404)
         if notice.resolved_at is None:
+            _reply_is_kept(s, notice, at, by)
             notice.resolved_at, notice.resolved_by = at, by.name
             if answer:
                 notice.facts = {**(notice.facts or {}), "answer": answer}
@@ -42,6 +43,15 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
             watch.look(s, [notice.shift_id], at=at, cause=by.cause("heard"))
         touch_board(s, *(dates or [local(at, reach.zone(s)).date()]))
         return notice.visit_id or 0
+
+
+def _reply_is_kept(s: Session, notice: Notice, at: datetime, by: By) -> None:
+    """The reply that is owed, unless more of their words wait; before the tasks, as the clock takes them too."""
+    if notice.kind != "wrote" or notice.visit_id is None:
+        return
+    more = Notice.visit_id == notice.visit_id, Notice.kind == "wrote", Notice.resolved_at.is_(None)
+    if s.scalar(select(Notice.id).where(*more, Notice.id > notice.id).limit(1)) is None:
+        promises.replied(s, notice.visit_id, at=at, by=by.name)
 
 
 def _and_earlier_words(s: Session, notice: Notice) -> None:

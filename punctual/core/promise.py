@@ -12,8 +12,9 @@ from punctual.core.day import Visit, at_wall, local
 Ending = Literal["open", "kept", "broken", "cancelled"]
 Step = Literal["", "remind", "escalate", "break"]
 
-#: What can be promised. A window is the arrival, an answer is owed to a concern; the others are made by people.
-KINDS = ("window", "call", "part", "confirm", "restore", "quote", "job", "answer")
+#: What can be promised. A window is the arrival, an answer is owed to a concern, a reply to whoever wrote; the others
+#: are made by people.
+KINDS = ("window", "call", "part", "confirm", "restore", "quote", "job", "answer", "reply")
 #: Kinds a person may make by hand, in the order in which they are offered.
 BY_HAND = ("call", "part", "confirm", "restore", "quote")
 #: Longest time before it is due at which the owner is reminded, and the next one up.

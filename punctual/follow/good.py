@@ -32,7 +32,7 @@ def look(s: Session, at: datetime) -> int:
         .outerjoin(Good, Good.promise_id == Promise.id)
         .where(
             Promise.state == "broken",
-            Promise.kind != "answer",
+            Promise.kind.not_in(("answer", "reply")),
             Promise.ended_at <= final,
             Promise.ended_at > at - LONGEST,
             Good.id.is_(None),

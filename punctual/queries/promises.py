@@ -63,10 +63,10 @@ def first_name(promise: Promise) -> str:
     return promise.owner.split()[0] if promise.owner_id else promise.owner
 
 
-def open_call(s: Session, visit_id: int) -> Promise | None:
-    """The call that is owed about a visit."""
+def open_of(s: Session, visit_id: int, kind: str) -> Promise | None:
+    """The call, or the reply, that is owed about a visit: there is one at most."""
     found: Promise | None = s.scalar(
-        select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
+        select(Promise).where(Promise.visit_id == visit_id, Promise.kind == kind, Promise.state == "open")
     )
     return found
 

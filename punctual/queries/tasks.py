@@ -238,10 +238,14 @@ def _calls(s: Session, stops: dict[int, tuple[Stop, Line]], today: bool) -> dict
 
 
 def _owed(s: Session, stops: dict[int, tuple[Stop, Line]], at: datetime, today: bool) -> dict[int, list[Owed]]:
-    """Promises other than arrivals and calls whose owner has to act now, by visit."""
+    """Promises whose owner has to act now, by visit; arrivals, calls and replies have tasks of their own."""
     rows = s.connection().execute(
         select(promise_)
-        .where(promise_.c.state == "open", promise_.c.kind.not_in(("window", "call")), promise_.c.due_at < at + REMIND)
+        .where(
+            promise_.c.state == "open",
+            promise_.c.kind.not_in(("window", "call", "reply")),
+            promise_.c.due_at < at + REMIND,
+        )
         .order_by(promise_.c.due_at)
     )
     found: dict[int, list[Owed]] = defaultdict(list)

@@ -19,7 +19,7 @@ LONGER = 15
 
 def owed(kind: str) -> str:
     """What is promised, as the people at the board say it: customers read "an answer to you"."""
-    return "an answer" if kind == "answer" else noun(kind, "en")
+    return "an answer" if kind in ("answer", "reply") else noun(kind, "en")
 
 
 CHANNELS = {"email": "e-mail", "sms": "text"}
