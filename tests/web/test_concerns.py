@@ -90,13 +90,13 @@ def test_looking_is_known_only_from_the_page_itself(lite: Flask) -> None:
     day = overrun(lite)
     deliver(day.visit("Grace"))
     visit = day.visit("Grace")
-    assert "Looked at: not known." in day.text(f"/board/visits/{visit}")
+    assert "Page not looked at since, as far as is known." in day.text(f"/board/visits/{visit}")
     clock.configure("2026-11-24T09:45:00+00:00 x1")
     with transaction() as s:
         made = links.make(s, lite.config["SETTINGS"].key("link"), "customer", visit, at=wall("08:00"))
     browser = lite.test_client()
     browser.get(f"/c/{made}")
-    assert "Looked at: not known." in day.text(f"/board/visits/{visit}"), "opening is not looking: scanners open too"
+    assert "Page not looked at since, as far as is known." in day.text(f"/board/visits/{visit}"), "opening is not looking: scanners open too"
     assert browser.post(f"/c/{made}/seen").status_code == 204
     assert browser.post(f"/c/{made}/seen").status_code == 204
     db.session.rollback()
