@@ -61,6 +61,8 @@ def notices(
 
 def plain(seen: Seen, made: Forecast, sifted: Sifted, rows: Ints, rules: Rules, at: datetime) -> list[dict[str, Any]]:
     """The reasons for silence that columns decided, as rows."""
+    if not len(rows):
+        return []
     days = seen.days
     day = days.day_id[np.searchsorted(days.offset, rows, side="right") - 1]
     told = zip(
@@ -82,6 +84,8 @@ def plain(seen: Seen, made: Forecast, sifted: Sifted, rows: Ints, rules: Rules, 
 def reasons(s: Session, seen: Seen, rows: kept.Rows, silent: Sequence[dict[str, Any]]) -> set[int]:
     """Write the reasons for silence that differ from the last one written - another reason, another promise, or a
     chance that moved visibly - and remember them in `rows`. Returns the days they belong to."""
+    if not silent:
+        return set()
     order = np.argsort(seen.days.visit_id)
     at = np.searchsorted(seen.days.visit_id[order], [reason["visit_id"] for reason in silent])
     changed = []

@@ -28,8 +28,8 @@ class Forecast:
 
     arrive, finish [rows, 19]: quantiles at LEVELS. mean_arrive, mean_finish [rows]: the mean schedule. p_late: chance
     of arriving more than the threshold after the window's end; p_window: after its end; p_deadline: of missing the
-    customer's deadline, NaN without one. p_shift [days]: of running past the shift. expected_report [days]: when, nine
-    times in ten, the next report has come; NaN when none is expected.
+    customer's deadline, NaN without one. expected_report [days]: when, nine times in ten, the next report has come; NaN
+    when none is expected.
     """
 
     at: float
@@ -41,7 +41,6 @@ class Forecast:
     p_late: Floats
     p_window: Floats
     p_deadline: Floats
-    p_shift: Floats
     expected_report: Floats
 
 
@@ -102,10 +101,10 @@ def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Float
 
 
 def _empty(days: Days, at: float, threshold: float) -> Forecast:
-    n, d = days.rows, len(days)
+    n = days.rows
 
-    def column(size: int = n) -> Floats:
-        return np.zeros(size)
+    def column() -> Floats:
+        return np.zeros(n)
 
     return Forecast(
         at=at,
@@ -117,8 +116,7 @@ def _empty(days: Days, at: float, threshold: float) -> Forecast:
         p_late=column(),
         p_window=column(),
         p_deadline=column(),
-        p_shift=column(d),
-        expected_report=np.full(d, np.nan),
+        expected_report=np.full(len(days), np.nan),
     )
 
 
@@ -148,10 +146,10 @@ def _part(
     steps = carry(days, chains, learned, over, travel)
     late = told.carried(days, chains, over)[steps.which]
     around = told.prepared(days, learned, steps.row, chains.day[steps.which], np.full(len(late), made.at), late, others)
-    _measure(days, chains, learned, around, steps, made)
+    _measure(days, learned, around, steps, made)
 
 
-def _measure(days: Days, chains: Chains, learned: Learned, around: told.Told, step: Steps, made: Forecast) -> None:
+def _measure(days: Days, learned: Learned, around: told.Told, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
     at, row = made.at, step.row
     shift = around.shift + told.own_shift(learned, step.free)
@@ -171,9 +169,6 @@ def _measure(days: Days, chains: Chains, learned: Learned, around: told.Told, st
     if len(asked):
         by = np.where(days.deadline_arrive[row[asked]][:, None], arrive[asked], moved[asked])
         made.p_deadline[row[asked]] = _beyond(by, limits[asked])
-    last = step.row == chains.last[step.which]
-    day = chains.day[step.which[last]]
-    made.p_shift[day] = _beyond(moved[last], days.shift_end[day] - at)
 
 
 def _beyond(quantiles: Floats, limit: Floats) -> Floats:
@@ -197,10 +192,6 @@ def _certain(days: Days, over: Floats, made: Forecast) -> None:
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
     missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]
     made.p_deadline[row] = np.where(np.isnan(days.deadline[row]), np.nan, missed)
-    full = (days.counts > 0).nonzero()[0]
-    last = days.offset[full + 1] - 1
-    ended = ~np.isnan(over[last])
-    made.p_shift[full[ended]] = over[last[ended]] > days.shift_end[full[ended]]
 
 
 def visit(made: Forecast, days: Days, row: int) -> VisitForecast:

@@ -12,8 +12,8 @@ from punctual.core.policy import Rules
 
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
-#: The company's own limit is learned from looks this long before a visit (looks.WATCHED); outside of them this one counts.
-NEAR, LAST, SURE_CHANCE = timedelta(minutes=90), timedelta(minutes=15), 0.98
+#: The company's own limit is learned from looks so many minutes before a visit (looks.WATCHED); outside of them this one counts.
+NEAR, LAST, SURE_CHANCE = 90.0, 15.0, 0.98
 
 
 def limits(lead_s: Floats | float, rules: Rules) -> Floats:
@@ -22,7 +22,7 @@ def limits(lead_s: Floats | float, rules: Rules) -> Floats:
     Farther ahead much may still change, and later a warning spares little waiting: there it must be all but certain.
     """
     lead = np.asarray(lead_s) / 60.0
-    own = (lead <= minutes_of(NEAR)) & (lead >= minutes_of(LAST))
+    own = (lead <= NEAR) & (lead >= LAST)
     early = lifted(lead, rules.tell_rise, rules.warn_by_min)
     risen = rules.tell_chance + (1.0 - rules.tell_chance) * early
     return np.where(own, risen, max(rules.tell_chance, SURE_CHANCE))
@@ -31,12 +31,8 @@ def limits(lead_s: Floats | float, rules: Rules) -> Floats:
 def lifted(lead: Floats, rise: float, warn_by: float) -> Floats:
     """The share of the way to certainty by which the limit is higher so many minutes ahead: nothing at the warn-by clock,
     `rise` at NEAR. A company that can still warn in time may wait for a surer forecast."""
-    near = minutes_of(NEAR)
-    return np.asarray(rise * np.clip((lead - warn_by) / max(near - warn_by, 1.0), 0.0, 1.0))
-
-
-def minutes_of(span: timedelta) -> float:
-    return span.total_seconds() / 60.0
+    share = (lead - warn_by) / max(NEAR - warn_by, 1.0)
+    return np.asarray(rise * np.minimum(np.maximum(share, 0.0), 1.0))
 
 
 def muted_until(crossings: Sequence[datetime], rules: Rules) -> datetime | None:

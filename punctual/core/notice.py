@@ -98,7 +98,6 @@ class _Case:
     arrive: Window
     mean: float
     chance: float
-    past_window: float
     miss: float
     #: the chance at which a delay is told, this long before the window opens
     limit: float
@@ -201,7 +200,6 @@ def _case(
         arrive=Window(instant(low), instant(max(low, high))),
         mean=float(f.mean_arrive[r]),
         chance=float(f.p_late[r]),
-        past_window=float(f.p_window[r]),
         miss=float(f.p_deadline[r]),
         limit=limit,
     )

@@ -41,7 +41,7 @@ def test_who_is_counted_as_told_is_who_two_live_looks_in_a_row_would_tell(rise: 
 
 def test_the_limit_rises_with_the_time_ahead_and_is_all_but_certain_outside() -> None:
     rules = replace(Rules(), tell_chance=0.5, tell_rise=0.5)
-    near = NEAR.total_seconds()
+    near = 60.0 * NEAR
     at_clock, at_near, beyond, too_late = limits(np.array([30 * 60.0, near, near + 60, 14 * 60.0]), rules)
     assert (at_clock, at_near, beyond, too_late) == (0.5, 0.75, SURE_CHANCE, SURE_CHANCE)
     assert (limits(60.0 * np.arange(15.0, 90.0), replace(rules, tell_rise=0.0)) == 0.5).all()
