@@ -166,7 +166,7 @@ def _silence(d: Dossier, zone: str) -> str:
 def _said(e: Entry, zone: str, today: Any) -> Said:
     at = words.when(e.at, zone, today)
     if e.what == "message" and e.message is not None:
-        return _message(e, at, zone)
+        return _message(e, at, zone, today)
     if e.what == "task" and e.notice is not None:
         n = e.notice
         ended = (
@@ -211,9 +211,10 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
     return _promise(e, at, zone, today)
 
 
-def _message(e: Entry, at: str, zone: str) -> Said:
+def _message(e: Entry, at: str, zone: str, today: Any) -> Said:
     m, n = e.message, e.notice
     assert m is not None
+    until = words.when(m.due_at, zone, today)
     last = e.attempts[-1] if e.attempts else None
     told = ""
     if n is not None and n.told_start and n.told_end:
@@ -222,7 +223,7 @@ def _message(e: Entry, at: str, zone: str) -> Said:
         id=f"m{m.id}",
         at=at,
         what=words.KINDS.get(m.kind, m.kind) + told,
-        how=f"{words.CHANNELS.get(m.channel, m.channel)}, {words.state_words(m.state, m.state_reason)}",
+        how=f"{words.CHANNELS.get(m.channel, m.channel)}, {words.state_words(m.state, m.state_reason, until)}",
         why=words.why_told(n.kind, n.reason, n.facts or {}, n.cause, zone) if n is not None else "",
         looked=_looked(e, zone),
         subject=last.subject if last else "",

@@ -373,7 +373,21 @@ def what(kind: str, channel: str, facts: Mapping[str, Any]) -> str:
     return f"{name}, {CHANNELS.get(channel, channel)}"
 
 
-def state_words(state: str, reason: str) -> str:
-    """A message's state as the log writes it, with its reason where there is one."""
-    reason = reason.replace("_", " ").strip()
-    return f"{state}: {reason}" if reason and state not in ("sent", "delivered") else state
+#: Why a message does not go now, or not any more: what core.policy says in a word.
+REASONS = {
+    "night": "it is night where they are",
+    "too_soon": "too soon after the last message",
+    "too_late": "no longer worth anything",
+    "cap": "automatic messages are used up",
+    "already_told": "told already",
+    "muted": "the forecast crosses the limit too often",
+    "storm": "many messages at once",
+}
+
+
+def state_words(state: str, reason: str, until: str = "") -> str:
+    """A message's state as the log writes it, with its reason where there is one; `until`: when it is decided again."""
+    why = REASONS.get(reason, reason.replace("_", " ").strip())
+    if not why or state in ("sent", "delivered"):
+        return state
+    return f"held until {until}: {why}" if state == "held" and until else f"{state}: {why}"

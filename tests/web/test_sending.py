@@ -184,3 +184,14 @@ def test_any_message_can_be_sent_to_oneself_and_to_nobody_else(lite: Flask, at_d
     assert at_desk.post("/board/words/nothing/to-me", language="de").status_code == 404
     with pytest.raises(Refused, match="own people only"):
         delivery.send_example("booked", "en", to="stranger@example.com", at=AT)
+
+
+def test_a_message_held_for_the_night_says_until_when(lite: Flask, at_desk: Desk) -> None:
+    night = wall("05:00")
+    clock.configure(f"{night.isoformat()} x1")
+    with transaction() as s:
+        grace = s.get_one(Visit, at_desk.visit("Grace"))
+        outbox.put(s, key="a", kind="booked", at=night, reason="booked", visit=grace)
+    send(worker(lite, Keeper()), night)
+    said = "held until 08:00: it is night where they are"
+    assert said in at_desk.text("/board/messages") and said in at_desk.text(f"/board/visits/{grace.id}")
