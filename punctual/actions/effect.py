@@ -71,7 +71,8 @@ class Effect:
 
 
 def candidates(s: Session, visit_id: int, at: datetime) -> list[Effect]:
-    """Who else could take a visit on its day, and what that does, best first; those with the skill and a shift."""
+    """Who else could take a visit on its day, and what that does, best first; those with the skill and a shift
+    of whom we have heard."""
     visit = movable(s, visit_id)
     skill = visit.job_type.skill
     rows = s.execute(
@@ -79,7 +80,12 @@ def candidates(s: Session, visit_id: int, at: datetime) -> list[Effect]:
         .join(Technician, Technician.id == Shift.technician_id)
         .where(Shift.date == visit.date, Shift.off == "", Technician.active.is_(True), Shift.ends_at > at)
     ).all()
-    able = [(r[0], r[1], r[2]) for r in rows if r[1] != visit.technician_id and (not skill or skill in (r[3] or []))]
+    quiet = slots.silent(s, visit.date, queries.rules(s)).tolist()
+    able = [
+        (r[0], r[1], r[2])
+        for r in rows
+        if r[1] != visit.technician_id and r[1] not in quiet and (not skill or skill in (r[3] or []))
+    ]
     return sorted(
         _effects(s, visit, able, visit.planned_start, at), key=lambda e: (e.broken, e.risky, _late(e), e.name)
     )

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core import forecast as core
-from punctual.core import rescue
+from punctual.core import kept, rescue
 from punctual.core import slot as core_slot
 from punctual.core.day import OVER, Days, Floats, Ints, Window, at_wall, instant, local, minutes
 from punctual.core.duration import Learned
@@ -21,7 +21,7 @@ from punctual.core.room import Found, Gaps, Work, fits, gaps, roomy, together
 from punctual.core.slot import NOISE, Slot, Starts, Wish
 from punctual.core.splice import New, neighbours, only, with_each, without
 from punctual.core.travel import estimate
-from punctual.models import JobType, Place, Plain, SlotClaim, Technician, Travel, Visit
+from punctual.models import Forecast, JobType, Place, Plain, Shift, SlotClaim, Technician, Travel, Visit
 from punctual.queries import day as days
 from punctual.queries import packed, taught
 from punctual.queries.others import others
@@ -33,6 +33,7 @@ PAST = 6
 
 visit_, place_, job_, travel_ = Visit.__table__, Place.__table__, JobType.__table__, Travel.__table__
 technician_, claim_ = Technician.__table__, SlotClaim.__table__
+shift_, forecast_ = Shift.__table__, Forecast.__table__
 
 _WHAT = Plain(
     select(
@@ -79,6 +80,12 @@ _CLAIMS = Plain(
     "visit",
     "at",
 )
+_ASKED = Plain(
+    select(shift_.c.technician_id, shift_.c.nudged_at, forecast_.c.packed)
+    .join(forecast_, forecast_.c.shift_id == shift_.c.id)
+    .where(shift_.c.date == bindparam("on", None, type_=shift_.c.date.type), shift_.c.nudged_at.is_not(None)),
+    "on",
+)
 _PAST = Plain(
     select(visit_.c.window_start)
     .where(visit_.c.customer_id == bindparam("customer", 0), visit_.c.state == "done")
@@ -90,7 +97,7 @@ _PAST = Plain(
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What is looked for, by whose rules, who can do it, and the known drives to it and from it (core.splice.New)."""
+    """What is looked for, by whose rules, who can do it, of whom nobody has heard today, and the known drives to it and from it (core.splice.New)."""
 
     visit: Any
     rules: Rules
@@ -99,6 +106,7 @@ class _Search:
     z: float
     grid: Starts
     able: Ints
+    silent: Ints
     out: dict[int, float]
     back: dict[int, float]
 
@@ -208,7 +216,17 @@ def _search(s: Session, visit_id: int, at: datetime) -> _Search:
     who = _WHO.all(connection)
     able = np.array([r.id for r in who if not visit.skill or visit.skill in (r.skills or ())], dtype=np.int64)
     out, back = _drives(s, visit.place_id, {r.home_place_id: -r.id for r in who if r.home_place_id})
-    return _Search(visit, rules, learned, at, core_slot.spreads(rules.offer_risk), ahead, able, out, back)
+    return _Search(
+        visit, rules, learned, at, core_slot.spreads(rules.offer_risk), ahead, able, silent(s, today, rules), out, back
+    )
+
+
+def silent(s: Session, on: date, rules: Rules) -> Ints:
+    """Technicians who were asked on a date and have not reported since: nobody knows how their day stands, so no time
+    in what is left of it is offered, and no visit given to them."""
+    lasted = timedelta(minutes=rules.silence_min - 1.0)
+    rows = [(r, kept.expected_report(r.packed)) for r in _ASKED.all(s.connection(), on=on)]
+    return np.array([r.technician_id for r, due in rows if due and r.nudged_at > due + lasted], dtype=np.int64)
 
 
 def _drives(s: Session, place: int | None, homes: dict[int, int]) -> tuple[dict[int, float], dict[int, float]]:
@@ -265,6 +283,10 @@ def _kept_apart(s: Session, search: _Search, some: Gaps) -> Found:
     found = fits(some if able.all() else some[able], work, search.grid.at, search.learned, search.z)
     here = (search.grid.at[found.start] == minutes(v.window_start)) & (found.technician == (v.technician_id or 0))
     found = core_slot.in_time(found.only(np.flatnonzero(~here)), search.grid, *_limit(search))
+    if len(search.silent):
+        midnight = minutes(at_wall(search.today + timedelta(days=1), 0, 0, search.zone))
+        unknown = np.isin(found.technician, search.silent) & (search.grid.at[found.start] < midnight)
+        found = found.only(np.flatnonzero(~unknown))
     return core_slot.apart(found, search.grid, v.planned_min, _claims(s, search, lat, lon))
 
 

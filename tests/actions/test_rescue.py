@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import SMTP
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import select
 from punctual.actions import dispatcher, effect, technician, transaction
 from punctual.actions.technician import Taken
 from punctual.models import Message, Visit, db
+from punctual.queries import slots
 from punctual.queries import visit as visits
 from tests import build
 from tests.build import Built, wall
@@ -144,3 +145,27 @@ def test_who_was_told_that_we_cannot_make_it_hears_that_somebody_else_can(
     )
     if told[-1] == "correction":
         assert visits.story(db.session(), visit, at=wall("09:21")).state == "on_time", "the page says the same"
+
+
+@pytest.mark.parametrize(("heard", "who"), [(True, "Ana"), (False, "Tom")])
+def test_nothing_is_given_to_somebody_of_whom_nobody_has_heard(app: Flask, heard: bool, who: str) -> None:
+    """Nobody knows how her day stands: not alone, not proposed, and no time today is offered with her."""
+    text = build.MORNING.replace("11:00-11:30 Lewis boiler 60", "08:00-08:30 Lewis boiler 30")
+    built = morning(text.replace(" leave 12:00", ""), rescue_alone=1)
+    ana = built.technicians["Ana"].id
+    if heard:
+        for kind, when in (("arrived", "08:05"), ("done", "08:40")):
+            technician.report(
+                built.visits["Lewis"].id, kind, technician_id=ana, key=f"ana-{kind}", tapped_at=wall(when), at=wall(when)
+            )  # fmt: skip
+    made = worker(app, Keeper())
+    for minute in range(0, 80, 8):
+        made.tick(wall("08:00") + timedelta(minutes=minute))
+    overrun(built)
+    assert grace(built).technician_id == built.technicians[who].id
+    if not heard:
+        visit, at = grace(built).id, wall("09:21")
+        assert effect.rescue(db.session(), visit, at) is None
+        assert ana not in [e.technician_id for e in effect.candidates(db.session(), visit, at)]
+        today = [x.technician for x in slots.free(db.session(), visit, at=at) if x.start < wall("18:00")]
+        assert today and ana not in today

@@ -96,7 +96,9 @@ def test_looking_is_known_only_from_the_page_itself(lite: Flask) -> None:
         made = links.make(s, lite.config["SETTINGS"].key("link"), "customer", visit, at=wall("08:00"))
     browser = lite.test_client()
     browser.get(f"/c/{made}")
-    assert "Page not looked at since, as far as is known." in day.text(f"/board/visits/{visit}"), "opening is not looking: scanners open too"
+    assert "Page not looked at since, as far as is known." in day.text(f"/board/visits/{visit}"), (
+        "opening is not looking: scanners open too"
+    )
     assert browser.post(f"/c/{made}/seen").status_code == 204
     assert browser.post(f"/c/{made}/seen").status_code == 204
     db.session.rollback()
