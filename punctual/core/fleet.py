@@ -34,7 +34,8 @@ HOUR = 60.0
 EARLIEST, LATEST = -30.0, 180.0
 #: A visit that should have begun longer ago than this is no longer owed: nobody told that it was dropped.
 FORGOTTEN_AFTER = 300.0
-_GAP = 1e8
+#: Moments count from the first one planned; before this one nothing was. Groups lie _GAP apart.
+EVER, _GAP = -1e6, 1e8
 
 
 class _Sums:
@@ -47,15 +48,11 @@ class _Sums:
         self.key = key[by]
         self.total = np.concatenate([[0.0], np.cumsum(value[good][by])])
 
-    def until(self, group: Ints, time: Floats) -> tuple[Floats, Ints]:
-        """Sum and number of a group's events up to some moments; only differences mean something."""
-        n = np.searchsorted(self.key, group * _GAP + time, side="right")
+    def until(self, group: Ints, times: Floats) -> tuple[Floats, Ints]:
+        """Sum and number of a group's events up to some moments [n], or several for each [m, n]; only differences mean
+        something."""
+        n = self.key.searchsorted(group * _GAP + times, side="right")
         return self.total[n], n
-
-    def between(self, group: Ints, start: Floats, end: Floats) -> tuple[Floats, Ints]:
-        """Sum and number of events after start, up to end."""
-        (a, n), (b, m) = self.until(group, start), self.until(group, end)
-        return b - a, m - n
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +93,27 @@ def so_far(planned: Floats, arrived: Floats, place: Ints, job_type: Ints) -> Fle
     return Fleet(group(np.zeros(len(planned), dtype=np.int64)), group(place), group(job_type), base)
 
 
-def _owed(group: _Group, which: Ints, now: Floats) -> tuple[Floats, Floats]:
-    """Minutes by which visits that should have begun have not, and how many there are."""
-    far = np.full(len(now), -1e6)
-    due, n = group.owed.between(which, far, now)
-    paid, m = group.paid.between(which, far, now)
-    count = (n - m).astype(np.float64)
-    return np.maximum(count * now - (due - paid), 0.0), count
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How groups stand [n]: minutes by which visits that should have begun have not, `owed`, and how many there are,
+    `owing`; of each span before now [m, n] how late what began in it and what is owed are on average, `late`, and how many
+    `began`."""
+
+    owed: Floats
+    owing: Floats
+    late: Floats
+    began: Ints
 
 
-def _lateness(group: _Group, which: Ints, now: Floats, span: float, owed: tuple[Floats, Floats]) -> tuple[Floats, Ints]:
-    late, n = group.late.between(which, now - span, now)
-    return (late + owed[0]) / (n + owed[1] + 1.0), n
+def _standing(group: _Group, which: Ints, now: Floats, *spans: float) -> _Standing:
+    ever = np.empty((2, len(now)))
+    ever[0], ever[1] = EVER, now
+    (due, n), (paid, m) = group.owed.until(which, ever), group.paid.until(which, ever)
+    owing = ((n[1] - n[0]) - (m[1] - m[0])).astype(np.float64)
+    owed = np.maximum(owing * now - ((due[1] - due[0]) - (paid[1] - paid[0])), 0.0)
+    late, begun = group.late.until(which, now - np.array([(0.0,), *((span,) for span in spans)]))
+    began = begun[0] - begun[1:]
+    return _Standing(owed, owing, (late[0] - late[1:] + owed) / (began + owing + 1.0), began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +134,8 @@ def circumstances(days: Days, learned: Learned, looks: Looks, others: Fleet | No
     plan, last = days.planned_start[row], row > first
     ended = days.planned_start + days.planned_min
     before = np.maximum(row - 1, first)
-    steps = np.zeros(len(row))
-    for k in range(1, int((row - first).max(initial=0)) + 1):
-        steps += (row - k >= first) & (ended[np.maximum(row - k, 0)] > at)
+    earlier = row[:, None] - np.arange(1, int((row - first).max(initial=0)) + 1)
+    steps = ((earlier >= first[:, None]) & (ended[np.maximum(earlier, 0)] > at[:, None])).sum(axis=1)
     out = [
         looks.x,
         looks.carried,
@@ -143,39 +148,27 @@ def circumstances(days: Days, learned: Learned, looks: Looks, others: Fleet | No
         days.planned_min[row],
         np.where(last, plan - ended[before], np.nan),
         at - plan,
-        -steps,
+        -steps.astype(np.float64),
     ]
     if others is None:
-        return np.stack([*out, *(np.full(len(row), np.nan) for _ in range(len(NAMES) - len(out)))])
-    return np.stack([*out, *_from_fleet(days, looks, end, others)])
+        return np.array([*out, *(np.full(len(row), np.nan) for _ in range(len(NAMES) - len(out)))])
+    return np.array([*out, *_from_fleet(days, looks, end, others)])
 
 
 def _from_fleet(days: Days, looks: Looks, end: Ints, others: Fleet) -> list[Floats]:
     row, now = looks.row, looks.at - others.base
     everyone, by_place, by_type = others.all, others.place, others.job_type
-    zero = np.zeros(len(row), dtype=np.int64)
-    place = days.place_id[row]
-    known = place != 0
-    owed, owed_here = _owed(everyone, zero, now), _owed(by_place, place, now)
-    here, seen = _lateness(by_place, place, now, HOUR, owed_here)
-    here_long, _ = _lateness(by_place, place, now, 3 * HOUR, owed_here)
-    following = np.minimum(row + 1, days.rows - 1)
-    on = days.place_id[following]
-    there, _ = _lateness(by_place, on, now, 2 * HOUR, _owed(by_place, on, now))
-    kind = days.job_type[row]
-    alike = _lateness(by_type, kind, now, 3 * HOUR, _owed(by_type, kind, now))[0]
-    here, here_long, seen_, late, owing = (
-        np.where(known, v, np.nan) for v in (here, here_long, seen.astype(np.float64), *owed_here)
-    )
+    place, on = days.place_id[row], days.place_id[np.minimum(row + 1, days.rows - 1)]
+    all_ = _standing(everyone, np.zeros(len(row), dtype=np.int64), now, HOUR, 3 * HOUR)
+    here = _standing(by_place, place, now, HOUR, 3 * HOUR)
+    there = _standing(by_place, on, now, 2 * HOUR).late[0]
+    alike = _standing(by_type, days.job_type[row], now, 3 * HOUR).late[0]
+    of_place = np.array((here.late[0], here.late[1], here.began[0], here.owed, here.owing))
     return [
-        _lateness(everyone, zero, now, HOUR, owed)[0],
-        _lateness(everyone, zero, now, 3 * HOUR, owed)[0],
-        owed[0] / (_lateness(everyone, zero, now, 3 * HOUR, owed)[1] + 1.0),
-        here,
-        here_long,
-        seen_,
-        late,
-        owing,
+        all_.late[0],
+        all_.late[1],
+        all_.owed / (all_.began[1] + 1.0),
+        *np.where(place != 0, of_place, np.nan),
         np.where((row + 1 < end) & (on != 0), there, np.nan),
         alike,
     ]
