@@ -210,7 +210,7 @@ def _report(row: Received, who: Technician, tapped: reply.Tapped, visit: Visit, 
             minutes=tapped.minutes, source="sms",
         )  # fmt: skip
     except Refused as no:
-        return no.sentence
+        return f"{name}: {no.sentence}"
     what = {"late": f"Running late +{tapped.minutes}", "done": "Done", "on_my_way": "On my way", "arrived": "Arrived"}
     told = sum(t["decision"] == "tell" for t in taken.told)
     more = f" {told} customer{'s' if told != 1 else ''} will be told." if told else " Nobody else has to be told."
@@ -218,7 +218,10 @@ def _report(row: Received, who: Technician, tapped: reply.Tapped, visit: Visit, 
 
 
 def _their_visit(s: Session, who: Technician, kind: str, at: datetime) -> Visit | None:
-    """The visit of today a technician means: the one under way, or the next one to go to."""
+    """The visit of today a technician means: the one under way, or the next one to go to.
+
+    The same words again while that visit may last are a text that was sent twice, and never the next visit.
+    """
     here = local(at, s.get_one(Company, 1).zone).date()
     todays = s.scalars(
         select(Visit)
@@ -229,7 +232,13 @@ def _their_visit(s: Session, who: Technician, kind: str, at: datetime) -> Visit 
     under_way = next((v for v in todays if v.state == "on_my_way"), None)
     coming = next((v for v in todays if v.state == "planned"), None)
     if kind == "on_my_way":
-        return coming or under_way or there
+        return under_way if _lasts(under_way, at) else coming or under_way or there
     if kind == "arrived":
-        return under_way or coming or there
+        return under_way or (there if _lasts(there, at) else coming or there)
     return there or under_way or coming
+
+
+def _lasts(visit: Visit | None, at: datetime) -> bool:
+    """Whether a visit that was set out to, or begun, may still be the one that is under way."""
+    begun = visit and (visit.arrived_at or visit.on_my_way_at)
+    return visit is not None and begun is not None and at < begun + timedelta(minutes=visit.planned_min)

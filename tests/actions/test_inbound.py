@@ -288,9 +288,20 @@ def test_a_report_that_cannot_be_is_answered_with_a_sentence(lite: Line) -> None
     lite.send()
     assert reports(lite) == []
     assert lite.texts(TOM) == [
-        "Bellweather: Tap Arrived before you finish this visit.",
+        "Bellweather: Whitfield: Tap Arrived before you finish this visit.",
         "Bellweather: This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60 or DONE.",
     ]
+
+
+def test_a_text_that_was_sent_twice_is_not_about_the_next_visit(lite: Line) -> None:
+    for words, at in (("OMW", "08:50"), ("omw", "08:51"), ("HERE", "09:02"), ("here", "09:03"), ("OMW", "10:03")):
+        lite.hear(words, sender=TOM, at=wall(at))
+    assert [(r[0], r[3]) for r in reports(lite)] == [
+        ("on_my_way", "Priya"),
+        ("arrived", "Priya"),
+        ("on_my_way", "Grace"),  # an hour later, Done was forgotten
+    ]
+    assert lite.received()[1][1] == "Whitfield: You are already on your way. Undo first if that is wrong."
 
 
 def test_only_their_own_number_reports(lite: Line) -> None:
