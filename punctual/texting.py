@@ -35,7 +35,9 @@ def blocked(s: Session, message: Message, settings: Settings, at: datetime) -> s
         return why
     if stopped(s):
         return "texts are stopped until somebody has mended them"
-    return _abroad(s, number, settings) or too_much(used(s, number, at), MOST, days.rules(s))
+    return _abroad(s, number, settings) or too_much(
+        used(s, number, at), MOST, days.rules(s), staff=message.technician_id is not None
+    )
 
 
 def recipient(s: Session, message: Message) -> str:

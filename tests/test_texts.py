@@ -315,6 +315,17 @@ def test_under_the_caps_both_go_by_text(lite: Line) -> None:
     assert len(lite.texts()) == 2 and lite.mails() == []
 
 
+def test_a_technician_is_answered_five_times_as_often_and_a_phone_that_answers_by_itself_is_not_for_ever(
+    lite: Line,
+) -> None:
+    rules(texts_number=1)
+    for _ in range(7):
+        lite.hear("I am driving and will read this later", sender=TOM)
+        lite.send()
+    assert len(lite.texts(TOM)) == 5
+    assert lite.messages()[-1][2:] == ("failed", "the cap is reached: 5 texts to one number in 24 hours")
+
+
 def test_an_opt_out_is_kept_as_a_hash_only(way: Line) -> None:
     way.hear("STOP")
     (row,) = db.session.scalars(select(Suppression))

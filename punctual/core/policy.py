@@ -76,7 +76,9 @@ class Rules:
     calendar_moves: int = _rule(
         1, "A time proposed from a proven calendar is taken where it fits (1), or a dispatcher decides (0)."
     )
-    texts_number: int = _rule(12, "Texts to one number in 24 hours, of every kind; 0 turns it off.")
+    texts_number: int = _rule(
+        12, "Texts to one number in 24 hours, of every kind; five times as many to a technician; 0 turns it off."
+    )
     texts_alike: int = _rule(100, "Texts in 24 hours to numbers that differ in the last four digits; 0 turns it off.")
     segments_day: int = _rule(2000, "Segments of texts in 24 hours, of the whole company; 0 turns it off.")
     text_price: float = _rule(0.05, "Price of one segment, in the company's money: an estimate for the spend.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from punctual.core.policy import Rules
+
+#: So many times the texts of a customer may go to a technician in a day.
+STAFF = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +25,19 @@ def cost(segments: int, rules: Rules) -> float:
     return segments * rules.text_price
 
 
-def too_much(used: Used, segments: int, rules: Rules) -> str:
-    """Why a text of so many segments may not go as well; "" when it may. A limit of 0 is none."""
+def too_much(used: Used, segments: int, rules: Rules, *, staff: bool = False) -> str:
+    """Why a text of so many segments may not go as well; "" when it may. A limit of 0 is none.
+
+    `staff`: who reports by text is answered each time, six visits a day are eighteen texts; a phone that answers
+    by itself ends there too.
+    """
+    rules = replace(rules, texts_number=rules.texts_number * STAFF) if staff else rules
     for have, most, of in (
-        (used.number + 1, rules.texts_number, "to this number"),
-        (used.alike + 1, rules.texts_alike, "to numbers like this one"),
-        (used.segments + segments, rules.segments_day, "segments in a day"),
-        (cost(used.segments + segments, rules), rules.spend_day, "money in a day"),
+        (used.number + 1, rules.texts_number, f"{rules.texts_number} texts to one number"),
+        (used.alike + 1, rules.texts_alike, f"{rules.texts_alike} texts to numbers like this one"),
+        (used.segments + segments, rules.segments_day, f"{rules.segments_day} segments"),
+        (cost(used.segments + segments, rules), rules.spend_day, f"{rules.spend_day:.2f} spent on texts"),
     ):
         if most and have > most:
-            return f"the cap of texts is reached: {most:g} {of}"
+            return f"the cap is reached: {of} in 24 hours"
     return ""
