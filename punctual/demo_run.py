@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from punctual.core.day import local
 from punctual.demo import BEGIN, OVER_AT, Links, make_links, next_day, prepare
 from punctual.migrations import upgrade
 from punctual.models import Company, db
-from punctual.processes import gunicorn, together
+from punctual.processes import STOPPED, let_go, pages, together, work
 
 
 def _address(host: str) -> str:
@@ -52,15 +51,16 @@ def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
         app, begin = _ready(settings, started, speed)
         shown = make_links(app, begin)
         _announce(settings, shown, begin, speed)
-        code = _serve(settings)
+        code = _serve(app, settings)
         now = clock.now()
         if code == 0 and local(now, demo_day.ZONE).strftime("%H:%M") >= OVER_AT:
             started = next_day(app, local(now, demo_day.ZONE).date()).isoformat()
+            let_go(app)
             print("The day is over; the next one begins.", flush=True)
             continue
         state.write_text(json.dumps({"clock": now.isoformat()}))
         print("\nStopped. Start again to go on where this day stopped, or with --fresh to begin anew.", flush=True)
-        return 0 if code == 130 else code
+        return 0 if code == STOPPED else code
 
 
 def _port_free(host: str, port: int) -> None:
@@ -91,8 +91,7 @@ def _refuse_real(settings: config.Settings) -> None:
         upgrade()
         company = db.session.get(Company, 1)
         real = company is not None and not company.demo
-        db.session.remove()
-        db.engine.dispose()
+    let_go(app)
     if real:
         raise Refused("This instance holds a real company. Set PUNCTUAL_INSTANCE to another folder for the demo.")
 
@@ -131,7 +130,7 @@ def _announce(settings: config.Settings, shown: Links, begin: datetime, speed: f
     )
 
 
-def _serve(settings: config.Settings) -> int:
+def _serve(app: Flask, settings: config.Settings) -> int:
     """Web and worker until Ctrl-C or the end of the day; names the first warning when it is written."""
     seen = set(settings.outbox_folder.glob("*.eml"))
     found: list[Path] = []
@@ -148,4 +147,4 @@ def _serve(settings: config.Settings) -> int:
                 print(f"\nA customer was warned: {found[0].resolve()}", flush=True)
         return local(clock.now(), demo_day.ZONE).strftime("%H:%M") >= OVER_AT
 
-    return together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]], dict(os.environ), over)
+    return together(app, {"pages": pages, "worker": work}, over)

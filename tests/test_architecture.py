@@ -28,9 +28,9 @@ RANKS: dict[str, int] = {
     "outbox": 4, "outage": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "texting": 4, "fallback": 4, "deliver": 4, "outcome": 4,
     "watch": 5, "follow": 5, "learn": 5, "remember": 5,
     "actions": 6,
-    "web": 7, "worker": 7, "sender": 7, "replay": 7, "replay_page": 7, "score": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "demo_told": 7, "processes": 7,
+    "web": 7, "worker": 7, "sender": 7, "replay": 7, "replay_page": 7, "score": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "demo_told": 7,
     "app": 8,
-    "doctor": 9, "backup": 9, "demo_run": 9, "cli": 10,
+    "doctor": 9, "backup": 9, "demo_run": 9, "processes": 8, "cli": 10,
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
 SAME_RANK = {("texting", "letters"), ("fallback", "outbox"), ("deliver", "texting"), ("deliver", "fallback"), ("outcome", "deliver"),

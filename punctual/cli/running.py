@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -18,41 +18,37 @@ if TYPE_CHECKING:
 @told
 def serve() -> None:
     """Serve the pages (larger set-ups: beside one or more workers)."""
-    from punctual.processes import STOPPED, gunicorn, together
+    from punctual.processes import pages
 
-    app = application()
-    code = together([gunicorn()], beside=lambda: _alarm(app))
-    raise SystemExit(0 if code == STOPPED else code)
+    _together(application(), pages=pages)
 
 
 @main.command()
 @told
 def worker() -> None:
     """Watch the days and send what is due."""
-    import logging
+    from punctual.processes import work
 
-    from punctual.actions import places, post
-    from punctual.demo import Ticker
-    from punctual.worker import Worker
-
-    app = application()
-    settings = app.config["SETTINGS"]
-    logging.basicConfig(level=settings.log.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    chores = [places.geocoding(settings)] if settings.geocoder_url else []
-    chores += [places.travelling(settings)] if settings.router_url else []
-    chores += [post.reading(settings)] if settings.imap_host else []
-    Worker(app, (Ticker(app).tick,) if settings.demo else (), aside=tuple(chores)).run()
+    work(application())
 
 
 @main.command()
 @told
 def run() -> None:
     """Web and worker together, for one machine; Ctrl-C ends both."""
-    from punctual.processes import gunicorn, together
+    from punctual.processes import pages, work
 
     app = application()
     click.echo(f"Pages at {app.config['SETTINGS'].origin}; sign in under /board. Ctrl-C ends web and worker.")
-    together([gunicorn(), [sys.executable, "-m", "punctual.cli", "worker"]], beside=lambda: _alarm(app))
+    _together(app, pages=pages, worker=work)
+
+
+def _together(app: Flask, **parts: Callable[[Flask], object]) -> NoReturn:
+    """Until a signal, which is no fault, or until one part ends, whose code is ours."""
+    from punctual.processes import STOPPED, together
+
+    code = together(app, parts, beside=lambda: _alarm(app))
+    raise SystemExit(0 if code == STOPPED else code)
 
 
 def _alarm(app: Flask) -> None:
