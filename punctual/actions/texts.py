@@ -240,5 +240,7 @@ def _their_visit(s: Session, who: Technician, kind: str, at: datetime) -> Visit 
 
 def _lasts(visit: Visit | None, at: datetime) -> bool:
     """Whether a visit that was set out to, or begun, may still be the one that is under way."""
-    begun = visit and (visit.arrived_at or visit.on_my_way_at)
-    return visit is not None and begun is not None and at < begun + timedelta(minutes=visit.planned_min)
+    if visit is None:
+        return False
+    begun = visit.arrived_at or visit.on_my_way_at
+    return begun is not None and at < begun + timedelta(minutes=visit.planned_min)
