@@ -174,6 +174,9 @@ def _laid(length: Ints) -> tuple[Ints, Ints, list[int]]:
 
     The chains come longest first, so that whoever has a next position stands at the front.
     """
+    if len(length) == 1:
+        n = int(length[0])
+        return np.zeros(n, dtype=np.int64), np.arange(n), list(range(n + 1))
     by = np.argsort(-length, kind="stable")
     sizes = np.searchsorted(-length[by], -np.arange(length.max(initial=0)), side="left")
     ends = [0, *np.cumsum(sizes).tolist()]

@@ -70,7 +70,11 @@ def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime,
         reason = np.where(stands.told, _told(made, stands, rules, at, limit), reason)
     if second_look:
         reason[(reason == 0) & ~stands.told & _waits(stands, rules, at)] = CODES["second_look"]
-    reason[stands.held | _setting_out(days, stands, rules, second) | _missing(days, made, rules, second)] = 0
+    reason[stands.held] = 0
+    if (stands.state == ON_MY_WAY).any():
+        reason[_setting_out(days, stands, rules, second)] = 0
+    if not np.isnan(days.deadline).all():
+        reason[_missing(days, made, rules, second)] = 0
     stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
     if stale.any():
         day_of = days.day_of

@@ -35,8 +35,10 @@ class Reader:
         self.connection: Any = None
 
     def __enter__(self) -> Reader:
-        with _explained(self.dialect, "", ()):
+        try:
             self.connection = self.engine.raw_connection()
+        except _errors(self.dialect) as error:
+            raise _explained(error, self.dialect) from error
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -173,15 +175,19 @@ class _Ready:
     def run(self, c: Open, values: dict[str, Any]) -> Any:
         """A cursor after the statement."""
         cursor, parameters = c.connection.cursor(), self._parameters(values)
-        with _explained(c.dialect, self.sql, parameters):
+        try:
             cursor.execute(self.sql, parameters)
+        except _errors(c.dialect) as error:
+            raise _explained(error, c.dialect, self.sql, parameters) from error
         return cursor
 
     def many(self, c: Open, values: list[dict[str, Any]]) -> None:
         """The statement once for each of these values."""
         cursor, parameters = c.connection.cursor(), self._all_parameters(values)
-        with _explained(c.dialect, self.sql, parameters):
+        try:
             cursor.executemany(self.sql, parameters)
+        except _errors(c.dialect) as error:
+            raise _explained(error, c.dialect, self.sql, parameters) from error
 
     def _all_parameters(self, values: list[dict[str, Any]]) -> list[Any]:
         """Column by column: what many rows share, as the instant of a look, is converted once."""
@@ -245,21 +251,16 @@ def _row(names: list[str]) -> Callable[[Iterable[Any]], Any]:
     return made
 
 
-class _explained:
-    """A driver's error becomes SQLAlchemy's: the doors answer those."""
+def _errors(dialect: Dialect) -> type[Exception]:
+    """What a database's driver raises."""
+    found: type[Exception] = dialect.loaded_dbapi.Error
+    return found
 
-    def __init__(self, dialect: Dialect, sql: str, parameters: Any) -> None:
-        self.dialect, self.sql, self.parameters = dialect, sql, parameters
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            return
-        driver: Any = self.dialect.loaded_dbapi
-        if isinstance(error, driver.Error):
-            raise DBAPIError.instance(self.sql, self.parameters, error, driver.Error, dialect=self.dialect) from error
+def _explained(error: Exception, dialect: Dialect, sql: str = "", parameters: Any = ()) -> BaseException:
+    """A driver's error as SQLAlchemy's: the doors answer those."""
+    made: BaseException = DBAPIError.instance(sql, parameters, error, _errors(dialect), dialect=dialect)
+    return made
 
 
 def _converted(convert: Convert | None, value: Any) -> Any:
