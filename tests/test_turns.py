@@ -15,6 +15,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from punctual import clock, links, outbox
 from punctual.actions import (
@@ -90,7 +91,7 @@ def somebody(app: Flask) -> Iterator[Connection]:
     """Somebody else's connection; what they hold they let go of at the end."""
     with app.app_context():
         engine = db.engine
-    with engine.connect() as c:
+    with engine.connect().execution_options(writer=True) as c:
         yield c
         c.rollback()
 
@@ -347,6 +348,22 @@ def test_a_door_that_gave_way_to_others_says_try_again_and_the_next_press_counts
         assert "Nothing was saved. Try again in a moment." in answer.text
         db.session.remove()
     assert client.post(f"/c/{token}/cancel").status_code == 303
+
+
+def test_who_reads_sees_one_moment_and_who_writes_what_others_have_committed(app: Flask, ids: Ids) -> None:
+    notes = select(Visit.notes).where(Visit.id == ids.grace)
+
+    def seen(s: Session) -> tuple[str | None, str | None]:
+        before = s.scalar(notes)
+        with somebody(app) as other:
+            other.execute(text(f"UPDATE visit SET notes = notes || 'x' WHERE id = {ids.grace}"))
+            other.commit()
+        return before, s.scalar(notes)
+
+    assert seen(db.session()) == ("", "")
+    with transaction() as s:
+        assert seen(s) == ("x", "xx")
+    assert db.session.scalar(notes) == "xx"
 
 
 def test_two_who_touch_the_boards_of_two_dates_the_other_way_round_both_come_through(app: Flask, ids: Ids) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
+from psycopg import IsolationLevel
 from sqlalchemy import DateTime, Dialect, MetaData, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, SessionTransaction
@@ -119,9 +120,11 @@ def tune(engine: Engine) -> None:
 
     A writer is a connection with the execution option `writer` (see actions.transaction); everybody else reads with
     a deferred BEGIN. A deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout, hence
-    the rule that only `actions/` and the worker write.
+    the rule that only `actions/` and the worker write. PostgreSQL: who only reads sees one moment, as there; who writes
+    sees with each statement what others have committed.
     """
     if engine.dialect.name != "sqlite":
+        event.listen(engine, "begin", _one_moment)
         return
 
     @event.listens_for(engine, "connect")
@@ -139,6 +142,13 @@ def tune(engine: Engine) -> None:
             _begin_writing(connection, given.get("try_again_s", TRY_AGAIN_S))
         else:
             connection.exec_driver_sql("BEGIN")
+
+
+def _one_moment(connection: Connection) -> None:
+    driver: Any = connection.connection.dbapi_connection
+    level = None if connection.get_execution_options().get("writer", False) else IsolationLevel.REPEATABLE_READ
+    if driver.isolation_level != level:
+        driver.isolation_level = level
 
 
 def _begin_writing(connection: Connection, pause: float) -> None:
