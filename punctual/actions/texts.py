@@ -185,36 +185,39 @@ def _also(s: Session, row: Received, at: datetime) -> str:
 
 
 def _tap(s: Session, row: Received, who: Technician, tapped: reply.Tapped, at: datetime) -> str:
-    """Report what a technician texted, and answer with a sentence: what was saved, or why not."""
+    """Report what a technician texted, and answer with a sentence: what was saved, or why not.
+
+    The answer names the customer and belongs to their visit, so that it goes with them when they are erased.
+    """
     visit = _their_visit(s, who, tapped.kind, row.at)
     if tapped.kind == "unknown":
-        said = "This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60 or DONE."
+        visit, said = None, "This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60 or DONE."
     elif visit is None:
         said = "You have no visit today this could be about. Call the office."
     else:
         said = _report(row, who, tapped, visit, at)
+    words = f"{visit.customer.name.split()[-1]}: {said}" if visit else said
     with transaction() as w:
         outbox.put(
             w, key=f"{visit.id if visit else 0}:0:reply:text{row.id}", kind="reply", at=at, reason="asked",
-            cause=f"report:text:{row.id}", facts={"words": said}, to="technician", channel="sms",
-            person=w.get_one(Technician, who.id),
+            cause=f"report:text:{row.id}", facts={"words": words}, to="technician", channel="sms",
+            person=w.get_one(Technician, who.id), visit=w.get_one(Visit, visit.id) if visit else None,
         )  # fmt: skip
     return said
 
 
 def _report(row: Received, who: Technician, tapped: reply.Tapped, visit: Visit, at: datetime) -> str:
-    name = visit.customer.name.split()[-1]
     try:
         taken = technician.report(
             visit.id, tapped.kind, technician_id=who.id, key=f"text-{row.id:08d}", tapped_at=row.at, at=at,
             minutes=tapped.minutes, source="sms",
         )  # fmt: skip
     except Refused as no:
-        return f"{name}: {no.sentence}"
+        return no.sentence
     what = {"late": f"Running late +{tapped.minutes}", "done": "Done", "on_my_way": "On my way", "arrived": "Arrived"}
     told = sum(t["decision"] == "tell" for t in taken.told)
     more = f" {told} customer{'s' if told != 1 else ''} will be told." if told else " Nobody else has to be told."
-    return f"Saved: {what[tapped.kind]}, {name}.{more}"
+    return f"{what[tapped.kind]} is saved.{more}"
 
 
 def _their_visit(s: Session, who: Technician, kind: str, at: datetime) -> Visit | None:

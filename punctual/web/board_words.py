@@ -62,6 +62,7 @@ KINDS = {
     "rescheduled": "New time confirmed",
     "moved_by_us": "Moved by us",
     "cancelled_us": "Cancelled by us",
+    "correction": "Corrected what was told",
     "cancelled_you": "Cancellation confirmed",
     "invitation": "Invitation sent again",
     "declined": "Answer: declined, what now?",

@@ -17,7 +17,7 @@ from punctual.actions.dispatcher import By
 from punctual.core.day import Window
 from punctual.models import Attempt, Base, Customer, GeocodeAnswer, Message, Promise, Received, Report, Visit, db
 from punctual.transports.file import FileTransport
-from tests import build, sender
+from tests import build, sender, texting
 from tests.build import Built, wall
 
 DANA = By(1, "Dana Price")
@@ -89,9 +89,9 @@ def rows() -> dict[str, list[str]]:
     }
 
 
-def traces() -> dict[str, int]:
-    """Tables that still say who Grace is."""
-    wanted = [w.lower() for x in HERS for w in (x, x.encode().hex())]
+def traces(*words: str) -> dict[str, int]:
+    """Tables that still say who Grace is, or hold these words."""
+    wanted = [w.lower() for x in words or HERS for w in (x, x.encode().hex())]
     found = {name: sum(any(w in r.lower() for w in wanted) for r in lines) for name, lines in rows().items()}
     return {name: n for name, n in found.items() if n}
 
@@ -121,6 +121,18 @@ def test_nothing_of_the_person_is_left_in_tables_files_or_queues(app: Flask, tol
         base = Path(str(db.engine.url.database))
         held = b"".join(f.read_bytes() for f in base.parent.glob(f"{base.name}*"))
         assert not [x for x in HERS if x.encode() in held], "nor in the database's own file"
+
+
+def test_what_a_technician_was_answered_by_text_about_the_visit_goes_too(sqlite_url: str, tmp_path: Path) -> None:
+    with texting.line(sqlite_url, tmp_path) as way:
+        way.change("Priya", name_="Priya Zellweger")
+        for words, at in (("OMW", "08:45"), ("HERE", "09:00"), ("DONE", "10:00")):
+            way.hear(words, sender=texting.TOM, at=wall(at))
+            way.send(wall(at))
+        assert way.texts(texting.TOM)[2].startswith("Bellweather: Zellweger: Done is saved.")
+        assert {"customer", "message", "attempt", "notice"} <= set(traces("Zellweger")), "the test can see her"
+        erase.customer(way.customer("Priya").id, folder=way.settings.outbox_folder, at=wall("12:00"), by=DANA)
+        assert traces("Zellweger") == {}
 
 
 def test_what_was_kept_and_who_asked_for_no_texts_outlive_it(app: Flask, told: Built) -> None:

@@ -279,7 +279,7 @@ def test_a_technician_taps_by_text_and_is_told_what_was_saved(way: Line) -> None
         ("done", 0, "sms", "Priya"),
         ("on_my_way", 0, "sms", "Grace"),
     ]
-    assert way.texts(TOM)[1] == "Bellweather: Saved: Arrived, Whitfield. Nobody else has to be told."
+    assert way.texts(TOM)[1] == "Bellweather: Whitfield: Arrived is saved. Nobody else has to be told."
 
 
 def test_a_report_that_cannot_be_is_answered_with_a_sentence(lite: Line) -> None:
@@ -301,7 +301,7 @@ def test_a_text_that_was_sent_twice_is_not_about_the_next_visit(lite: Line) -> N
         ("arrived", "Priya"),
         ("on_my_way", "Grace"),  # an hour later, Done was forgotten
     ]
-    assert lite.received()[1][1] == "Whitfield: You are already on your way. Undo first if that is wrong."
+    assert lite.received()[1][1] == "You are already on your way. Undo first if that is wrong."
 
 
 def test_only_their_own_number_reports(lite: Line) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from punctual.actions import technician, transaction
 from punctual.core.kinds import KINDS
 from punctual.models import Notice, Visit, db
+from punctual.web import board_words
 from tests.build import wall
 from tests.sender import tasks
 from tests.texting import AT, PHONES, TOM, Line, line
@@ -125,6 +126,10 @@ def test_a_task_says_in_the_story_that_a_message_did_not_arrive(way: Line, desk:
 def test_words_of_a_stranger_are_shown_as_words(way: Line, desk: Desk) -> None:
     way.hear("<b>hi</b> <script>alert(1)</script>", sender="+447700900999")
     assert "<script>alert" not in desk.get("/board/received").text
+
+
+def test_every_kind_of_message_has_a_name_on_the_board() -> None:
+    assert set(KINDS) <= set(board_words.KINDS)
 
 
 @pytest.mark.parametrize("language", ["en", "es", "de"])
