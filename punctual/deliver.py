@@ -233,6 +233,7 @@ def resend(s: Session, ready: Ready, *, at: datetime) -> bool:
     """Nobody can be asked what became of it: True when the very same bytes go again, else it is held and shown."""
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
     again = KINDS[message.kind].doubt == "resend" and message.tries < attempt.number + RESENDS
+    again = again and not outbox.overtaken(message)
     now = sending.verdict(s, message, at) if again else Verdict(False)
     if now.ok:
         message.tries += 1
@@ -248,7 +249,7 @@ def holds(s: Session, ready: Ready, at: datetime) -> bool:
     """Whether a message that is about to leave is still true, to the same number or address, and still wanted there:
     asked again when that takes long."""
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
-    if not sending.verdict(s, message, at).ok:
+    if outbox.overtaken(message) or not sending.verdict(s, message, at).ok:
         return False
     if message.customer_id is None:
         return True
@@ -265,7 +266,7 @@ def withdrawn(s: Session, ready: Ready, *, by: str, at: datetime) -> None:
     attempt = s.get_one(Attempt, ready.attempt_id)
     if not ready.doubt:
         attempt.state, attempt.ended_at, attempt.error = "refused", at, "Taken back before it was handed over."
-        mark(s, message, "queued", "", at)
+        _anew(s, message, "", at)
     message.due_at = at
 
 
@@ -274,8 +275,14 @@ def never_left(s: Session, ready: Ready, *, at: datetime) -> None:
     attempt, message = s.get_one(Attempt, ready.attempt_id), s.get_one(Message, ready.message_id)
     attempt.state, attempt.ended_at = "refused", at
     attempt.error = attempt.error or "The provider does not have it."
-    mark(s, message, "queued", "the provider did not have it", at)
+    _anew(s, message, "the provider did not have it", at)
     message.due_at = at
+
+
+def _anew(s: Session, message: Message, why: str, at: datetime) -> None:
+    """Nobody has it: decided and written again - or dropped, where something has taken its place meanwhile."""
+    over = outbox.overtaken(message)
+    mark(s, message, "dropped" if over else "queued", message.state_reason if over else why, at)
 
 
 def _uncertain(s: Session, message: Message, attempt: Attempt, why: str, at: datetime) -> None:
@@ -297,6 +304,9 @@ def _stay(s: Session, message: Message, no: Verdict, at: datetime) -> None:
 
 def give_up(s: Session, message: Message, why: str, at: datetime) -> None:
     """It cannot be sent, now or later: shown, and goes by e-mail instead or a person calls the customer."""
+    if outbox.overtaken(message):
+        _anew(s, message, why, at)
+        return
     if fallback.instead(s, message, at=at):
         mark(s, message, "dropped", f"{fallback.INSTEAD}: {why}", at)
         return
@@ -350,7 +360,7 @@ def refused(s: Session, ready: Ready, error: TransportError, *, at: datetime) ->
     if message.state != "sending":
         return
     if not error.permanent:
-        mark(s, message, "queued", error.sentence, at)
+        _anew(s, message, error.sentence, at)
         message.due_at = min(clock.after(wait_s(message.tries)), message.useful_until + timedelta(seconds=1))
         return
     if error.address and message.channel == "sms":
@@ -372,7 +382,7 @@ def unanswered(s: Session, ready: Ready, error: TransportError, *, at: datetime)
 
 def _doubt(s: Session, message: Message, why: str, at: datetime) -> None:
     """The intent stays open; the message is claimed again when this wait, kept as its lease, is over."""
-    mark(s, message, "sending", why, at)
+    mark(s, message, "sending", message.state_reason if outbox.overtaken(message) else why, at)
     message.lease_until, message.lease_by = clock.after(wait_s(message.tries)), ""
 
 

@@ -30,6 +30,7 @@ UNSENT = ("queued", "held", "claimed")
 HANDED_OVER = ("sending", "sent", "delivered", "undelivered", "uncertain")
 #: Kinds that ask for no call where nobody can be written to: the page has answered already, or there is nothing to do.
 NO_CALL = frozenset(k.name for k in KINDS.values() if k.class_ == "answer") | {"reminder", "on_my_way"}
+SUPERSEDED = "superseded: "
 CHANNEL = "punctual_outbox"
 #: Goes before everything else that is due: a warning or an answer never waits behind a bulk of bookings.
 URGENT = [k.name for k in KINDS.values() if k.class_ != "ordinary"] + ["on_my_way"]
@@ -216,11 +217,12 @@ def _promised(facts: dict[str, Any], due: datetime) -> datetime:
 def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Collection[str] | None = None) -> int:
     """Drop what of a visit is still unsent, with its reason; `kinds` None: everything to the customer. Returns how many.
 
-    A claimed message is dropped too: its worker finds it so before it writes the intent.
+    A claimed message is dropped too: its worker finds it so before it writes the intent. One that is being handed over
+    is `overtaken` from now on: its worker takes it back if it still can, and nobody sends it again.
     """
     s.flush()
     drop = _drop(None if kinds is None else tuple(sorted(kinds)))
-    count = drop.run(s.connection(), visit=visit_id, why=f"superseded: {why}"[:200], now=at)
+    count = drop.run(s.connection(), visit=visit_id, why=f"{SUPERSEDED}{why}"[:200], now=at)
     if count:
         for loaded in s.identity_map.values():
             if isinstance(loaded, Message) and loaded.visit_id == visit_id:
@@ -231,15 +233,27 @@ def supersede(s: Session, visit_id: int, *, at: datetime, why: str, kinds: Colle
     return count
 
 
+def overtaken(message: Message) -> bool:
+    """Whether something has taken the place of a message since its intent was kept."""
+    return message.state == "sending" and message.state_reason.startswith(SUPERSEDED)
+
+
 @lru_cache(maxsize=32)
 def _drop(kinds: tuple[str, ...] | None) -> Plain:
-    """The update of what is unsent, built once for each set of kinds."""
+    """The update of what is unsent or leaving, built once for each set of kinds."""
     found = update(Message).where(
-        Message.visit_id == bindparam("visit", 0), Message.state.in_(UNSENT), Message.customer_id.is_not(None)
+        Message.visit_id == bindparam("visit", 0),
+        Message.state.in_((*UNSENT, "sending")),
+        Message.customer_id.is_not(None),
     )
     if kinds is not None:
         found = found.where(Message.kind.in_(kinds))
-    found = found.values(state="dropped", state_reason=bindparam("why", ""), state_at=bindparam("now", None))
+    leaves = Message.state == "sending"
+    found = found.values(
+        state=case((leaves, "sending"), else_="dropped"),
+        state_reason=bindparam("why", ""),
+        state_at=case((leaves, Message.state_at), else_=bindparam("now", None, UtcDateTime)),
+    )
     return Plain(found, "visit", "why", "now")
 
 
@@ -303,7 +317,8 @@ def bell(url: str) -> str:
 
 
 def wake(s: Session) -> None:
-    """After a commit that put something: ring the worker. PostgreSQL was told in the transaction itself (NOTIFY)."""
+    """Right before the commit of what was put: ring the worker, who gets up meanwhile and waits for our lock. PostgreSQL
+    was told in the transaction itself (NOTIFY)."""
     if not s.info.pop("put", False) or not (bell := s.get_bind().get_execution_options().get("bell")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ringer:

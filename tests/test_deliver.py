@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,7 +18,7 @@ from punctual.actions import transaction
 from punctual.core.day import Window
 from punctual.models import Attempt, Company, Customer, Message, Visit, db
 from punctual.sender import PAUSES_S
-from punctual.transports import Receipt, TransportError
+from punctual.transports import Envelope, Receipt, TransportError
 from tests import build
 from tests.build import wall
 from tests.sender import BUSY, CLOSED, GONE, UNSURE, Asked, Keeper, Killed, attempts, send, states, tasks, worker
@@ -279,6 +281,40 @@ def test_a_provider_that_can_be_asked_is_asked_and_nothing_is_doubled_or_lost(ap
         assert [e.recipient for e in keeper.kept] == [f"{name.lower()}@example.com"]
     assert states() == [("late_first", "sent", "")] * 2
     assert attempts() == [("accepted", None), ("refused", None), ("accepted", None)]
+
+
+@pytest.mark.parametrize(
+    ("make", "then"),
+    [
+        (lambda: Keeper(), ("sent", "")),
+        (lambda: Keeper([BUSY]), ("dropped", "superseded: held back")),
+        (lambda: Keeper([GONE]), ("dropped", "superseded: held back")),
+        (lambda: Keeper([Killed()], lost=True), ("uncertain", "sent, but no answer came; not sent again")),
+        (lambda: Asked([Killed()]), ("dropped", "superseded: held back")),
+        (lambda: Asked([Killed()], lost=True), ("sent", "")),
+    ],
+    ids=["accepted", "refused for now", "refused for good", "killed", "killed, not there", "killed, there"],
+)
+def test_what_is_superseded_while_it_is_handed_over_is_never_sent_again(
+    app: Flask, day: dict[str, int], make: Callable[[], Keeper], then: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = make()
+    real = keeper.send
+
+    def meanwhile(envelope: Envelope) -> Receipt:
+        with transaction() as s:
+            outbox.supersede(s, day["Grace"], at=AT, why="held back")
+        return real(envelope)
+
+    monkeypatch.setattr(keeper, "send", meanwhile)
+    put(day["Grace"])
+    with suppress(Killed):
+        send(worker(app, keeper), AT)
+    for later in (timedelta(), timedelta(minutes=10)):
+        send(worker(app, keeper), TAKEN_OVER + later)
+    assert states() == [("booked", *then)]
+    assert len(keeper.kept) == (then[0] != "dropped")
+    assert tasks() == []
 
 
 def test_a_provider_that_does_not_answer_is_asked_until_the_message_is_of_no_use(

@@ -36,7 +36,7 @@ class Refused(ValueError):
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """Begin as a writer, commit, then wake the worker if something was put; roll back whole on any error.
+    """Begin as a writer, wake the worker if something was put, commit; roll back whole on any error.
 
     What the session read before is dropped: a verb reads again inside its own transaction.
     """
@@ -46,9 +46,9 @@ def transaction() -> Iterator[Session]:
     try:
         yield s
         fault.reach("before_commit")
+        outbox.wake(s)
         s.commit()
     except BaseException:
         s.rollback()
         raise
     fault.reach("after_commit")
-    outbox.wake(s)

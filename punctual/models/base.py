@@ -141,7 +141,7 @@ def tune(engine: Engine) -> None:
         if given.get("writer", False):
             _begin_writing(connection, given.get("try_again_s", TRY_AGAIN_S))
         else:
-            connection.exec_driver_sql("BEGIN")
+            connection.connection.execute("BEGIN")
 
 
 def _one_moment(connection: Connection) -> None:
