@@ -29,13 +29,15 @@ class SmtpTransport:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        # Whose certificates are believed is read once: that takes ten times as long as a mail.
+        self.trust = None if settings.smtp_tls == "none" else ssl.create_default_context()
         self.client: smtplib.SMTP | None = None
 
     def _connect(self) -> smtplib.SMTP:
-        s, context = self.settings, ssl.create_default_context()
+        s = self.settings
         try:
             if s.smtp_tls == "tls":
-                client: smtplib.SMTP = smtplib.SMTP_SSL(s.smtp_host, s.smtp_port, timeout=TIMEOUT_S, context=context)
+                client: smtplib.SMTP = smtplib.SMTP_SSL(s.smtp_host, s.smtp_port, timeout=TIMEOUT_S, context=self.trust)
             else:
                 client = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=TIMEOUT_S)
         except (OSError, smtplib.SMTPException) as error:
@@ -44,7 +46,7 @@ class SmtpTransport:
             ) from error
         try:
             if s.smtp_tls == "starttls":
-                client.starttls(context=context)
+                client.starttls(context=self.trust)
             client.ehlo_or_helo_if_needed()
             if s.smtp_user:
                 client.login(s.smtp_user, s.smtp_password)
