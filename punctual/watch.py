@@ -32,7 +32,7 @@ UNSEEN_MIN = 5.0
 #: A storm pauses what has longer than this until its window opens: a person has time to decide.
 CRITICAL = timedelta(minutes=60)
 #: So many days with no more than a reason for silence cost what one costs about which somebody may be told.
-PLAIN_IN_ONE = 4
+PLAIN_IN_ONE = 2
 #: Reasons for silence whose numbers columns give; the others are written after a decision of their own.
 PLAIN = np.array([name in ("fine", "inside_threshold", "below_limit", "over") for name in REASONS])
 
