@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from flask import Flask
@@ -19,8 +18,9 @@ from sqlalchemy import func, insert, select
 
 from punctual.actions import transaction
 from punctual.models import Customer, JobType, Message, Notice, Visit, db
-from tests import build
+from tests import build, forked
 from tests.build import wall
+from tests.faults import nursery as births
 from tests.faults.truth import Truth
 
 #: Where the senders' clock starts; every message is due then and useful for hours.
@@ -85,14 +85,12 @@ def _message(n: int, kind: str, visit: int, customer: int, notice: int) -> dict[
 class Nursery:
     """Senders of one instance; `born` counts them."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process, self.pids, self.born = process, [], 0
+    def __init__(self, line: Connection) -> None:
+        self.line, self.pids, self.born = line, [], 0
 
     def birth(self, fault: str = "") -> int:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f"{fault}\n")
-        self.process.stdin.flush()
-        pid = int(self.process.stdout.readline())
+        self.line.send(fault)
+        pid = int(self.line.recv())
         self.pids.append(pid)
         self.born += 1
         return pid
@@ -123,21 +121,13 @@ def nursery(
         "PUNCTUAL_SMTP_PORT": str(truth.port),
         "PUNCTUAL_SMTP_TLS": "none",
     } | ({"PROVIDER_PORT": str(truth.port)} if asked else {})  # fmt: skip
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery", variant],
-            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, text=True,
-        )  # fmt: skip
-    made = Nursery(process)
-    try:
-        yield made
-    finally:
-        for pid in list(made.pids):
-            made.kill(pid)
-        assert process.stdin and process.stdout
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
+    with forked.asked(births.main, variant, env=env, log=log) as line:
+        made = Nursery(line)
+        try:
+            yield made
+        finally:
+            for pid in list(made.pids):
+                made.kill(pid)
 
 
 def until(true: Callable[[], object], why: Callable[[], str] | str, seconds: float = 90.0) -> None:

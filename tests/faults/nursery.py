@@ -1,9 +1,7 @@
 """A process that gives birth to senders in milliseconds: they are killed by the hundred.
 
-    python -m tests.faults.nursery VARIANT      (settings from the environment)
-
-It reads lines on its standard input - the setting `fault` for one sender, or an empty line - forks a worker for each,
-and answers with its process id. VARIANT is "" for the product, or one of the broken ones that a test must catch.
+On its line it is told the setting `fault` of one sender, or nothing, forks a worker for it and answers with its process
+id. The variant is "" for the product, or one of the broken ones that a test must catch.
 """
 
 from __future__ import annotations
@@ -12,9 +10,10 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
+from multiprocessing.connection import Connection
 
 from sqlalchemy.orm import configure_mappers
 
@@ -28,6 +27,8 @@ from punctual.worker import Worker
 
 #: Real seconds a claim holds here; a test cannot wait two minutes for each.
 LEASE_S = 2.0
+
+configure_mappers()  # once, not in every child
 
 
 class ProviderTransport:
@@ -108,23 +109,20 @@ def live(variant: str, spec: str) -> None:
     made.run()
 
 
-def main(variant: str) -> None:
+def main(variant: str, line: Connection) -> None:
     outbox.LEASE_S = LEASE_S
     sender.PAUSES_S = (0.2, 0.4)
     deliver.BACKOFF_S = (0.6, 1.0, 2.0, 2.0)
     config.load()
-    configure_mappers()  # once, not in every child
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            sys.stdin.close()
-            try:
-                live(variant, line.strip())
-            finally:
-                os._exit(1)
-        print(pid, flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+    with suppress(EOFError):
+        while True:
+            spec = line.recv()
+            pid = os.fork()
+            if pid == 0:
+                line.close()
+                try:
+                    live(variant, spec)
+                finally:
+                    os._exit(1)
+            line.send(pid)

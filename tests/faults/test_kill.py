@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +16,7 @@ from sqlalchemy import select
 from punctual import outbox
 from punctual.actions import transaction
 from punctual.models import Attempt, Message, db
-from tests import build
+from tests import build, forked
 from tests.build import wall
 from tests.transports import server
 
@@ -28,7 +25,6 @@ QUIET = """
 Tom 08:00-17:00 home 51.4545,-2.5879
   15:00-15:30 Grace boiler 45 at 51.4600,-2.6000
 """
-CODE = "from punctual.app import create_app; from punctual.worker import Worker; Worker(create_app()).run()"
 
 
 def until(true: Callable[[], object], why: str) -> None:
@@ -39,7 +35,7 @@ def until(true: Callable[[], object], why: str) -> None:
 
 
 @contextmanager
-def worker(app: Flask, there: server.Server, start: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(app: Flask, there: server.Server, start: str, log: Path) -> Iterator[None]:
     """A worker process whose clock starts then; killed at the end of the block whatever happens."""
     settings = app.config["SETTINGS"]
     env = os.environ | {
@@ -52,13 +48,12 @@ def worker(app: Flask, there: server.Server, start: str, log: Path) -> Iterator[
         "PUNCTUAL_SMTP_PORT": str(there.port),
         "PUNCTUAL_SMTP_TLS": "none",
     }
-    with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-c", CODE], env=env, stderr=out)
+    process = forked.process(forked.worker, env=env, log=log)
     try:
-        yield process
+        yield
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.kill()
+        process.join(10)
 
 
 def state() -> str:

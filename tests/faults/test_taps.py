@@ -8,14 +8,13 @@ import os
 import queue
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -25,8 +24,9 @@ from sqlalchemy import func, insert, select
 from punctual import links
 from punctual.actions import transaction
 from punctual.models import Customer, JobType, Message, Report, Shift, Signin, Technician, Visit, db
-from tests import build
+from tests import build, forked
 from tests.build import wall
+from tests.faults import web as births
 
 #: The moment of every tap; the clock of the web processes starts here too.
 AT = wall("08:40")
@@ -68,16 +68,14 @@ def crowd(technicians: int) -> None:
 class Web:
     """The web processes of an instance."""
 
-    process: subprocess.Popen[str]
+    line: Connection
     port: int
     pids: list[int] = field(default_factory=list)
     kills: int = 0
 
     def birth(self, fault: str = "") -> int:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f"{fault}\n")
-        self.process.stdin.flush()
-        self.pids.append(int(self.process.stdout.readline()))
+        self.line.send(fault)
+        self.pids.append(int(self.line.recv()))
         return self.pids[-1]
 
     def kill(self, pid: int) -> None:
@@ -96,21 +94,13 @@ def serving(app: Flask, log: Path, variant: str = "") -> Iterator[Web]:
         "PUNCTUAL_ORIGIN": "http://localhost",
         "PUNCTUAL_CLOCK": f"{AT.isoformat()} x1",
     }
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.web", variant],
-            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, text=True,
-        )  # fmt: skip
-    assert process.stdin and process.stdout
-    web = Web(process, int(process.stdout.readline()))
-    try:
-        yield web
-    finally:
-        for pid in list(web.pids):
-            web.kill(pid)
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
+    with forked.asked(births.main, variant, env=env, log=log) as line:
+        web = Web(line, int(line.recv()))
+        try:
+            yield web
+        finally:
+            for pid in list(web.pids):
+                web.kill(pid)
 
 
 @dataclass

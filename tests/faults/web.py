@@ -1,9 +1,7 @@
 """A process that gives birth to web processes in milliseconds, all listening at one address: they are killed by the hundred.
 
-    python -m tests.faults.web VARIANT      (settings from the environment)
-
-It prints its port, then reads lines on its standard input - the setting `fault` for one process, or an empty line -
-forks a web process for each, and answers with its process id. VARIANT is "" for the product, or "apart": broken on
+On its line it says its port; then it is told the setting `fault` of one process, or nothing, forks a web process for it
+and answers with its process id. The variant is "" for the product, or "apart": broken on
 purpose, the report and what it causes are committed one after the other.
 """
 
@@ -12,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +21,8 @@ from werkzeug.serving import make_server
 from punctual import config, fault, watch
 from punctual.actions import technician, transaction
 from punctual.app import create_app
+
+configure_mappers()  # once, not in every child
 
 
 def tear_apart() -> None:
@@ -52,24 +53,21 @@ def live(listening: socket.socket, spec: str) -> None:
     make_server("127.0.0.1", listening.getsockname()[1], app, threaded=True, fd=listening.fileno()).serve_forever()
 
 
-def main(variant: str) -> None:
+def main(variant: str, line: Connection) -> None:
     config.load()
-    configure_mappers()  # once, not in every child
     if variant == "apart":
         tear_apart()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
-        print(listening.getsockname()[1], flush=True)
-        for line in sys.stdin:
-            pid = os.fork()
-            if pid == 0:
-                sys.stdin.close()
-                try:
-                    live(listening, line.strip())
-                finally:
-                    os._exit(1)
-            print(pid, flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+        line.send(listening.getsockname()[1])
+        with suppress(EOFError):
+            while True:
+                spec = line.recv()
+                pid = os.fork()
+                if pid == 0:
+                    line.close()
+                    try:
+                        live(listening, spec)
+                    finally:
+                        os._exit(1)
+                line.send(pid)

@@ -1,0 +1,50 @@
+"""Processes that begin with the product loaded: a server loads it once a run, each is forked off it and given its settings."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from punctual.app import create_app
+from punctual.worker import Worker
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["tests.faults.nursery", "tests.faults.web"])
+
+
+def process(what: Callable[..., object], *given: object, env: dict[str, str], log: Path) -> BaseProcess:
+    """A started process that does this with that environment; what it says goes to the log. End it yourself."""
+    log.touch()
+    made = _SERVER.Process(target=_begin, args=(what, given, env, log), daemon=True)
+    made.start()
+    return made
+
+
+def _begin(what: Callable[..., object], given: tuple[object, ...], env: dict[str, str], log: Path) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    with log.open("ab") as out:
+        os.dup2(out.fileno(), 2)
+    what(*given)
+
+
+@contextmanager
+def asked(what: Callable[..., object], *given: object, env: dict[str, str], log: Path) -> Iterator[Connection]:
+    """A line to a process that answers until the line is closed."""
+    here, there = _SERVER.Pipe()
+    with here:
+        with there:
+            made = process(what, *given, there, env=env, log=log)
+        yield here
+    made.join(20)
+    made.kill()
+
+
+def worker() -> None:
+    """A worker of the instance that the environment names."""
+    Worker(create_app()).run()
