@@ -25,8 +25,10 @@ from punctual.actions import (
     good,
     intake,
     invitation,
+    note,
     people,
     promise,
+    task,
     technician,
     transaction,
 )
@@ -62,6 +64,7 @@ class Ids(NamedTuple):
     grace: int
     customer: int
     uid: str
+    silent: int
 
 
 @pytest.fixture
@@ -80,8 +83,13 @@ def ids(app: Flask) -> Ids:
         grace, (tom, ana) = made.visits["Grace"], (made.technicians[x].id for x in ("Tom", "Ana"))
         for n, kind in enumerate(("late_first", "booked", "reminder")):
             outbox.put(s, key=f"{grace.id}:1:{kind}:{n}", kind=kind, at=AT, reason="x", visit=grace)
-        shifts = (made.shifts[x].id for x in ("Tom", "Ana"))
-        found = Ids(tom, ana, *shifts, made.visits["Priya"].id, grace.id, grace.customer_id, grace.uid)
+        shifts = [made.shifts[x].id for x in ("Tom", "Ana")]
+        silent = outbox.put(
+            s, key="silent", kind="silent", at=AT, reason="silent", decision="task", shift_id=shifts[0], visit=grace,
+            to="dispatcher",
+        )  # fmt: skip
+        assert silent is not None
+        found = Ids(tom, ana, *shifts, made.visits["Priya"].id, grace.id, grace.customer_id, grace.uid, silent.id)
     intake.take(ROWS.format("14:00,15:00").encode(), name="a.csv", at=AT, by="user:1")
     return found
 
@@ -209,6 +217,8 @@ ACTS: dict[str, Callable[[Ids], object]] = {
     "choose": choose,
     "call_me": lambda x: customer.call_me(x.grace, at=AT),
     "propose": propose,
+    "resolve": lambda x: task.resolve(x.silent, at=AT, by=BY),
+    "read_a_note": lambda x: note.read_by_dispatcher(x.grace, at=AT, by=BY),
     "take_a_file": take_file,
 }
 

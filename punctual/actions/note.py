@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from punctual import photo
-from punctual.actions import Refused, transaction
+from punctual.actions import Refused, lock, transaction
 from punctual.actions.customer import Saved, answered, last_answer, unfinished
 from punctual.actions.dispatcher import By
 from punctual.models import Answer, Photo, Visit, touch_board
@@ -56,7 +56,7 @@ def _drawn(raw: bytes) -> photo.Photo:
 def read_by_technician(visit_id: int, *, technician_id: int, at: datetime) -> None:
     """The technician has read what the customer wrote; the customer's page shows by whom and when."""
     with transaction() as s:
-        visit = s.get(Visit, visit_id)
+        visit = lock.visit(s, visit_id)
         if visit is None or visit.technician_id != technician_id:
             raise Refused("This visit is not on your day. Ask the office if you think it should be.", status=403)
         assert visit.technician is not None
@@ -66,7 +66,7 @@ def read_by_technician(visit_id: int, *, technician_id: int, at: datetime) -> No
 def read_by_dispatcher(visit_id: int, *, at: datetime, by: By) -> None:
     """Somebody at the board has read it."""
     with transaction() as s:
-        visit = s.get(Visit, visit_id)
+        visit = lock.visit(s, visit_id)
         if visit is None:
             raise Refused("There is no such visit.", status=404)
         _read(s, visit, by.name.split()[0], "office", at)

@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from punctual import outage, promises, watch
-from punctual.actions import Refused, reach, transaction
+from punctual.actions import Refused, lock, reach, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import local
 from punctual.models import Notice, Shift, Visit, touch_board
+from punctual.queries import day as queries
 
 #: Days that were paused longer ago are looked at by the minute anyway.
 PAUSED = timedelta(hours=12)
@@ -28,6 +29,7 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
         notice = s.get(Notice, notice_id)
         if notice is None or notice.decision not in ("task", "tell"):
             raise Refused("There is no such task.", status=404)
+        _in_turn(s, notice, at)
         if notice.resolved_at is None:
             _reply_is_kept(s, notice, at, by)
             notice.resolved_at, notice.resolved_by = at, by.name
@@ -43,6 +45,15 @@ def resolve(notice_id: int, *, answer: str = "", at: datetime, by: By) -> int:
             watch.look(s, [notice.shift_id], at=at, cause=by.cause("heard"))
         touch_board(s, *(dates or [local(at, reach.zone(s)).date()]))
         return notice.visit_id or 0
+
+
+def _in_turn(s: Session, notice: Notice, at: datetime) -> None:
+    """The days that will be looked at, then the visit, before the task: a tap answers tasks after it has taken its day."""
+    mine = [notice.shift_id] if notice.kind == "silent" and notice.shift_id else []
+    queries.lock(s, _paused_days(s, at) if notice.kind == "storm" else mine)
+    if notice.visit_id is not None:
+        lock.visit(s, notice.visit_id)
+    s.refresh(notice)
 
 
 def _reply_is_kept(s: Session, notice: Notice, at: datetime, by: By) -> None:

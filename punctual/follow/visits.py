@@ -26,13 +26,15 @@ def _signoff(s: Session, at: datetime) -> int:
     ended = timedelta(minutes=days.rules(s).signoff_min)
     asked = select(Notice.visit_id).where(Notice.kind == "signoff", Notice.visit_id.is_not(None))
     rows = s.scalars(
-        select(Visit).where(
+        select(Visit)
+        .where(
             Visit.state == "done",
             Visit.finished_at <= at - ended,
             Visit.finished_at > at - LONGEST,
             Visit.origin != "generated",
             Visit.id.not_in(asked),
         )
+        .order_by(Visit.id)  # two workers ask in one order: who comes second waits for the first, and asks nobody
     ).all()
     for visit in rows:
         outbox.put(
