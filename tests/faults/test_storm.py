@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from punctual import clock
 from punctual.actions import (
@@ -31,12 +31,13 @@ from punctual.actions import (
     people,
     promise,
     signoff,
+    task,
     technician,
     transaction,
 )
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
-from punctual.models import GoodRule, Visit, db
+from punctual.models import GoodRule, Notice, Visit, db
 from tests import build
 from tests.build import wall
 from tests.conftest import _application, fresh_postgres
@@ -110,6 +111,12 @@ class Person:
         else:
             promise.move(made, at + timedelta(hours=2), at=at, by=BY)
 
+    def resolve(self, at: datetime) -> None:
+        open_ = select(Notice.id).where(Notice.decision == "task", Notice.resolved_at.is_(None))
+        tasks = db.session.scalars(open_).all()
+        if tasks:
+            task.resolve(self.rng.choice(tasks), at=at, by=BY)
+
     def edit_a_customer(self, at: datetime) -> None:
         new: dict[str, Any] = {"name": "New", "email": f"{uuid.uuid4().hex}@example.com", "phone": "", "language": "en"}
         people.edit_customer(self.rng.choice(self.customers), early=True, at=at, by=BY, **new)
@@ -132,6 +139,7 @@ class Person:
             "file": lambda: self.take_a_file(at),
             "promise": lambda: self.promise(at),
             "answer": lambda: conversation.answer(self.visit, words, at=at, by=BY),
+            "resolve": lambda: self.resolve(at),
             "did_not_come": lambda: good.did_not_come(self.visit, at=at, by=BY),
             "keep": lambda: customer.keep(self.visit, at=at),
             "call_me": lambda: customer.call_me(self.visit, at=at),
