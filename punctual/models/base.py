@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
-from psycopg import IsolationLevel
 from sqlalchemy import DateTime, Dialect, MetaData, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, SessionTransaction
@@ -146,7 +145,10 @@ def tune(engine: Engine) -> None:
 
 def _one_moment(connection: Connection) -> None:
     driver: Any = connection.connection.dbapi_connection
-    level = None if connection.get_execution_options().get("writer", False) else IsolationLevel.REPEATABLE_READ
+    levels: Any = (
+        connection.dialect.loaded_dbapi.IsolationLevel
+    )  # a company on SQLite never loads psycopg for its pages
+    level = None if connection.get_execution_options().get("writer", False) else levels.REPEATABLE_READ
     if driver.isolation_level != level:
         driver.isolation_level = level
 
