@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from punctual import links, outbox
+from punctual import links, outbox, promises
 from punctual.actions import Refused, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import OVER
@@ -62,7 +62,8 @@ def customer(customer_id: int, *, folder: Path, at: datetime, by: By) -> None:
         ids = [v.id for v in visits]
         files = _messages(s, row, ids, at, by)
         _words(s, ids)
-        _received(s, row, ids)
+        _received(s, row, ids, at)
+        _owed(s, ids, at, by)
         _visits(s, visits, at)
         for job in s.scalars(select(Job).where(Job.customer_id == row.id)):
             job.name = NOBODY
@@ -109,11 +110,23 @@ def _words(s: Session, visit_ids: Collection[int]) -> None:
     s.execute(update(Promise).where(Promise.visit_id.in_(visit_ids)).values(note=""))
 
 
-def _received(s: Session, row: Customer, visit_ids: Collection[int]) -> None:
+def _received(s: Session, row: Customer, visit_ids: Collection[int], at: datetime) -> None:
     """Texts and mails that came from them."""
     addresses = [x for x in (row.email, row.phone) if x]
     theirs = (Received.customer_id == row.id) | Received.visit_id.in_(visit_ids) | Received.sender.in_(addresses)
+    strangers = select(Notice).where(Notice.kind == "wrote", Notice.visit_id.is_(None))
+    for n in s.scalars(strangers):  # written before we knew whose number that is
+        if (n.facts or {}).get("by") in addresses:
+            n.facts, n.resolved_at = _without(n.facts), n.resolved_at or at
     s.execute(update(Received).where(theirs).values(sender="", subject="", text="", outcome=""))
+
+
+def _owed(s: Session, visit_ids: Collection[int], at: datetime, by: By) -> None:
+    """What they were still promised cannot be kept any more: nobody is left to call."""
+    for promise in s.scalars(
+        select(Promise).where(Promise.visit_id.in_(visit_ids), Promise.state == "open", Promise.kind != "window")
+    ):
+        promises.end(s, promise, "cancelled", at=at, by=by.name)
 
 
 def _visits(s: Session, visits: Collection[Visit], at: datetime) -> None:

@@ -38,7 +38,7 @@ def act(received_id: int, *, settings: Settings, at: datetime) -> None:
     if found is not None and (tapped.kind != "unknown" or visit is None):
         meaning, outcome = tapped.kind, _tap(s, row, found, tapped, at)
     elif row.meaning:  # STOP or START: in force since it came
-        meaning, outcome = row.meaning, _also(s, row, at)
+        meaning, outcome = row.meaning, _also(row, visit, at)
     else:
         meaning, outcome = _customer(s, row, visit, at)
     with transaction() as w:
@@ -170,13 +170,15 @@ def _put(s: Session, kind: str, row: Received, visit: Visit, at: datetime, facts
     )  # fmt: skip
 
 
-def _also(s: Session, row: Received, at: datetime) -> str:
+def _also(row: Received, visit: Visit | None, at: datetime) -> str:
     """STOP and START are done; a CANCEL may mean the visit."""
     if row.meaning == "start":
         return "texts go again"
     if reply.may_cancel(row.text):
         with transaction() as w:
-            conversation.person_wrote(w, w.get_one(Received, row.id), at=at)
+            mine = w.get_one(Received, row.id)
+            mine.visit_id = visit.id if visit is not None else None
+            conversation.person_wrote(w, mine, at=at, answers=False)
         return "no more texts; may want to cancel: a person reads it"
     return "no more texts"
 

@@ -198,7 +198,7 @@ def _said(e: Entry, zone: str, today: Any) -> Said:
     if e.what == "received" and e.received is not None:
         r = e.received
         what = f"Wrote by {words.CHANNELS.get(r.channel, r.channel)}: “{r.text[:300]}”"
-        return Said(f"t{r.id}", at, what, r.outcome or "waiting")
+        return Said(f"t{r.id}", at, what, r.outcome or ("seen to" if r.settled_at else "waiting"))
     if e.what == "report" and e.report is not None:
         more = f" +{e.report.minutes}" if e.report.kind == "late" and e.report.minutes else ""
         note = f": “{e.report.note}”" if e.report.note else ""

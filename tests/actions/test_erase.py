@@ -135,12 +135,26 @@ def test_what_a_technician_was_answered_by_text_about_the_visit_goes_too(sqlite_
         assert traces("Zellweger") == {}
 
 
+def test_what_a_number_wrote_before_it_was_known_whose_it_is_goes_too(sqlite_url: str, tmp_path: Path) -> None:
+    with texting.line(sqlite_url, tmp_path) as way:
+        way.change("Priya", phone=None)
+        way.hear("Is it you, zellweger?", sender=PHONE, at=wall("08:45"))
+        way.change("Priya", phone=PHONE)
+        with transaction() as s:
+            s.get_one(Visit, way.visits["Priya"]).state = "done"
+        assert {"received", "notice"} <= set(traces("Zellweger"))
+        erase.customer(way.customer("Priya").id, folder=way.settings.outbox_folder, at=wall("12:00"), by=DANA)
+        assert traces("Zellweger", PHONE) == {} and sender.tasks() == []
+
+
 def test_what_was_kept_and_who_asked_for_no_texts_outlive_it(app: Flask, told: Built) -> None:
     kept = select(Promise.kind, Promise.state).where(Promise.visit_id == told.visits["Grace"].id).order_by(Promise.id)
     before = db.session.execute(kept).all()
     go(app, told)
     go(app, told, "12:01")
-    assert db.session.execute(kept).all() == before
+    assert ("call", "open") in before, "a call is owed to them"
+    ended = [(kind, "cancelled" if state == "open" else state) for kind, state in before]
+    assert db.session.execute(kept).all() == ended, "nobody is left to call"
     visit = db.session.get_one(Visit, told.visits["Grace"].id)
     assert (visit.state, visit.arrived_at, visit.customer.name) == ("done", wall("10:20"), "Erased")
     assert suppression.reason(db.session(), PHONE) == suppression.ASKED["sms"]

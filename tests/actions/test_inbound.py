@@ -189,6 +189,8 @@ def test_start_lifts_it(way: Line) -> None:
 def test_cancel_stops_texts_and_a_person_looks_whether_the_visit_is_meant(way: Line) -> None:
     way.hear("CANCEL")
     assert ("wrote", "may_cancel") in tasks() and visit(way).state == "planned"
+    asked = db.session.scalars(select(Notice).where(Notice.kind == "wrote")).one()
+    assert asked.visit_id == way.visits["Grace"], "under her name, not under a number"
     assert way.customer("Grace").phone_bad == "asked for no texts"
 
 
