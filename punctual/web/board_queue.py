@@ -123,7 +123,7 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
     if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:
         yield f"{ANSWERS['call']}, {now.when(t.answer[1])}."
     for trouble in t.troubles:
-        state = state_words(trouble.state, trouble.reason)
+        state = state_words(trouble.state, trouble.reason).rstrip(".")
         yield f"{KINDS.get(trouble.kind, trouble.kind)} by {CHANNELS.get(trouble.channel, trouble.channel)} at {now.when(trouble.at)}: {state}."
     if t.lost_address:
         yield f"The address “{t.lost_address}” was not found."

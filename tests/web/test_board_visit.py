@@ -98,8 +98,8 @@ def test_a_customer_without_an_address_that_works_can_be_mended_from_the_task(bo
     grace = board.built.customers["Grace"].id
     with transaction() as s:
         m = s.scalars(select(Message).where(Message.customer_id == grace)).one()
-        m.state, m.state_reason, m.state_at = "failed", "no such mailbox", wall("09:22")
-    assert "May not be done by their limit by e-mail at 09:22: failed: no such mailbox." in board.text(
+        m.state, m.state_reason, m.state_at = "failed", "no such mailbox.", wall("09:22")
+    assert "May not be done by their limit by e-mail at 09:22: failed: no such mailbox. " in board.text(
         f"/board/queue{DAY}"
     )
     answer = board.post(f"/board/customers/{grace}", name="Grace", email="g@example.com", phone="", language="en")
