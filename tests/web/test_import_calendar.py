@@ -68,7 +68,7 @@ def test_a_calendar_is_shown_with_what_is_left_out_and_nothing_is_written(at_des
     answer = upload(at_desk, WEEK)
     shown = words(answer.text)
     assert answer.status_code == 200 and "tom.ics: 3 visits can be taken" in shown and "Take these 3 visits" in shown
-    assert "2026-11-25, 09:00 to 09:30 Ida Holt boiler, 90 min Tom 2 Upton Road, Bristol" in shown
+    assert "2026-11-25, 09:00 to 09:30 Ida Holt boiler, 90 min Tom Hale 2 Upton Road, Bristol" in shown
     assert "4 events left out" in shown
     for sentence in (
         "Event “Day off” (line 24): it lasts whole days; a visit has a time. Not taken.",
@@ -106,11 +106,11 @@ def test_the_technician_is_who_is_asked_named_or_chosen(at_desk: Desk) -> None:
     one = event("b1", "DTSTART:20261125T090000Z", "DTEND:20261125T100000Z", "SUMMARY:Ida Holt")
     nameless = HEAD + one + "END:VCALENDAR\r\n"
     assert "nobody yet" in words(upload(at_desk, nameless).text)
-    assert "Ida Holt Visit, 60 min Ana" in words(upload(at_desk, nameless, technician="Ana").text)
+    assert "Ida Holt Visit, 60 min Ana Hale" in words(upload(at_desk, nameless, technician="Ana").text)
     with transaction() as s:
         assert s.scalars(select(Technician.email).where(Technician.ref == "Tom")).one() == "tom@bellweather.example"
     theirs = nameless.replace("SUMMARY", "ATTENDEE;CN=Tom:mailto:Tom@Bellweather.example\r\nSUMMARY")
-    assert "Ida Holt Visit, 60 min Tom" in words(upload(at_desk, theirs).text)
+    assert "Ida Holt Visit, 60 min Tom Hale" in words(upload(at_desk, theirs).text)
 
 
 @pytest.mark.parametrize(
