@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ WRITING_S = 0.04
 PAUSES_S = (10.0, 20.0, 40.0, 60.0)
 #: Real seconds for which a message that was just decided is taken to be true: a cancellation is felt within one second.
 SURE_S = 0.5
+#: Real seconds before a message is tried again that could not be written: a full disk is not asked without a pause.
+AGAIN_S = 1.0
 #: So many failures of different messages in a row close a way out, whatever each of them was.
 FAILURES = 5
 
@@ -150,7 +152,8 @@ class Sender:
         ids, written = batch.ids, batch.first
         while ids:
             if written is None and (self.stopping or not any(way.is_open() for way in self.ways.values())):
-                self._safely(partial(self._give_back, ids), at)
+                closed = [way.closed_until for way in self.ways.values() if way.closed_until is not None]
+                self._safely(partial(self._give_back, ids, min(closed, default=at)), at)
                 return
             run = next((i for i, m in enumerate(ids) if m not in batch.patient), len(ids))
             written = written or (self._written(ids[:run], at) if run > 1 else None)
@@ -167,7 +170,8 @@ class Sender:
         except OperationalError:
             log.exception("message %s goes back: the database failed, or others came first", message_id)
             db.session.rollback()
-            self._safely(partial(self._give_back, [message_id]), at)
+            until = at + timedelta(seconds=AGAIN_S * clock.speed())
+            self._safely(partial(self._give_back, [message_id], until), at)
         except SQLAlchemyError:
             log.exception("message %s waits for its lease to end", message_id)
             db.session.rollback()
@@ -304,10 +308,9 @@ class Sender:
         with transaction() as s:
             fallback.divert(s, at=at)
 
-    def _give_back(self, ids: list[int], at: datetime) -> None:
-        closed = [way.closed_until for way in self.ways.values() if way.closed_until is not None]
+    def _give_back(self, ids: list[int], until: datetime, at: datetime) -> None:
         with transaction() as s:
-            outbox.release(s, ids, by=self.name, at=at, until=min(closed, default=at))
+            outbox.release(s, ids, by=self.name, at=at, until=until)
 
     def _park(self, message_id: int, at: datetime) -> None:
         with about([message_id]) as s:
