@@ -15,6 +15,7 @@ from punctual.actions import schedule as verbs
 from punctual.actions import transaction
 from punctual.core.day import Window
 from punctual.models import Company, Link, Promise, Visit, db
+from tests import build
 from tests.build import wall
 from tests.web.desk import words
 from tests.web.visitor import Page, everything, late, visitor
@@ -266,3 +267,15 @@ def test_another_sites_form_is_refused(grace: Page) -> None:
     answer = grace.client.post(f"/c/{grace.token}/cancel", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
     assert grace.visit.state == "planned"
+
+
+def test_a_limit_for_our_arriving_is_not_drawn_as_the_customers_leaving(lite: Flask) -> None:
+    page = visitor(lite, "09:00", build.MORNING.replace("leave 12:00", "arrive 12:00"))
+    drawn = page.get()
+    assert "At the latest" in drawn and "You leave" not in drawn and "You told us: arrive by 12:00." in drawn
+
+
+def test_a_check_of_another_day_is_named_with_its_day(lite: Flask) -> None:
+    page = visitor(lite, "08:30")
+    clock.configure("2026-11-23T18:00:00+00:00 x1")
+    assert "Last checked Tue 24 Nov, 8:30." in page.text()
