@@ -101,12 +101,13 @@ def fit(x: Floats, y: Floats, fold: Ints, fall: Floats) -> tuple[Additive, Float
     whole = sum(parts[1:], parts[0])
     lean = [None if np.isinf(f) else f * np.maximum(centres(e), 0.0) for f, e in zip(fall, edges, strict=True)]
     loss = np.zeros(PASSES + 1)
-    for part in parts:
-        loss += [_loss(part, *state) for state in _boosted(whole - part, lean, PASSES)]
+    without = [_boosted(whole - part, lean, PASSES) for part in parts]
+    for part, states in zip(parts, without, strict=True):
+        loss += [_loss(part, *state) for state in states]
     passes = int(np.argmin(loss))
     apart = np.zeros(len(y))
-    for k, part in enumerate(parts):
-        table, middle = _boosted(whole - part, lean, passes)[-1]
+    for k, states in enumerate(without):
+        table, middle = states[passes]
         rows = np.flatnonzero(fold == k)
         apart[rows] = middle + sum(t[c[rows]] for t, c in zip(table, codes, strict=True))
     table, middle = _boosted(whole, lean, passes)[-1]
@@ -175,13 +176,12 @@ def isotonic(y: Floats, weight: NDArray[np.intp] | Floats) -> Floats:
     level: list[float] = []
     heavy: list[float] = []
     size: list[int] = []
-    for value, w in zip(y, np.maximum(weight, 1e-6), strict=True):
-        level.append(float(value))
-        heavy.append(float(w))
-        size.append(1)
-        while len(level) > 1 and level[-2] > level[-1]:
-            w2, v2, n2 = heavy.pop(), level.pop(), size.pop()
-            level[-1] = (level[-1] * heavy[-1] + v2 * w2) / (heavy[-1] + w2)
-            heavy[-1] += w2
-            size[-1] += n2
+    for value, w in zip(y.tolist(), np.maximum(weight, 1e-6).tolist(), strict=True):
+        n = 1
+        while level and level[-1] > value:
+            w2 = heavy.pop()
+            value, w, n = (level.pop() * w2 + value * w) / (w2 + w), w2 + w, n + size.pop()
+        level.append(value)
+        heavy.append(w)
+        size.append(n)
     return np.repeat(level, size)
