@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,10 @@ def board(lite: Flask) -> Desk:
     return at_priyas(lite)
 
 
-def said(board: Desk, name: str) -> explain.Explained:
+def said(board: Desk, name: str, at: str = "10:25") -> explain.Explained:
     db.session.rollback()
     with board.app.test_request_context():
-        return explain.explain(db.session(), db.session.get_one(Visit, board.visit(name)), wall("10:25"), build.ZONE)
+        return explain.explain(db.session(), db.session.get_one(Visit, board.visit(name)), wall(at), build.ZONE)
 
 
 def test_an_overrun_is_explained_with_place_minutes_and_slack(board: Desk) -> None:
@@ -54,6 +55,13 @@ def test_an_overrun_is_explained_with_place_minutes_and_slack(board: Desk) -> No
     assert found.sentences[-1] == "From 75 past jobs of this kind."
     assert found.sum[0] == ("Tom is with Priya Whitfield since 09:05, 20 min over", "10:25")
     assert found.sum[-1][1] == found.time
+
+
+def test_a_long_wait_is_told_in_hours(board: Desk) -> None:
+    found = said(board, "Lewis", at="02:00")
+    assert found.sum[0] == ("Ana has not started yet", "02:00")
+    (wait,) = [adds for what, adds in found.sum if what.startswith(("Waiting", "Nobody"))]
+    assert re.fullmatch(r"\+ \d+ h [1-5]?\d min", wait)
 
 
 def test_board_and_api_say_the_same(board: Desk) -> None:

@@ -116,7 +116,8 @@ class _Legs:
         """To the likely arrival at a row: the drive, the break where it lies between, and waiting."""
         there = float(made.arrive[r, P50])
         gap = there - self.now
-        drive = gap if under_way else min(max(gap, 0.0), minutes)
+        early = not days.early_ok[r] and made.arrive[r, P10] <= days.window_start[r] + 1.0
+        drive = gap if under_way and not early else min(max(gap, 0.0), minutes)
         rest = 0.0
         if not np.isnan(days.break_start[d]) and days.planned_start[r] >= days.break_start[d]:
             inside = min(there, float(days.break_end[d])) - max(self.now, float(days.break_start[d]))

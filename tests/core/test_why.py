@@ -81,6 +81,12 @@ def test_a_drive_under_way_is_all_drive() -> None:
     assert (found.where, found.visit, found.wait) == ("driving", 1, 0.0) and found.drive > 0
 
 
+def test_who_set_out_far_too_early_waits_and_does_not_drive_for_hours() -> None:
+    days = day(stop(1, "10:30", place=THERE, state="on_my_way", on_my_way_at=wall("08:42"), early_ok=False))
+    found = asked(days, "08:43", 0)
+    assert found.where == "driving" and found.opens and 0 < found.drive < 15 and found.wait > 60
+
+
 @pytest.mark.parametrize(("at", "where"), [("07:00", "before"), ("08:30", "free")])
 def test_before_anything_was_reported(at: str, where: str) -> None:
     found = asked(day(stop(1, "09:00")), at, 0)
