@@ -174,9 +174,8 @@ def test(arguments: Sequence[str]) -> int:
             "lint (ruff check)": run(python, "-m", "ruff", "check", ".", env=env),
             "format (ruff format --check)": run(python, "-m", "ruff", "format", "--check", "--quiet", ".", env=env),
         }
-        if (
-            not arguments and not (HERE / "tests" / "__pycache__").exists()
-        ):  # once, not in every process at the same time
+        # What is loaded is compiled once, not in every process at the same time.
+        if not arguments and not (HERE / "tests" / "__pycache__").exists():
             run(python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", quiet=True, env=env)
         # One process more than cores: many tests wait for other processes. In the order of conftest.py, long files first.
         many = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]

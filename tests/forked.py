@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -43,6 +44,22 @@ def asked(what: Callable[..., object], *given: object, env: dict[str, str], log:
         yield here
     made.join(20)
     made.kill()
+
+
+def answer(line: Connection, live: Callable[[str], object]) -> None:
+    """Fork a process for each line that is asked for, which does this with it, and say its pid; until the line is closed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with suppress(EOFError):
+        while True:
+            spec = line.recv()
+            pid = os.fork()
+            if pid == 0:
+                line.close()
+                try:
+                    live(spec)
+                finally:
+                    os._exit(1)
+            line.send(pid)
 
 
 def worker() -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from collections.abc import Collection
-from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from multiprocessing.connection import Connection
 
 from sqlalchemy.orm import configure_mappers
@@ -24,6 +23,7 @@ from punctual.models import Attempt
 from punctual.sender import Way
 from punctual.transports import Envelope, Receipt, TransportError
 from punctual.worker import Worker
+from tests.forked import answer
 
 #: Real seconds a claim holds here; a test cannot wait two minutes for each.
 LEASE_S = 2.0
@@ -114,15 +114,4 @@ def main(variant: str, line: Connection) -> None:
     sender.PAUSES_S = (0.2, 0.4)
     deliver.BACKOFF_S = (0.6, 1.0, 2.0, 2.0)
     config.load()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with suppress(EOFError):
-        while True:
-            spec = line.recv()
-            pid = os.fork()
-            if pid == 0:
-                line.close()
-                try:
-                    live(variant, spec)
-                finally:
-                    os._exit(1)
-            line.send(pid)
+    answer(line, partial(live, variant))

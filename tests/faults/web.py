@@ -8,9 +8,8 @@ purpose, the report and what it causes are committed one after the other.
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +20,7 @@ from werkzeug.serving import make_server
 from punctual import config, fault, watch
 from punctual.actions import technician, transaction
 from punctual.app import create_app
+from tests.forked import answer
 
 configure_mappers()  # once, not in every child
 
@@ -57,17 +57,6 @@ def main(variant: str, line: Connection) -> None:
     config.load()
     if variant == "apart":
         tear_apart()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         line.send(listening.getsockname()[1])
-        with suppress(EOFError):
-            while True:
-                spec = line.recv()
-                pid = os.fork()
-                if pid == 0:
-                    line.close()
-                    try:
-                        live(listening, spec)
-                    finally:
-                        os._exit(1)
-                line.send(pid)
+        answer(line, partial(live, listening))
