@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from sqlalchemy import BindParameter, and_, bindparam, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session
 
 from punctual import clock
 from punctual.core.day import Window
 from punctual.core.kinds import KINDS
 from punctual.core.policy import Rules, useful_min
-from punctual.models import Customer, Message, Notice, Plain, Technician, User, UtcDateTime, Visit, touch_board
+from punctual.models import Customer, Message, Notice, Plain, Technician, User, UtcDateTime, Visit, touch_board, written
 from punctual.queries import day as days
 
 #: Real seconds a claimed message belongs to its worker; longer than a transport's whole conversation takes.
@@ -153,9 +153,7 @@ def _notice(s: Session, **values: Any) -> Notice | None:
     made = insert(s, table, values)
     if made is None:
         return None
-    notice = Notice(**dict.fromkeys(table.c.keys()) | _defaults(table) | values | {"id": made})
-    make_transient_to_detached(notice)
-    s.add(notice)
+    notice: Notice = written(s, Notice, {"id": made} | dict.fromkeys(table.c.keys()[1:]) | _defaults(table) | values)
     return notice
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, cast
 
 import numpy as np
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Integer, String, Table, bindparam, select, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from punctual import clock, outbox, promises
 from punctual.core import kept
@@ -21,10 +23,11 @@ from punctual.core.forecast import Forecast
 from punctual.core.notice import Decision, Mark
 from punctual.core.policy import Rules
 from punctual.core.sift import CODES, REASONS, STATES, STEP, Sifted, numbers
+from punctual.models import Customer, Notice, Plain, Promise, Rows, Shift, Visit
 from punctual.models import Forecast as ForecastRow
-from punctual.models import Notice, Plain, Promise, Shift, Visit
 from punctual.queries import day as queries
 from punctual.queries.columns import TELLING, Seen
+from punctual.queries.numbers import Values
 
 notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__table__)
 
@@ -36,7 +39,16 @@ _FORECAST = ("shift_id", ("at", "packed", "marks"))
 _SILENT = ("key", ("reason", "facts", "at", "due_at", "shift_id"))
 
 
-_ABOUT = select(Visit).where(Visit.id.in_(bindparam("ids", expanding=True))).options(joinedload(Visit.customer))
+_WANTED = Values(bindparam("ids", "", type_=String)).table_valued("value", name="wanted")
+_ABOUT = Rows(
+    lambda all_: (
+        all_.select_from(_WANTED)
+        .join(Visit, Visit.id == sql_cast(_WANTED.c.value, Integer))
+        .join(Customer, Customer.id == Visit.customer_id)
+    ),
+    (Visit, Customer),
+    "ids",
+)
 
 
 def notices(
@@ -46,7 +58,7 @@ def notices(
     put: list[Notice] = []
     silent: list[dict[str, Any]] = []
     about = {decision.visit for decision in decisions if decision.verb != "silent"}
-    visits = {v.id: v for v in s.scalars(_ABOUT, {"ids": list(about)})} if about else {}
+    visits = _visits(s, about)
     for decision in decisions:
         if decision.verb == "silent":
             silent.append(_silent(decision, at))
@@ -57,6 +69,15 @@ def notices(
             if decision.verb == "tell" and decision.kind in ABOUT_TIME:
                 silent.append(_silent(_from_now_on(decision, at), at))
     return put, silent
+
+
+def _visits(s: Session, ids: Collection[int]) -> dict[int, Visit]:
+    """These visits with their customers, by id."""
+    found: dict[int, Visit] = {}
+    for visit, customer in _ABOUT.all(s, ids=json.dumps(list(ids))) if ids else []:
+        set_committed_value(visit, "customer", customer)
+        found[visit.id] = visit
+    return found
 
 
 def plain(seen: Seen, made: Forecast, sifted: Sifted, rows: Ints, rules: Rules, at: datetime) -> list[dict[str, Any]]:

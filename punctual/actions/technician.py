@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Integer, String, Table, bindparam, select, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -20,8 +22,11 @@ from punctual.models import Customer, Notice, Plain, Shift, touch_board
 from punctual.models import Report as ReportRow
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as queries
+from punctual.queries.numbers import Values
 
-report_, visit_, shift_, notice_ = (cast(Table, x.__table__) for x in (ReportRow, VisitRow, Shift, Notice))
+report_, visit_, shift_, notice_, customer_ = (
+    cast(Table, x.__table__) for x in (ReportRow, VisitRow, Shift, Notice, Customer)
+)
 
 #: A phone's clock may be this far ahead of ours.
 AHEAD = timedelta(minutes=2)
@@ -178,6 +183,15 @@ _LOCK = Plain(
 _REPORTS = Plain(
     select(*(report_.c[name] for name in _REPORT)).where(report_.c.visit_id == bindparam("visit", 0)), "visit"
 )
+_ABOUT = Values(bindparam("visits", "", type_=String)).table_valued("value", name="about")
+_NAMES = Plain(
+    select(visit_.c.id, customer_.c.name).select_from(
+        _ABOUT.join(visit_, visit_.c.id == sql_cast(_ABOUT.c.value, Integer)).join(
+            customer_, customer_.c.id == visit_.c.customer_id
+        )
+    ),
+    "visits",
+)
 _FOLDED = ("state", "on_my_way_at", "arrived_at", "finished_at", "late_min", "late_at", "changed_at")
 _UPDATE = Plain(
     update(visit_)
@@ -309,18 +323,13 @@ def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
     about = [n for n in notices if n.visit_id is not None and n.kind not in ("tech_nudge", "silent", "storm")]
     if not about:
         return []
-    rows = s.execute(
-        select(VisitRow.id, Customer.name)
-        .join(Customer, Customer.id == VisitRow.customer_id)
-        .where(VisitRow.id.in_({n.visit_id for n in about}))
-    )
-    names: dict[int | None, str] = {i: name.split()[0] for i, name in rows}
+    names = dict(_NAMES.rows(s.connection(), visits=json.dumps([n.visit_id for n in about])))
     return [
         {
             "visit_id": n.visit_id,
             "kind": n.kind,
             "decision": n.decision,
-            "name": names[n.visit_id],
+            "name": names[n.visit_id].split()[0],
             "from": n.told_start,
             "to": n.told_end,
         }

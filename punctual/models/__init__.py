@@ -4,7 +4,7 @@ from punctual.models.base import Base, UtcDateTime, db, tune
 from punctual.models.care import Concern, Difference, Good, GoodRule, Look, Photo
 from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay, Outage
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
-from punctual.models.plain import Plain, Reader, Rows, compile_all
+from punctual.models.plain import Plain, Reader, Rows, compile_all, written
 from punctual.models.schedule import (
     BoardVersion,
     GeocodeAnswer,
@@ -70,4 +70,5 @@ __all__ = [
     "touch_board",
     "touched",
     "tune",
+    "written",
 ]

@@ -133,11 +133,23 @@ class Rows:
         row = self.plain.first(s.connection(), **values)
         if row is None:
             raise NoResultFound(f"There is no row for {values}.")
+        return self._objects(s, row)
+
+    def all(self, s: Session, **values: Any) -> list[list[Any]]:
+        """The objects of every row, in the order of the models."""
+        return [self._objects(s, row) for row in self.plain.all(s.connection(), **values)]
+
+    def _objects(self, s: Session, row: tuple[Any, ...]) -> list[Any]:
         return [_held(s, mapper, row[part], names) for mapper, part, names in self.parts]
 
 
+def written(s: Session, model: type[Any], values: dict[str, Any]) -> Any:
+    """A row that was just written, all its columns given, as the session's object: without reading it back."""
+    return _held(s, inspect(model), tuple(values.values()), list(values))
+
+
 def _held(s: Session, mapper: Any, row: tuple[Any, ...], names: list[str]) -> Any:
-    """One row as the session's object."""
+    """One row, its id first, as the session's object."""
     if row[0] is None:
         return None
     key = mapper.identity_key_from_primary_key((row[0],))
