@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from babel.numbers import format_currency, get_currency_precision
 from flask_babel import force_locale
@@ -157,4 +158,21 @@ def of_staff(
         "due": messages.due_words(due, at, company.zone),
         "link": f"{settings.origin}/board/{page}",
         "staff": True,
+    }
+
+
+def own(s: Session, settings: Settings) -> dict[str, str]:
+    """What the company itself puts into an example: its names, how to reach it, and links as long as its own; nothing
+    where there is no company yet."""
+    company = s.get(Company, 1)
+    if company is None:
+        return {}
+    link = settings.origin + urlsplit(messages.EXAMPLE["link"]).path
+    return {
+        "company": messages.company_in_text(company.text_name),
+        "company_full": company.name,
+        "company_phone": company.phone,
+        "company_hours": company.hours,
+        "link": link,
+        "times_link": f"{link}/times",
     }

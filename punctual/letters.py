@@ -117,7 +117,7 @@ def _to_user(
 ) -> messages.Composed:
     """Their own message, or one of any kind as an example: exactly as it reads, and its subject says what it is."""
     if language := (message.facts or {}).get("example"):
-        words = messages.example(message.kind, language)
+        words = messages.example(message.kind, language, more.own(s, settings))
         return replace(words, subject=f"Example: {words.subject}")
     return messages.compose(message.kind, more.of_staff(s, message, user, company, settings, at), "en")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, get_timezone_location, get_timezone_name
@@ -18,10 +19,12 @@ from flask_babel import force_locale, get_domain, gettext
 
 from punctual.core.day import Window, local
 from punctual.core.kinds import KINDS
-from punctual.core.segments import MOST, fold, size
+from punctual.core.segments import MOST, cut, fold, size
 
 #: Longest values in a text (words.md): longer is cut at a word for a company, dropped for a name.
 COMPANY_CAP, NAME_CAP = 20, 12
+#: Languages there are words in.
+SPOKEN = ("en", "es", "de")
 #: Texts that never carry the line on STOP and HELP (words.md 0.4): they are about it, or for staff.
 NO_STOP_LINE = frozenset({"optout", "help", "tech_nudge", "enrol", "esc_sender"})
 #: A heading begins with a capital also where the greeting's comma lets the sentence begin without (German).
@@ -57,10 +60,18 @@ def _pattern(patterns: Mapping[str, str], language: str) -> str:
     return patterns.get(name) or patterns.get(name.split("_")[0], patterns["en"])
 
 
+def spoken(language: str) -> str:
+    """The language a customer of that language is written to in: theirs where there are words in it, else English.
+
+    Days and zones follow: an English sentence with a Japanese date would be half read, and cost four segments.
+    """
+    return language if language.replace("_", "-").split("-")[0].lower() in SPOKEN else "en"
+
+
 @lru_cache(maxsize=64)
 def locale_of(language: str) -> str:
-    """The Babel locale of a customer's language: British English for plain "en" and for what Babel does not know."""
-    if language == "en":
+    """The Babel locale of a customer's language: British English for plain "en" and for what we have no words in."""
+    if spoken(language) == "en":
         return "en_GB"
     try:
         return str(Locale.parse(language.replace("-", "_")))
@@ -187,7 +198,7 @@ def compose(kind: str, facts: Mapping[str, Any], language: str, parts: tuple[str
     def t(sentence: str) -> str:
         return fill(words.ugettext(sentence), facts)
 
-    given = {"t": t, "pgettext": words.upgettext, "language": language, "kind": kind, **facts}
+    given = {"t": t, "pgettext": words.upgettext, "language": spoken(language), "kind": kind, **facts}
     made = dict.fromkeys(PARTS, "") | {part: _rendered(f"messages/{kind}/{part}", given) for part in parts}
     return Composed(
         subject=" ".join(made["subject.txt"].split()),
@@ -207,28 +218,60 @@ def text(kind: str, facts: Mapping[str, Any], language: str, *, first: bool = Fa
     """The text message of a kind, folded for GSM-7; `first`: the line on STOP and HELP is appended.
 
     A name that is too long for a text is left out, and so is one that would cost a third segment. `facts["zone_hint"]`:
-    "London time, GMT" for a customer whose phone may be in another zone; where it costs a segment, only "GMT".
+    "London time, GMT" for a customer whose phone may be in another zone; where it costs a segment, only "GMT". What is
+    too long even so is cut, its link stays whole.
     """
-    name, hint = str(facts.get("name", "")), str(facts.get("zone_hint", ""))
     line = "\n" + _stop_line(language) if first and kind not in NO_STOP_LINE else ""
+    made = ""
+    for tried in _tries(facts, language):
+        made = fold(_sms(kind, tried, language))
+        if size(made + line).segments <= MOST:
+            return made + line
+    return cut(made, line)
+
+
+def _tries(facts: Mapping[str, Any], language: str) -> Iterator[dict[str, Any]]:
+    """The facts of a text as they are, then ever shorter: without the name, the zone in words, names of other scripts."""
+    name, hint = str(facts.get("name", "")), str(facts.get("zone_hint", ""))
     words, _comma, short = hint.rpartition(", ")
     tries = [(name if len(name) <= NAME_CAP else "", words or short), ("", words or short), ("", short)]
-    made = [
-        fold(_sms(kind, {**facts, "name": given, "zone_hint": zone}, language)) + line
-        for given, zone in dict.fromkeys(tries)
-    ]
-    return next((t for t in made if size(t).segments <= MOST), made[-1])
+    for given, zone in dict.fromkeys(tries):
+        yield {**facts, "name": given, "zone_hint": zone}
+    yield {**_without_scripts(facts, language), "name": "", "zone_hint": short}
 
 
-def example(kind: str, language: str) -> Composed:
+def _without_scripts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """The facts without names of ours in another script, which make a text of four segments of one of two: the company
+    is known by the address of its link, and nobody's name is spelt wrongly."""
+    made = dict(facts)
+    host = urlsplit(str(facts.get("link", ""))).hostname or ""
+    company = host if host and _in_another_script(facts["company"]) else facts["company"]
+    for fact, instead in (("company", company), ("tech", _somebody(language)), ("owner", company)):
+        name = str(facts.get(fact, ""))
+        if _in_another_script(name):
+            made |= {k: v.replace(name, instead) for k, v in made.items() if isinstance(v, str)}
+    return made
+
+
+def _in_another_script(name: str) -> bool:
+    return size(fold(name)).coding == "UCS-2"
+
+
+def _somebody(language: str) -> str:
+    with force_locale(locale_of(language)):
+        return str(gettext("Our technician"))
+
+
+def example(kind: str, language: str, own: Mapping[str, str] | None = None) -> Composed:
     """A message with example values, as the preview and the board show it; the text is folded as it would leave.
 
-    Staff is written to in English, whatever the language.
+    `own`: what the company itself puts into it (`facts.own`), so that its segments are those of its own texts. Staff is
+    written to in English, whatever the language.
     """
     language = "en" if KINDS[kind].class_ == "staff" else language
-    facts = EXAMPLE | example_values(language)
+    facts = EXAMPLE | example_values(language) | dict(own or {})
     if KINDS[kind].stop:
-        facts["link_mail_stop"] = STOP_LINK
+        facts["link_mail_stop"] = facts["link"].replace("/c/", "/s/", 1)
     made = compose(kind, facts, language)
     return replace(made, sms=text(kind, facts, language))
 
@@ -278,8 +321,6 @@ def _stop_line(language: str) -> str:
         return str(gettext("Reply STOP to opt out, HELP for help."))
 
 
-#: Where an example says that no more e-mails are wanted.
-STOP_LINK = "https://visits.example.com/s/k3J9k3J9k3J9k3J9k3J9k3"
 #: Example values that are the same in every language; `example_values` has the others.
 EXAMPLE: dict[str, Any] = {
     "company": "Bellweather Heating",

@@ -97,6 +97,45 @@ def test_a_phone_from_another_zone_is_told_by_whose_clocks(lite: Line, phone: st
     assert size(text).segments <= 2
 
 
+@pytest.mark.parametrize(
+    "own", [{"tech": "Γιάννης", "owner": "Δήμητρα"}, {"company": "東京ガス株式会社"}, {"name": "日本"}]
+)
+@pytest.mark.parametrize("language", ["en", "es", "de"])
+def test_a_name_in_another_script_never_costs_a_third_segment(lite: Line, own: dict[str, str], language: str) -> None:
+    facts = messages.EXAMPLE | messages.example_values(language) | own
+    facts["truth"] = messages.fill("{tech} is not on the way. Expected {from}-{to}.", facts)
+    whole = re.compile(re.escape(facts["link"]) + r"(\s|$)")
+    for kind in TO_CUSTOMERS:
+        text = messages.text(kind, facts, language, first=True)
+        assert size(text).segments <= 2, (kind, text)
+        assert whole.search(text) or facts["link"] not in messages.compose(kind, facts, language).sms
+        assert "..." not in text and text.count("STOP") >= (kind not in messages.NO_STOP_LINE)
+
+
+def test_a_name_in_another_script_is_left_as_it_is_where_there_is_room(lite: Line) -> None:
+    facts = messages.EXAMPLE | {"company": "東京ガス", "tech": "Γιάννης", "words": "The blue one."}
+    assert messages.text("reply", facts, "en") == "東京ガス: The blue one."
+    assert messages.text("on_my_way", facts, "en").startswith(
+        "visits.example.com: Our technician is on the way to you."
+    )
+
+
+def test_what_is_too_long_even_so_is_cut_at_a_word(lite: Line) -> None:
+    text = messages.text("reply", messages.EXAMPLE | {"words": "日本: " + "Tom has the key. " * 12}, "en", first=True)
+    assert size(text).segments == 2
+    assert text.endswith("Tom has the key...\nReply STOP to opt out, HELP for help.")
+
+
+@pytest.mark.parametrize("language", ["ja", "el", "pl", "fr", "pt-BR"])
+def test_who_is_written_to_in_english_reads_english_days_and_zones(lite: Line, language: str) -> None:
+    with transaction() as s:
+        visit = s.get_one(Visit, lite.visits["Grace"])
+        visit.customer.phone, visit.customer.language = "+12125550123", language
+        outbox.put(s, key="k", kind="booked", at=AT, reason="booked", visit=visit)
+        text = texting.write(s, s.scalars(select(Message).filter_by(channel="sms")).one(), lite.settings, AT).text
+    assert "booked for Tue 24 Nov." in text and "(London time" in text and size(text).coding == "GSM-7"
+
+
 def test_the_hint_is_cut_to_its_letters_before_a_text_gets_a_third_segment(lite: Line) -> None:
     facts = CAPS | {"zone_hint": "Ho Chi Minh City time, UTC+7"}
     for kind in TO_CUSTOMERS:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 @told
 def preview(kind: str, language: str, calendar: Path | None, html: Path | None, to: str) -> None:
     """The words of a message kind (or all), with example values and segments; or the calendar mails as files."""
-    from punctual import messages
+    from punctual import facts, messages
     from punctual.core.kinds import KINDS
     from punctual.core.segments import size
+    from punctual.models import db
 
     if calendar is not None:
         _calendar_mails(calendar)
@@ -44,7 +45,7 @@ def preview(kind: str, language: str, calendar: Path | None, html: Path | None, 
         return
     for one in [kind] if kind else list(KINDS):
         with app.test_request_context():
-            made = messages.example(one, language)
+            made = messages.example(one, language, facts.own(db.session(), app.config["SETTINGS"]))
         _show(one, made, size(made.sms))
         if html is not None:
             html.mkdir(parents=True, exist_ok=True)

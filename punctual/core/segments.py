@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,7 @@ EXTENDED = frozenset("^{}\\[]~|€\f")
 GSM_ONE, GSM_PART, UCS_ONE, UCS_PART = 160, 153, 70, 67
 #: A text has at most this many segments.
 MOST = 2
+_LINK = re.compile(r"https?://\S+")
 
 _PLAIN = str.maketrans(
     {
@@ -70,3 +72,21 @@ def _bare(letter: str) -> str:
     """A Latin letter without its accents, where that is one of GSM-7; any other as it is."""
     base = "".join(c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c))
     return base if base and all(c in BASIC for c in base) else letter
+
+
+def cut(text: str, after: str = "") -> str:
+    """The text and what comes `after` it within `MOST` segments, its link whole.
+
+    What follows the link is left out first, then words before it (or at the end, without a link) give way to "...";
+    letters, where there are no words (Japanese).
+    """
+    found = _LINK.search(text)
+    head, link = (text[: found.start()], found[0]) if found else (text, "")
+    words = [m.end() for m in re.finditer(r"\S+", head)]
+    gap = " " if link else ""
+    made = head + link + after
+    for end in (*reversed(words[:-1]), *range(min(words[:1], default=0), -1, -1)):
+        if size(made).segments <= MOST:
+            break
+        made = head[:end].rstrip(",;:.") + "..." + gap + link + after
+    return made

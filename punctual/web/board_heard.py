@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, g, render_template, request
 from werkzeug.wrappers import Response as Answer
 
-from punctual import messages
+from punctual import facts, messages
 from punctual.actions import delivery
 from punctual.core.day import local
 from punctual.core.kinds import KINDS
@@ -42,7 +42,8 @@ def texts() -> str:
     """Every kind of message in a language, with example values; how each text travels."""
     language = request.args.get("language", "en")
     language = language if language in LANGUAGES else "en"
-    made = [(kind, messages.example(kind, language)) for kind in KINDS]
+    own = facts.own(db.session(), settings())
+    made = [(kind, messages.example(kind, language, own)) for kind in KINDS]
     return render_template(
         "board/words.html",
         language=language,
@@ -71,6 +72,7 @@ def mail(kind: str) -> Answer:
     language = request.args.get("language", "en")
     if kind not in KINDS or language not in LANGUAGES:
         return Answer("There is no such message.", status=404, mimetype="text/plain")
-    page = Answer(messages.example(kind, language).html, mimetype="text/html")
+    example = messages.example(kind, language, facts.own(db.session(), settings()))
+    page = Answer(example.html, mimetype="text/html")
     page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     return page

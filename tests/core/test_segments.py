@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from punctual.core.segments import BASIC, EXTENDED, fold, size
+from punctual.core.segments import BASIC, EXTENDED, cut, fold, size
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,16 @@ def test_a_folded_text_is_folded_and_never_costs_more_segments(text: str) -> Non
     once = fold(text)
     assert fold(once) == once
     assert size(once).segments <= size(text).segments or set(once) <= BASIC | EXTENDED
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "left"),
+    [
+        ("Ж " + "word " * 40, "\nSTOP", "Ж " + "word " * 24 + "word...\nSTOP"),
+        ("Ж " + "word, " * 30 + "https://a.example/c/1", "", "Ж " + "word, " * 17 + "word... https://a.example/c/1"),
+        ("Ж see https://a.example/c/1 " + "word " * 40, "", "Ж see https://a.example/c/1"),
+        ("日" * 200, "", "日" * 131 + "..."),
+    ],
+)
+def test_a_text_is_cut_at_a_word_and_its_link_stays_whole(text: str, after: str, left: str) -> None:
+    assert cut(text, after) == left and size(left).segments <= 2

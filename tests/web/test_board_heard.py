@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from punctual.actions import technician, transaction
 from punctual.core.kinds import KINDS
-from punctual.models import Notice, Visit, db
+from punctual.models import Company, Notice, Visit, db
 from punctual.web import board_words
 from tests.build import wall
 from tests.sender import tasks
@@ -138,6 +138,16 @@ def test_every_message_can_be_read_in_every_language_with_how_it_travels(desk: D
     assert all(f" {kind} " in page for kind in KINDS)
     assert "UCS-2" not in page and "3 segments" not in page
     assert {"en": "we are running late", "es": "vamos con retraso", "de": "wir kommen"}[language] in page
+
+
+def test_the_words_are_those_of_the_own_company(desk: Desk) -> None:
+    with transaction() as s:
+        company = s.get_one(Company, 1)
+        company.name, company.text_name, company.phone = "Περικλής ΕΠΕ", "Περικλής ΕΠΕ", "0117 496 0000"
+    page = desk.text("/board/words")
+    assert "Bellweather" not in page and "0117 496 0000" in page
+    assert "UCS-2, 125 units, 2 segments" in page and "3 segments" not in page
+    assert "Περικλής ΕΠΕ" in desk.text("/board/words/late_first.html")
 
 
 def test_a_mail_is_shown_as_a_mail_program_shows_it(desk: Desk) -> None:
