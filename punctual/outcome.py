@@ -18,7 +18,7 @@ def progressed(s: Session, attempt: Attempt, got: Progress, *, at: datetime) -> 
     """
     if attempt.provider_id not in ("", got.provider_id):
         return
-    if attempt.progress and ORDER[got.state] <= ORDER[attempt.progress]:
+    if ORDER.get(got.state, -1) <= ORDER.get(attempt.progress, -1):
         return
     message = s.get_one(Message, attempt.message_id)
     if attempt.state in ("intent", "uncertain"):
@@ -34,12 +34,12 @@ def progressed(s: Session, attempt: Attempt, got: Progress, *, at: datetime) -> 
 
 def _lost(s: Session, message: Message, attempt: Attempt, got: Progress, at: datetime) -> None:
     """It will not arrive: e-mail instead, else a person calls; what the code says about number or line is kept."""
-    why = f"not delivered ({got.code})" if got.code else "not delivered"
+    why = f"not delivered: {got.why}" if got.code else "not delivered"
     attempt.error = why
     if got.address:
-        fallback.freeze(s, attempt.recipient, f"can get no texts ({got.code})", at=at)
+        fallback.freeze(s, attempt.recipient, f"can get no texts: {got.why}", at=at)
     if got.alarm:
-        fallback.stop_the_line(s, f"The provider did not deliver a text ({got.code}).", got.code, at=at)
+        fallback.stop_the_line(s, f"The provider did not deliver a text: {got.why}.", got.code, at=at)
     deliver.lost(s, message, why, at)
 
 

@@ -222,10 +222,21 @@ def test_an_undelivered_warning_goes_by_mail_once_its_validity_has_run_out(way: 
     way.send()
     way.status(0, "undelivered", "30003")
     way.status(0, "failed", "30003")
-    assert way.messages()[0][2:] == ("undelivered", "by e-mail instead: not delivered (30003)")
+    assert way.messages()[0][2:] == (
+        "undelivered",
+        "by e-mail instead: not delivered: the phone is off or out of reach (30003)",
+    )
     assert way.send(AT + timedelta(minutes=4)) == 0, "until then the phone may still get it"
     assert way.send(AT + timedelta(minutes=6)) == 1
     assert way.mails() == ["late_first"] and len(way.texts()) == 1 and tasks() == []
+
+
+def test_a_state_we_do_not_know_is_answered_and_changes_nothing(lite: Line) -> None:
+    lite.put("Grace")
+    lite.send()
+    assert lite.status(0, "partially_delivered") == 204 and lite.messages()[0][2] == "sent"
+    lite.status(0, "delivered")
+    assert lite.status(0, "partially_delivered") == 204 and lite.messages()[0][2] == "delivered"
 
 
 def test_how_long_a_warning_may_be_on_its_way_is_the_companys(lite: Line) -> None:

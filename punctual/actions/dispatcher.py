@@ -18,8 +18,9 @@ from punctual.actions.effect import movable
 from punctual.core.day import OVER, Window, local, outward
 from punctual.core.kinds import KINDS
 from punctual.core.policy import worth_telling
-from punctual.models import Customer, JobType, Notice, Place, Promise, Shift, Technician, Visit, touch_board
+from punctual.models import Customer, JobType, Message, Notice, Place, Promise, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
+from punctual.queries.tasks import ASTRAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,8 @@ def offer_earlier(visit_id: int, *, at: datetime, by: By) -> None:
 
 
 def called(visit_id: int, *, at: datetime, by: By) -> None:
-    """The customer was called: every open call task and promised call of the visit is done."""
+    """The customer was called: every open call task and promised call of the visit is done, and what did not reach them
+    is told."""
     with transaction() as s:
         visit = _visit(s, visit_id)
         open_ = select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
@@ -268,6 +270,9 @@ def called(visit_id: int, *, at: datetime, by: By) -> None:
             promises.keep(s, promise, at=at, by=by.name)
         promises.replied(s, visit_id, at=at, by=by.name)
         _close_calls(s, visit_id, at, by, None)
+        astray = select(Message.notice_id).where(Message.visit_id == visit_id, Message.state.in_(ASTRAY))
+        for notice in s.scalars(select(Notice).where(Notice.id.in_(astray), Notice.resolved_at.is_(None))):
+            notice.resolved_at, notice.resolved_by = at, by.name
         touch_board(s, visit.date)
 
 

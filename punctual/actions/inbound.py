@@ -160,7 +160,7 @@ def _keep(s: Session, *, key: str, channel: str, sender: str, text: str, at: dat
     made = outbox.insert(
         s,
         Received.__table__,
-        {"key": key, "channel": channel, "sender": sender, "subject": "", "text": text, "at": at, "meaning": "",
+        {"key": _clean(key), "channel": channel, "sender": _clean(sender), "subject": "", "text": text, "at": at, "meaning": "",
          "outcome": ""},
     )  # fmt: skip
     return None if made is None else s.get_one(Received, made)

@@ -44,6 +44,10 @@ class Ask:
     facts: dict[str, Any]
 
 
+#: States of a message that did not go, or of which nobody knows.
+ASTRAY = ("failed", "uncertain", "undelivered")
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A message that did not go, or of which nobody knows."""
@@ -210,7 +214,7 @@ def _troubles(s: Session, at: datetime, stops: dict[int, tuple[Stop, Line]], tod
             )
         )
         .where(
-            message_.c.state.in_(("failed", "uncertain", "undelivered")),
+            message_.c.state.in_(ASTRAY),
             message_.c.customer_id.is_not(None),
             ~message_.c.state_reason.startswith("by e-mail instead"),
             message_.c.state_at >= at - RECENT,

@@ -41,7 +41,8 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the text with this id of theirs got; `code` is the provider's error, "" for none.
+    """How far the text with this id of theirs got (a state that is not in ORDER says nothing); `code` is the
+    provider's error, "" for none, and `means` what it says to a person, "" where that is not known.
 
     address: because of the number, which can get no texts; alarm: a person has to mend it before more are sent.
     """
@@ -51,6 +52,12 @@ class Progress:
     code: str = ""
     address: bool = False
     alarm: bool = False
+    means: str = ""
+
+    @property
+    def why(self) -> str:
+        """The meaning and the code: "there is no such number (30005)"; "" where the provider says nothing."""
+        return f"{self.means} ({self.code})" if self.means else self.code
 
 
 @runtime_checkable

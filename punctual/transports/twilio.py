@@ -16,7 +16,7 @@ import httpx2
 from punctual import clock
 from punctual.config import Settings
 from punctual.transports.envelope import Envelope, Receipt, TransportError
-from punctual.transports.heard import ORDER, Call, NotGenuine, Progress, Text, Unreadable
+from punctual.transports.heard import Call, NotGenuine, Progress, Text, Unreadable
 
 #: Seconds until an unanswered request is given up; far inside a message's lease.
 TIMEOUT_S = 10.0
@@ -24,6 +24,16 @@ TIMEOUT_S = 10.0
 FROZEN = frozenset({"21211", "21610", "21614", "21635", "30005", "30006"})
 #: The line is to be stopped: who we are is refused, the account is suspended, texts are filtered or not registered.
 ALARM = frozenset({"20003", "20005", "20404", "21606", "21659", "21660", "21703", "30001", "30002", "30007", "30034"})
+#: What a code of an undelivered text means to a person.
+MEANS = {
+    "30003": "the phone is off or out of reach",
+    "30004": "the phone's owner or network blocks our texts",
+    "30005": "there is no such number",
+    "30006": "a landline, or a number no text reaches",
+    "30007": "filtered by the network",
+    "30008": "the network does not say why",
+    "30034": "our number is not registered with the networks",
+}
 BUSY = frozenset({"20429", "14107", "30022"})
 #: Longest the provider may keep a text that has no limit of its own, and how far its clock may differ from ours.
 LONGEST_S, SKEW = 14400, timedelta(seconds=90)
@@ -111,10 +121,10 @@ class TwilioTransport:
         form = self._genuine(call)
         sid, state = form.get("MessageSid") or form.get("SmsSid", ""), form.get("MessageStatus", "")
         state = _STATES.get(state, state)
-        if not sid or state not in ORDER:
+        if not sid or not state:
             raise Unreadable("A status needs MessageSid and MessageStatus.")
         code = form.get("ErrorCode", "")
-        return Progress(sid, state, code, address=code in FROZEN, alarm=code in ALARM)
+        return Progress(sid, state, code, code in FROZEN, code in ALARM, MEANS.get(code, ""))
 
     def _genuine(self, call: Call) -> dict[str, str]:
         pairs = parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)

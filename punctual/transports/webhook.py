@@ -79,7 +79,7 @@ class WebhookTransport:
     def progress(self, call: Call) -> Progress:
         """How far a text got: {"id", "state", "code"}."""
         told = self._genuine(call)
-        if not told.get("id") or told.get("state") not in ORDER:
+        if not told.get("id") or str(told.get("state")) not in ORDER:
             raise Unreadable(f'A status needs "id" and "state", one of {", ".join(ORDER)}.')
         code = str(told.get("code", ""))
         return Progress(str(told["id"]), str(told["state"]), code, code in ("422", "address"), code == "alarm")

@@ -9,9 +9,22 @@ from typing import Any
 from urllib.parse import urlencode
 
 from punctual.actions.effect import Change, Effect
-from punctual.queries.standing import RISK
+from punctual.queries.standing import DELAY, RISK
 from punctual.queries.tasks import Task
-from punctual.web.board_words import ANSWERS, CHANNELS, KINDS, Here, asked, chance, clock, here, owed, span, state_words
+from punctual.web.board_words import (
+    ANSWERS,
+    CHANNELS,
+    KINDS,
+    Here,
+    asked,
+    chance,
+    clock,
+    here,
+    owed,
+    span,
+    state_words,
+    unreached,
+)
 
 #: What ends a task that is nothing to call about.
 LOOSE = {"wrote": "Seen to", "texts_stopped": "It is mended"}
@@ -89,6 +102,11 @@ def _answers(t: Task) -> Iterable[Act]:
             yield Act("Drop them", post=f"/board/tasks/{ask.id}/resolve?answer=drop")
 
 
+def _unreached(t: Task) -> bool:
+    """What they were to be told of the lateness did not arrive, and nobody has seen to it."""
+    return any(x.kind in DELAY and x.state in ("undelivered", "failed") for x in t.troubles)
+
+
 def _label(t: Task, now: Here) -> str:
     if t.owed and not t.look and not t.call_by:
         return f"By {now.when(t.owed[0].due_at)}"
@@ -96,6 +114,8 @@ def _label(t: Task, now: Here) -> str:
         return f"{'Answer' if _only_wrote(t) else 'Call'} by {now.when(t.call_by)}"
     if t.stop and t.line and not t.line.technician_id:
         return "Nobody yet"
+    if t.look and t.stop and _unreached(t):
+        return unreached(t.stop.word)
     if t.look == "late" and t.stop:
         return t.stop.word
     if t.look == "risk" and t.stop:
@@ -165,13 +185,15 @@ def _visit(t: Task, now: Here) -> Iterable[str]:
         parts.append(f"Promised {span(stop.window, zone)}.")
     if stop.word.startswith("At risk") and stop.p_window is not None and stop.p_window >= RISK:
         parts.append(f"{chance(stop.p_window).capitalize()} to miss it.")
-    if stop.told and t.told_at:
+    if _unreached(t):
+        parts.append("What was to be told did not arrive.")
+    elif stop.told and t.told_at:
         parts.append(f"Told {now.when(t.told_at)}: {span(stop.told, zone)}.")
     elif t.told_at is None and stop.look == "late":
         parts.append("Not told yet.")
     if t.answer and (t.told_at is None or t.answer[1] >= t.told_at):
         parts.append(f"{ANSWERS.get(t.answer[0], t.answer[0])}, {now.when(t.answer[1])}.")
-    elif t.told_at and stop.told:
+    elif t.told_at and stop.told and not _unreached(t):
         parts.append("No answer.")
     if t.deadline:
         limit = "Must leave at" if t.deadline_kind == "done" else "We must be there by"

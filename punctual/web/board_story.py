@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from punctual.models import Visit
 from punctual.queries import board, choices, slots
 from punctual.queries import day as days
 from punctual.queries.log import Dossier, Entry
-from punctual.queries.standing import Standing, stands
+from punctual.queries.standing import DELAY, Standing, stands
 from punctual.web import board_words as words
 from punctual.web.board_owed import owed
 
@@ -90,7 +90,7 @@ def account(s: Session, d: Dossier, at: datetime) -> dict[str, Any]:
     today = local(at, here).date()
     return {
         "zone": here,
-        "standing": standing_of(d, days.rules(s), at),
+        "standing": _reached(d, standing_of(d, days.rules(s), at)),
         "date": words.long_date(d.visit.date),
         "times": list(_times(d, here)),
         "why": explain(s, d.visit, d.forecast.at if d.forecast else None, here),
@@ -132,6 +132,22 @@ def standing_of(d: Dossier, rules: Rules, at: datetime) -> Standing:
     )
 
 
+def _reached(d: Dossier, now: Standing) -> Standing:
+    """The same, unless what they were last told did not arrive and nobody has seen to it: then they know nothing."""
+    lost = _lost(d)
+    return replace(now, word=words.unreached(now.word), told=False) if lost and now.told else now
+
+
+def _lost(d: Dossier) -> bool:
+    """Whether the newest word on a delay was sent and reached nobody, by any channel."""
+    told = [e for e in d.log if e.message and e.notice and e.message.kind in DELAY and e.message.state != "dropped"]
+    newest = [e for e in told if e.notice and told[0].notice and e.notice.id == told[0].notice.id]
+    return bool(newest) and all(
+        e.message and e.message.state in ("undelivered", "failed") and e.notice and not e.notice.resolved_at
+        for e in newest
+    )
+
+
 def _off(d: Dossier) -> bool:
     return d.visit.technician_id is None or d.shift is None or bool(d.shift.off)
 
@@ -160,7 +176,8 @@ def _silence(d: Dossier, zone: str) -> str:
         return f"{d.hold.facts.get('by', 'A dispatcher')} held it back at {words.clock(d.hold.at, zone)}: {why}"
     if d.silent is None or d.visit.state in OVER:
         return ""
-    return words.why_silent(d.silent.reason, d.silent.facts or {}, zone)
+    said = words.why_silent(d.silent.reason, d.silent.facts or {}, zone)
+    return f"{said} That did not arrive: call." if d.silent.reason == "already_told" and _lost(d) else said
 
 
 def _said(e: Entry, zone: str, today: Any) -> Said:

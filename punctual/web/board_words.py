@@ -136,6 +136,11 @@ def asked(reason: str, facts: Mapping[str, Any]) -> str:
     return ASKED.get(reason, "")
 
 
+def unreached(word: str) -> str:
+    """How a visit stands whose customer was to be told, and what was to tell them did not arrive."""
+    return f"{word.removesuffix(', told')}, not reached"
+
+
 def answered(kind: str, data: Mapping[str, Any]) -> str:
     """What a customer said, in words."""
     if kind == "deadline" and data.get("kind") == "arrive":

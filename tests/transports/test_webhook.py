@@ -118,6 +118,8 @@ def test_a_signed_text_and_a_signed_status_are_read(way: WebhookTransport) -> No
     assert (got.id, got.sender, got.words) == ("t1", "+447700900117", "2")
     done = way.progress(call({"id": "m9", "state": "undelivered", "code": "address"}))
     assert (done.state, done.address, done.alarm) == ("undelivered", True, False)
+    with pytest.raises(Unreadable):
+        way.progress(call({"id": "m9", "state": ["undelivered"]}))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from punctual import clock
 from punctual.actions import technician, transaction
 from punctual.core.kinds import KINDS
 from punctual.models import Company, Notice, Visit, db
@@ -166,3 +167,22 @@ def test_a_customer_with_a_phone_alone_is_texted_by_the_watch(way: Line, desk: D
         )  # fmt: skip
     way.send(wall("09:20"))
     assert "You must leave at 12:00 and we cannot be done by then." in way.texts(GRACE)[0] and tasks() == []
+
+
+def test_who_was_to_be_told_and_was_not_reached_is_not_shown_as_told(way: Line, desk: Desk) -> None:
+    way.change("Grace", email=None)
+    visit, at = way.visits["Grace"], wall("09:20")
+    for kind, minutes in (("arrived", 0), ("late", 120)):
+        technician.report(
+            way.visits["Priya"], kind, technician_id=1, key=f"tap-{kind}-1", tapped_at=at, at=at, minutes=minutes
+        )  # fmt: skip
+    way.send(at)
+    clock.configure(f"{at.isoformat()} x1")
+    assert "Late, told" in desk.text(f"/board/visits/{visit}")
+    way.status(0, "undelivered", "30005", at=wall("09:21"))
+    queue, drawer = desk.text("/board/queue?day=2026-11-24"), desk.text(f"/board/visits/{visit}")
+    assert "Late, not reached" in queue and "Late, not reached" in drawer
+    assert "What was to be told did not arrive." in queue and "there is no such number (30005)" in queue
+    desk.post(f"/board/visits/{visit}/called")
+    for page in (desk.text("/board/queue?day=2026-11-24"), desk.text(f"/board/visits/{visit}")):
+        assert "not reached" not in page
