@@ -10,10 +10,10 @@ import numpy as np
 
 from punctual.core import told
 from punctual.core.chain import Chains, Steps, carry, over_by
-from punctual.core.day import Bools, Days, Floats, instant
+from punctual.core.day import Bools, Days, Floats, Ints, instant
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
-from punctual.core.start import travelled
+from punctual.core.planned import Plan, planned
 
 #: Levels of the told quantiles: 5 % ... 95 %.
 LEVELS: Floats = told.TOLD
@@ -69,15 +69,14 @@ def forecast(
     """
     made = _empty(days, at, threshold)
     over = over_by(days)
-    made.arrive[:] = np.where(np.isnan(days.arrived), over, days.arrived)[:, None]
-    made.finish[:] = over[:, None]
-    made.mean_arrive[:], made.mean_finish[:] = made.arrive[:, 0], over
-    made.p_deadline[:] = np.nan
-    chains = _open(days, over, at)
-    travel = travelled(days, learned.changeover, learned.drive)
+    ahead = np.isnan(over)
+    done = (~ahead).nonzero()[0]
+    _over(days, over, done, made)
+    chains = _open(days, ahead.nonzero()[0], at)
+    plan = planned(days, learned)
     for part in _pieces(chains):
-        _part(days, part, learned, over, travel, others, made)
-    _certain(days, over, made)
+        _part(days, part, learned, over, plan, others, made)
+    _certain(days, over, done, made)
     head = chains.first
     begun = ~np.isnan(days.arrived[head])
     made.expected_report[chains.day] = np.where(begun, made.finish[head, P90], made.arrive[head, P90])
@@ -87,11 +86,11 @@ def forecast(
 def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Floats:
     """When the next report of some days was expected at a moment of each, `at` [days]: as expected_report, NaN elsewhere."""
     over = over_by(days)
-    every = _open(days, over, 0.0)
+    every = _open(days, np.isnan(over).nonzero()[0], 0.0)
     mine = which[every.day]
     day, row = every.day[mine], every.first[mine]
     chains = Chains(day, row, row, at[day], every.seen[mine])
-    step = carry(days, chains, learned, over, travelled(days, learned.changeover, learned.drive))
+    step = carry(days, chains, learned, over, planned(days, learned))
     around = told.prepared(days, learned, row, day, chains.at, told.carried(days, chains, over), None)
     shift = around.shift + told.own_shift(learned, step.free)
     arrive = told.quantiles(learned, around, shift, step.arrive)[:, P90]
@@ -101,33 +100,33 @@ def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Float
 
 
 def _empty(days: Days, at: float, threshold: float) -> Forecast:
-    n = days.rows
-
-    def column() -> Floats:
-        return np.zeros(n)
-
+    n = len(days.visit_id)
     return Forecast(
         at=at,
         threshold=threshold,
-        arrive=np.zeros((n, len(LEVELS))),
-        finish=np.zeros((n, len(LEVELS))),
-        mean_arrive=column(),
-        mean_finish=column(),
-        p_late=column(),
-        p_window=column(),
-        p_deadline=column(),
-        expected_report=np.full(len(days), np.nan),
+        arrive=np.empty((n, len(LEVELS))),
+        finish=np.empty((n, len(LEVELS))),
+        mean_arrive=np.empty(n),
+        mean_finish=np.empty(n),
+        p_late=np.empty(n),
+        p_window=np.empty(n),
+        p_deadline=_filled(n, np.nan),
+        expected_report=_filled(len(days), np.nan),
     )
 
 
-def _open(days: Days, over: Floats, at: float) -> Chains:
-    """From the first visit that is not over to the last of each day that has one."""
-    row = np.isnan(over).nonzero()[0]
-    day = days.day_of[row]
-    new = np.ones(len(row), dtype=np.bool_)
-    new[1:] = day[1:] != day[:-1]
-    day, row, n = day[new], row[new], int(new.sum())
-    return Chains(day, row, days.offset[day + 1] - 1, np.full(n, at), np.full(n, np.inf))
+def _filled(n: int, value: float) -> Floats:
+    out = np.empty(n)
+    out.fill(value)
+    return out
+
+
+def _open(days: Days, row: Ints, at: float) -> Chains:
+    """From the first visit that is not over to the last of each day that has one; `row`: all that are not."""
+    place = row.searchsorted(days.offset)
+    day = (place[1:] > place[:-1]).nonzero()[0]
+    n = len(day)
+    return Chains(day, row[place[day]], days.offset[day + 1] - 1, _filled(n, at), _filled(n, np.inf))
 
 
 def _pieces(chains: Chains) -> Iterator[Chains]:
@@ -140,35 +139,40 @@ def _pieces(chains: Chains) -> Iterator[Chains]:
 
 
 def _part(
-    days: Days, chains: Chains, learned: Learned, over: Floats, travel: Floats, others: Fleet | None, made: Forecast
+    days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan, others: Fleet | None, made: Forecast
 ) -> None:
     """Forecast some days and measure every visit on the way."""
-    steps = carry(days, chains, learned, over, travel)
-    late = told.carried(days, chains, over)[steps.which]
-    around = told.prepared(days, learned, steps.row, chains.day[steps.which], np.full(len(late), made.at), late, others)
+    steps = carry(days, chains, learned, over, plan)
+    around = told.as_usual(len(steps.row))
+    if told.corrects(learned):
+        late, on, now = told.carried(days, chains, over)[steps.which], chains.day[steps.which], chains.at[steps.which]
+        around = told.prepared(days, learned, steps.row, on, now, late, others)
     _measure(days, learned, around, steps, made)
 
 
 def _measure(days: Days, learned: Learned, around: told.Told, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, row = made.at, step.row
+    at, row, known = made.at, step.row, step.known.nonzero()[0]
     shift = around.shift + told.own_shift(learned, step.free)
-    arrive, moved = told.plain(step.arrive), told.plain(step.finish)
-    if len(learned.shift.edges):
+    shown = told.plain(step.moments)
+    if told.corrects(learned):
         new = (~step.known).nonzero()[0]
-        arrive[new], moved[new] = told.ends(learned, around.of(new), shift[new], step.arrive[new], step.work[new])
-    made.arrive[row], made.finish[row] = at + arrive, at + moved
-    made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
-    end = days.window_end[row] - at
-    limits = end[:, None] + np.array([0.0, made.threshold])
+        shown[:, new] = told.ends(learned, around.of(new), shift[new], step.arrive[new], step.work[new])
+    limits = days.window_end[row]
+    limits -= at
+    limits = limits[:, None] + np.array((0.0, made.threshold))
     chance = told.chance_after(learned, around, shift, step.arrive, limits)
-    chance = np.where(step.known[:, None], step.arrive[:, :1] > limits, chance)
-    made.p_window[row], made.p_late[row] = chance[:, 0], chance[:, 1]
+    if len(known):
+        chance[known] = step.arrive[known, :1] > limits[known]
+    made.p_window[row], made.p_late[row] = chance.T
     limits = days.deadline[row] - at
     asked = (~np.isnan(limits)).nonzero()[0]
     if len(asked):
-        by = np.where(days.deadline_arrive[row[asked]][:, None], arrive[asked], moved[asked])
+        by = np.where(days.deadline_arrive[row[asked]][:, None], shown[0, asked], shown[1, asked])
         made.p_deadline[row[asked]] = _beyond(by, limits[asked])
+    shown += at
+    made.arrive[row], made.finish[row] = shown
+    made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
 
 
 def _beyond(quantiles: Floats, limit: Floats) -> Floats:
@@ -183,9 +187,17 @@ def _beyond(quantiles: Floats, limit: Floats) -> Floats:
     return np.asarray(1.0 - np.minimum(np.maximum((n - 1 + share) * 0.05, 0.0), 1.0))
 
 
-def _certain(days: Days, over: Floats, made: Forecast) -> None:
+def _over(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
+    """What is over was as it was reported."""
+    if len(row):
+        came, ended = days.arrived[row], over[row]
+        came = np.where(np.isnan(came), ended, came)
+        made.arrive[row], made.finish[row] = came[:, None], ended[:, None]
+        made.mean_arrive[row], made.mean_finish[row] = came, ended
+
+
+def _certain(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
     """What is over is not chance any more."""
-    row = (~np.isnan(over)).nonzero()[0]
     if not len(row):
         return
     came, end = made.arrive[row, 0], days.window_end[row]

@@ -45,9 +45,11 @@ _THREE: Any = {
 }
 TOGETHER: np.dtype[np.void] = np.dtype(_THREE)
 NONE = 65535
-SHOWN = [P10, P50, P90]
+SHOWN = slice(P10, P90 + 1, P50 - P10)
 #: A kept instant that moved by this many seconds, or a kept chance by this many ten-thousandths, is written again.
 STEP_S, STEP_CHANCE, STEP_WAIT = 60, 200, 1 / 60
+#: By how much what is shown of a visit has moved visibly: six instants, three chances, the stops before it.
+_STEPS: Ints = np.array([STEP_S] * 6 + [STEP_CHANCE] * 3 + [1])
 
 Rows = NDArray[np.void]
 
@@ -67,19 +69,22 @@ class Kept:
 
 def rows_of(made: Forecast, days: Days) -> Rows:
     """What is shown of every visit, as ROW; nothing is remembered yet."""
-    rows = np.zeros(days.rows, dtype=ROW)
+    n = len(days.visit_id)
+    rows = np.zeros(n, dtype=ROW)
     rows["visit"] = days.visit_id
-    instants = np.empty((8, days.rows))
-    instants[:3], instants[3:6] = made.arrive.T[SHOWN], made.finish.T[SHOWN]
+    instants = np.empty((8, n))
+    instants[:3], instants[3:6] = made.arrive[:, SHOWN].T, made.finish[:, SHOWN].T
     instants[6], instants[7] = made.mean_arrive, made.mean_finish
+    instants *= 60.0
     shown = rows.view(TOGETHER)
-    shown["instants"] = np.rint(instants * 60.0).T
-    chance = np.rint(np.array((made.p_late, made.p_window, made.p_deadline)) * 10000.0)
-    shown["chances"] = np.where(np.isnan(chance), NONE, chance).T
-    waiting = np.isnan(days.finished).astype(np.int64)
-    total = np.concatenate([[0], np.cumsum(waiting)])
-    day_of = days.day_of
-    rows["before"] = total[:-1] - total[days.offset[:-1]][day_of] if days.rows else 0
+    shown["instants"] = np.rint(instants, out=instants).T
+    chance = np.array((made.p_late, made.p_window, made.p_deadline))
+    chance *= 10000.0
+    chance[np.isnan(chance)] = NONE
+    shown["chances"] = np.rint(chance, out=chance).T
+    total = np.zeros(n + 1, dtype=np.int64)
+    np.add.accumulate(np.isnan(days.finished), dtype=np.int64, out=total[1:])
+    shown["before"] = total[:-1] - total[days.offset[days.day_of]]
     return rows
 
 
@@ -126,9 +131,12 @@ def beside(days: Days, packed: list[bytes | None]) -> Kept:
 def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
     """Which rows show something visibly different from what was kept: a minute, or two per cent."""
     new, old = rows.view(TOGETHER), kept.rows.view(TOGETHER)
-    far = (np.abs(new["instants"][:, :6].astype(np.int64) - old["instants"][:, :6]) >= STEP_S).any(axis=1)
-    far |= (np.abs(new["chances"].astype(np.int64) - old["chances"]) >= STEP_CHANCE).any(axis=1)
-    return np.asarray(far | (new["before"] != old["before"]) | ~kept.here)
+    by = np.empty((len(rows), len(_STEPS)), dtype=np.int64)
+    np.subtract(new["instants"][:, :6], old["instants"][:, :6], out=by[:, :6], dtype=np.int64)
+    np.subtract(new["chances"], old["chances"], out=by[:, 6:9], dtype=np.int64)
+    np.subtract(new["before"], old["before"], out=by[:, 9], dtype=np.int64)
+    far = np.logical_or.reduce(np.abs(by, out=by) >= _STEPS, axis=1)
+    return np.asarray(far | ~kept.here)
 
 
 def waits(kept: Kept, head: Rows) -> NDArray[np.bool_]:

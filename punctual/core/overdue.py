@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from punctual.core.day import Floats, Ints
 from punctual.core.duration import Learned
-from punctual.core.spread import SAMPLES, Singles, level_of, still_to_come
+from punctual.core.spread import SAMPLES, Singles, level_of, still_to_come, tail_of
 from punctual.core.start import known
 
 #: Nodes of the table, minutes: how long after the earliest start nothing has begun, and x as in start.started.
@@ -44,7 +44,7 @@ def overdue(learned: Learned, x: Floats, silent: Floats, now: Floats) -> Floats:
 def _table(learned: Learned) -> Singles:
     """Starts given the silence and when the technician was free [SILENT, FREE, SAMPLES], rising in all three."""
     rows = known(learned, FREE)
-    tail = np.maximum(3.0, 0.25 * (rows[:, -1] - rows[:, SAMPLES // 2]))
+    tail = tail_of(rows)
     size = (len(SILENT), len(FREE))
     every, tails, silent = np.tile(rows, (size[0], 1)), np.tile(tail, size[0]), np.repeat(SILENT, size[1])
     left = still_to_come(every, silent, tails, learned.forgotten).reshape(*size, SAMPLES)

@@ -10,8 +10,8 @@ from punctual.core.accuracy import LOOKS
 from punctual.core.chain import Chains, carry
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import Learned
+from punctual.core.planned import planned
 from punctual.core.spread import SAMPLES, Singles
-from punctual.core.start import travelled
 
 #: Chains forecast in one piece.
 PIECE = 1000
@@ -34,13 +34,13 @@ def past_looks(days: Days, targets: Ints, over: Floats, looks: Sequence[float] =
 
 def last_steps(days: Days, chains: Chains, learned: Learned, over: Floats) -> tuple[Singles, Floats]:
     """Samples of the start of each chain's last row, minutes after `at`, and how late the technician is free for it."""
-    travel = travelled(days, learned.changeover, learned.drive)
+    plan = planned(days, learned)
     n = len(chains.first)
     samples, free = np.empty((n, SAMPLES), dtype=np.float32), np.empty(n)
     for low in range(0, n, PIECE):
         piece = slice(low, min(low + PIECE, n))
         part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
-        steps = carry(days, part, learned, over, travel)
+        steps = carry(days, part, learned, over, plan)
         end = np.flatnonzero(steps.row == part.last[steps.which])
         samples[low + steps.which[end]], free[low + steps.which[end]] = steps.arrive[end], steps.free[end]
     return samples, free

@@ -80,7 +80,7 @@ def looked_up(names: Ints, values: Floats, wanted: Ints, missing: float = 0.0) -
     """The value of each wanted name; names ascend."""
     if len(names) == 0:
         return np.full(len(wanted), missing)
-    at = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
+    at = np.minimum(names.searchsorted(wanted), len(names) - 1)
     return np.where(names[at] == wanted, values[at], missing)
 
 
@@ -112,9 +112,18 @@ def picked(position: Floats, length: int) -> Picked:
 
 
 def between(columns: Singles | Floats, at: Picked) -> Floats:
-    """Columns [rows, n] read between two of them each, at the same positions in every row."""
-    below = columns.take(at.low, axis=1)
-    return np.asarray(below + at.share * (columns.take(at.high, axis=1) - below))
+    """Columns [..., n] read between two of them each, at the same positions in every row."""
+    below = columns.take(at.low, axis=-1)
+    out = columns.take(at.high, axis=-1)
+    out -= below
+    out *= at.share
+    out += below
+    return np.asarray(out)
+
+
+def tail_of(sorted_: Singles | Floats) -> Floats:
+    """Over how many minutes the chance of more falls off above samples [rows, SAMPLES]: as over their upper half."""
+    return np.asarray(np.maximum(3.0, 0.25 * (sorted_[:, -1] - sorted_[:, SAMPLES // 2])))
 
 
 def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
@@ -122,14 +131,25 @@ def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
 
     Below the samples 0; above them the chance of more falls off exponentially, e-fold every `tail` minutes.
     """
-    count = (sorted_[:, None, :] <= value[:, :, None]).sum(axis=2)
-    rows, top = np.arange(len(sorted_))[:, None], sorted_[:, -1:]
-    low = sorted_[rows, np.maximum(count - 1, 0)]
-    high = sorted_[rows, np.minimum(count, SAMPLES - 1)]
-    share = np.where(high > low, (value - low) / np.maximum(high - low, 1e-6), 0.5)
-    inside = (count - 0.5 + np.minimum(np.maximum(share, 0.0), 1.0)) / SAMPLES
-    beyond = 1.0 - 0.5 / SAMPLES * np.exp(-np.maximum(value - top, 0.0) / tail[:, None])
-    return np.where(count == 0, 0.0, np.where(count >= SAMPLES, beyond, np.minimum(inside, 1.0 - 0.5 / SAMPLES)))
+    below = sorted_[:, None, :] <= value[:, :, None]
+    count = np.add.reduce(below.view(np.uint8), axis=2, dtype=np.uint8).astype(np.intp)
+    inner = np.minimum(np.maximum(count, 1), SAMPLES - 1)
+    at = inner + np.arange(0, sorted_.size, SAMPLES)[:, None]
+    flat = sorted_.reshape(-1)
+    high = flat.take(at)
+    at -= 1
+    low = flat.take(at)
+    high -= low
+    share = (value - low) / np.maximum(high, 1e-6)
+    level = count - 0.5
+    level += np.minimum(share, 1.0, out=share)
+    level /= SAMPLES
+    row, column = (inner != count).nonzero()
+    if len(row):
+        past = np.maximum(value[row, column] - sorted_[row, -1], 0.0) / tail[row]
+        beyond = 1.0 - 0.5 / SAMPLES * np.exp(-past)
+        level[row, column] = np.where(count[row, column] > 0, beyond, 0.0)
+    return np.asarray(level)
 
 
 def still_to_come(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats:

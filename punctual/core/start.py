@@ -21,7 +21,10 @@ ABSURD = 480.0
 SURPRISING = 20.0
 #: A step of the tables that samples are looked up in, and where they begin and end; minutes.
 STEP, LOW, HIGH = 3.0, -120.0, 240.0
-_LOW, _PER_STEP, _TOP, _ZERO = (np.float32(x) for x in (LOW, 1 / STEP, (HIGH - LOW) / STEP, 0.0))
+#: As arrays: a NumPy call with a plain number takes half as long again, and one day is nothing but calls.
+_LOW, _HIGH, _PER_STEP, _TOP, _ZERO, _SAMPLES = (
+    np.array(x, dtype=np.float32) for x in (LOW, HIGH, 1 / STEP, (HIGH - LOW) / STEP, 0.0, SAMPLES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,12 @@ def travelled(days: Days, between: float, drive: float) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def lookup(learned: Learned) -> tuple[Singles, Singles, Singles]:
-    """The tables on an even grid of x: [G, SAMPLES] by stratum, its growth to the next row, and a first visit's."""
+def lookup(learned: Learned) -> tuple[Floats, Floats, Singles]:
+    """The tables on an even grid of x: [G, SAMPLES] by stratum, its growth to the next row, and a first visit's in
+    the order of the first stream.
+
+    Values have the precision of singles; they are kept as doubles, as which they are added up.
+    """
     grid = np.arange(LOW, HIGH + STEP, STEP)
     at = np.clip(np.searchsorted(learned.start_x, grid) - 1, 0, len(learned.start_x) - 2)
     x0, x1 = learned.start_x[at], learned.start_x[at + 1]
@@ -124,21 +131,33 @@ def lookup(learned: Learned) -> tuple[Singles, Singles, Singles]:
     by_level += np.maximum(grid - learned.start_x[-1], 0.0)[:, None]
     table = np.stack([np.interp(STRATA, LEVELS, row) for row in by_level]).astype(np.float32)
     growth = np.diff(table, axis=0, append=table[-1:])
-    return table, growth, np.interp(STRATA, LEVELS, learned.first).astype(np.float32)
+    first = np.interp(STRATA, LEVELS, learned.first).astype(np.float32)[order(0)]
+    return table.astype(np.float64), growth.astype(np.float64), first
+
+
+@lru_cache(maxsize=64)
+def _columns(stream: int) -> Singles:
+    """The columns of the tables in the order of a stream, as one row."""
+    return order(stream).astype(np.float32)[None, :]
 
 
 def started(learned: Learned, x: Singles, stream: int) -> Floats:
-    """Minutes after the earliest start at which work starts, x [rows, SAMPLES] after it the technician is free."""
+    """Minutes after the earliest start at which work starts, x [rows, SAMPLES] (ascending) after it the technician is free."""
     table, growth, _ = lookup(learned)
-    place = (x - _LOW) * _PER_STEP
+    place = x - _LOW
+    place *= _PER_STEP
     np.minimum(np.maximum(place, _ZERO, out=place), _TOP, out=place)
-    low = place.astype(np.int32)
-    index = low * SAMPLES + order(stream)
-    out = (place - low) * growth.take(index)
-    out += table.take(index)
-    if x.max(initial=0.0) > HIGH:
-        out += np.maximum(x - np.float32(HIGH), np.float32(0.0))
-    return np.asarray(out)
+    index = np.floor(place)
+    place -= index
+    index *= _SAMPLES
+    index += _columns(stream)
+    at = index.astype(np.intp)
+    out = place.astype(np.float64)
+    out *= growth.take(at)
+    out += table.take(at)
+    if max(x[:, -1].tolist(), default=LOW) > HIGH:
+        out += np.maximum(x - _HIGH, _ZERO)
+    return out
 
 
 def known(learned: Learned, x: Floats) -> Floats:
@@ -150,6 +169,6 @@ def known(learned: Learned, x: Floats) -> Floats:
     return np.asarray(out + np.maximum(x - HIGH, 0.0)[:, None])
 
 
-def first_started(learned: Learned, x: Singles, stream: int) -> Singles:
+def first_started(learned: Learned, x: Singles) -> Singles:
     """The same for a day's first visit."""
-    return np.asarray(np.maximum(x, np.float32(0.0)) + lookup(learned)[2][order(stream)])
+    return np.asarray(np.maximum(x, _ZERO) + lookup(learned)[2])

@@ -23,6 +23,7 @@ from punctual.core.spread import (
     normal,
     normal_level,
     picked,
+    tail_of,
 )
 
 #: Levels of the told quantiles: 5 % ... 95 %.
@@ -48,6 +49,16 @@ class Told:
         return Told(self.shift[which], self.width[which])
 
 
+def corrects(learned: Learned) -> bool:
+    """Whether history taught what circumstances do."""
+    return len(learned.shift.edges) > 0
+
+
+def as_usual(n: int) -> Told:
+    """No correction of n rows."""
+    return Told(np.zeros(n), np.zeros(n))
+
+
 def carried(days: Days, chains: Chains, over: Floats) -> Floats:
     """The delay each technician is known to have [n], minutes: never less for a longer overrun."""
     row, head = chains.first, chains.first == days.offset[chains.day]
@@ -64,8 +75,8 @@ def prepared(
 ) -> Told:
     """The correction of rows as far as it does not hang on the chain itself."""
     n = len(row)
-    if not len(learned.shift.edges):
-        return Told(np.zeros(n), np.zeros(n))
+    if not corrects(learned):
+        return as_usual(n)
     around = circumstances(days, learned, Looks(row, day, at, np.full(n, np.nan), late), others)
     known = ~FROM_FLEET if others is None else np.ones(len(NAMES), dtype=np.bool_)
     known[X] = False
@@ -74,7 +85,7 @@ def prepared(
 
 def own_shift(learned: Learned, free: Floats) -> Floats:
     """What the technician's own delay, as the chain has it, adds to the shift."""
-    if not len(learned.shift.edges):
+    if not corrects(learned):
         return np.zeros(len(free))
     return smooth(learned.shift, X, free)
 
@@ -106,13 +117,13 @@ def _moved(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats
 
 def chance_after(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, moments: Floats) -> Floats:
     """Chances [n, m] of starting after moments [n, m]."""
-    tail = np.maximum(3.0, 0.25 * (arrive[:, -1] - arrive[:, arrive.shape[1] // 2]))
+    tail = tail_of(arrive)
     level = level_of(arrive, moments, tail)
     z = (normal(np.minimum(np.maximum(level, 1e-4), 1 - 1e-4)) - shift[:, None]) / np.exp(told.width)[:, None]
     out = 1.0 - np.interp(z, learned.calm, LEVELS, left=0.0, right=1.0)
-    return np.where(level <= 0.0, np.maximum(out, 0.999), out)
+    return np.maximum(out, 0.999, out=out, where=level <= 0.0)
 
 
 def plain(samples: Singles | Floats) -> Floats:
-    """Quantiles [n, 19] of sorted samples, nothing added."""
+    """Quantiles [..., 19] of sorted samples [..., SAMPLES], nothing added."""
     return between(samples, _PICK)

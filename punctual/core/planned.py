@@ -1,0 +1,107 @@
+"""What follows from the plan and from what was learned alone: drives and how long work takes, remembered for one day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from punctual.core.day import Days, Floats, Ints
+from punctual.core.duration import Learned, shape_of, spread_of
+from punctual.core.spread import SAMPLES, Singles, order
+from punctual.core.start import travelled
+
+#: Days remembered: a technician's day is looked at again at every tap, and its plan has seldom changed.
+REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Columns [rows]: minutes of travel into each visit; mean and spread of the log of its work - `middle` and `spread` as
+    columns of singles, ready to meet samples -, and how long it takes on average."""
+
+    travel: Floats
+    sd: Floats
+    expected: Floats
+    middle: Singles
+    spread: Singles
+
+
+def planned(days: Days, learned: Learned) -> Plan:
+    """The plan of some days."""
+    return _remembered(_Sameness(days), learned) if len(days) == 1 else _made(days, learned)
+
+
+def _made(days: Days, learned: Learned) -> Plan:
+    mean, sd = spread_of(learned, days.job_type, days.technician[days.day_of])
+    middle = mean + np.log(days.planned_min)
+    return Plan(
+        travelled(days, learned.changeover, learned.drive), sd, days.planned_min * np.exp(mean),
+        middle.astype(np.float32)[:, None], sd.astype(np.float32)[:, None],
+    )  # fmt: skip
+
+
+class _Sameness:
+    """Days that are the same if all is that a plan follows from."""
+
+    __slots__ = ("days", "key")
+
+    def __init__(self, days: Days) -> None:
+        self.days = days
+        columns = (
+            days.technician, days.home_lat, days.home_lon, days.job_type, days.planned_min, days.lat, days.lon, days.travel,
+        )  # fmt: skip
+        self.key = b"".join([column.tobytes() for column in columns])
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Sameness) and self.key == other.key
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(same: _Sameness, learned: Learned) -> Plan:
+    return _made(same.days, learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How long work takes [n, SAMPLES], minutes, in the order in which it meets the arrivals: the same numbers as singles
+    and as doubles, as which they are added."""
+
+    singles: Singles
+    doubles: Floats
+
+
+def work(learned: Learned, plan: Plan, row: Ints, position: Ints, chains: int) -> Work:
+    """The work at positions [n] of so many chains, rows [n]."""
+    if chains == 1:
+        return _remembered_work(learned, plan, int(row[0]), len(row))
+    return _made_work(learned, plan, row, position, int(position.max(initial=-1)) + 1)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_work(learned: Learned, plan: Plan, first: int, n: int) -> Work:
+    position = np.arange(n)
+    return _made_work(learned, plan, first + position, position, n)
+
+
+def _made_work(learned: Learned, plan: Plan, row: Ints, position: Ints, positions: int) -> Work:
+    lasts = _shapes(learned, positions)[position]
+    lasts *= plan.spread[row]
+    lasts += plan.middle[row]
+    np.exp(lasts, out=lasts)
+    return Work(lasts, lasts.astype(np.float64))
+
+
+@lru_cache(maxsize=64)
+def _shapes(learned: Learned, positions: int) -> Singles:
+    """The shape of the spread of work, in the order in which it meets the arrivals at each position."""
+    shape = shape_of(learned).astype(np.float32)
+    return (
+        np.stack([shape[order(2 * k + 1)] for k in range(positions)])
+        if positions
+        else np.empty((0, SAMPLES), shape.dtype)
+    )
