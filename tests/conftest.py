@@ -13,7 +13,10 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from copy import copy
 from pathlib import Path
+from threading import Lock
+from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
@@ -21,7 +24,7 @@ from hypothesis import settings
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule, RuleFactory
 
 import punctual
 from punctual import clock
@@ -95,7 +98,37 @@ class LateRule(Rule):
         return build
 
 
-Flask.url_rule_class = LateRule
+class SharedMap(Map):
+    """Routes are put in order when an address is first asked for, and once for all applications with the same routes."""
+
+    made: ClassVar[dict[tuple[object, ...], Map]] = {}
+    making: ClassVar[Lock] = Lock()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._given: list[Rule] = []
+        super().__init__(*arguments, **options)
+
+    def add(self, rulefactory: RuleFactory) -> None:
+        self._given += rulefactory.get_rules(self)
+        self._remap = True
+
+    def update(self) -> None:
+        if not self._remap:
+            return
+        with self.making:
+            routes = tuple((r.rule, r.endpoint, *sorted(r.methods or ()), str(r.defaults)) for r in self._given)
+            key = (routes, *self.converters.items(), self.host_matching)
+            if key not in self.made:
+                whole = Map(
+                    (copy(rule) for rule in self._given), converters=self.converters, host_matching=self.host_matching
+                )
+                whole.update()
+                self.made[key] = whole
+            self._matcher, self._rules_by_endpoint = self.made[key]._matcher, self.made[key]._rules_by_endpoint
+            self._remap = False
+
+
+Flask.url_rule_class, Flask.url_map_class = LateRule, SharedMap
 #: Every application has the same templates: they are compiled once a run, not once a test.
 _TEMPLATES = tempfile.TemporaryDirectory(prefix="punctual-templates-")
 Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": FileSystemBytecodeCache(_TEMPLATES.name)}
