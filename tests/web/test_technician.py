@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from punctual import clock
 from punctual.actions import access, note, transaction
-from punctual.models import Report, Visit, db
+from punctual.models import Report, Shift, Visit, db
 from tests import build
 
 NOW = "2026-11-24T09:20+00:00"
@@ -38,6 +38,19 @@ def test_the_page_shows_the_day_in_order(phone: FlaskClient) -> None:
     page = phone.get("/t/").text
     assert page.index("Priya") < page.index("Grace") < page.index("Helen")
     assert "Must leave by 12:00" in page and "Lewis" not in page
+
+
+@pytest.mark.parametrize(
+    ("begins", "order"),
+    [("10:30", ["Grace", "Break, until 11:00", "Helen"]), ("18:00", ["Helen", "Break"]), ("08:30", [])],
+)
+def test_a_break_stands_where_it_comes_until_it_is_over(phone: FlaskClient, begins: str, order: list[str]) -> None:
+    with transaction() as s:
+        shift = s.get_one(Shift, 1)
+        shift.break_starts_at, shift.break_ends_at = build.wall(begins), build.wall(begins) + timedelta(minutes=30)
+    coming = phone.get("/t/").text.split('id="next"')[1]
+    assert [coming.index(word) for word in order] == sorted(coming.index(word) for word in order)
+    assert ("Break" in coming) is bool(order)
 
 
 def test_the_phone_and_the_board_have_one_word_for_how_a_visit_stands(phone: FlaskClient) -> None:
