@@ -239,6 +239,15 @@ def test_a_state_we_do_not_know_is_answered_and_changes_nothing(lite: Line) -> N
     assert lite.status(0, "partially_delivered") == 204 and lite.messages()[0][2] == "delivered"
 
 
+def test_a_late_word_that_a_text_was_delivered_does_not_put_off_the_next_one(way: Line) -> None:
+    way.put("Grace")
+    way.send()
+    way.status(0, "delivered", at=AT + timedelta(minutes=12))
+    later = AT + timedelta(minutes=21)
+    way.put("Grace", "late_update", at=later)
+    assert way.send(later) == 1, way.messages()
+
+
 def test_how_long_a_warning_may_be_on_its_way_is_the_companys(lite: Line) -> None:
     with transaction() as s:
         s.get_one(Company, 1).rules = {"text_valid_s": 480}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
 from punctual.core.policy import AUTOMATIC, Now, Said, Verdict, may
-from punctual.models import Customer, Message, Notice, Plain, Promise, Report, Visit
+from punctual.models import Attempt, Customer, Message, Notice, Plain, Promise, Report, Visit
 from punctual.queries import day as days
 
 #: Kinds whose truth hangs on the newest forecast.
@@ -92,14 +92,19 @@ def _heard(s: Session, visit: Visit, since: datetime) -> bool:
 
 
 def _said(s: Session, message: Message) -> list[Said]:
-    """The other notices of this visit that reached somebody or still may; a notice counts once, whatever its channels."""
+    """The other notices of this visit that reached somebody or still may; a notice counts once, whatever its channels.
+
+    What was delivered counts from when it left: the provider may say so much later.
+    """
     rows = _SAID.all(s.connection(), visit=message.visit_id, notice=message.notice_id)
     return [Said(kind=kind, at=max(noticed, sent), version=0) for kind, noticed, sent in rows]
 
 
+_LEFT = case((Message.state == "delivered", func.coalesce(Attempt.ended_at, Message.state_at)), else_=Message.state_at)
 _SAID = Plain(
-    select(Notice.kind, Notice.at, func.max(Message.state_at))
+    select(Notice.kind, Notice.at, func.max(_LEFT))
     .join(Message, Message.notice_id == Notice.id)
+    .outerjoin(Attempt, and_(Attempt.message_id == Message.id, Attempt.number == Message.tries))
     .where(
         Notice.visit_id == bindparam("visit", 0),
         Notice.id != bindparam("notice", 0),
