@@ -15,7 +15,7 @@ from punctual.config import Settings
 from punctual.core import reply
 from punctual.core.day import OVER, local
 from punctual.core.slot import in_order
-from punctual.models import Attempt, Company, Customer, Message, Received, Technician, Visit, db
+from punctual.models import Attempt, Company, Customer, Message, Received, Report, Technician, Visit, db
 from punctual.queries import visit as visits
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,13 @@ LATELY = timedelta(days=7)
 #: Kinds that ask a question which YES may answer, and for how long.
 QUESTIONS = ("reminder", "late_first", "late_update", "moved_by_us")
 ASKED = timedelta(hours=24)
+#: UNDO takes back a report that is not older; the same word within a minute is a text that was sent twice.
+UNDOABLE, TWICE = timedelta(hours=12), timedelta(minutes=1)
+#: What a technician reported, as they read it.
+SAID = {
+    "on_my_way": "On my way", "arrived": "Arrived", "late": "Running late", "done": "Done", "nobody_home": "Nobody home",
+    "cannot_finish": "Cannot finish",
+}  # fmt: skip
 
 
 def act(received_id: int, *, settings: Settings, at: datetime) -> None:
@@ -191,9 +198,12 @@ def _tap(s: Session, row: Received, who: Technician, tapped: reply.Tapped, at: d
 
     The answer names the customer and belongs to their visit, so that it goes with them when they are erased.
     """
-    visit = _their_visit(s, who, tapped.kind, row.at)
+    last = _last(s, who, row.at) if tapped.kind == "undo" else None
+    visit = s.get_one(Visit, last.visit_id) if last else _their_visit(s, who, tapped.kind, row.at)
     if tapped.kind == "unknown":
-        visit, said = None, "This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60 or DONE."
+        visit, said = None, "This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60, DONE or UNDO."
+    elif tapped.kind == "undo":
+        visit, said = _undo(row, who, visit, last, at) if visit and last else (None, "There is nothing to take back.")
     elif visit is None:
         said = "You have no visit today this could be about. Call the office."
     else:
@@ -208,6 +218,27 @@ def _tap(s: Session, row: Received, who: Technician, tapped: reply.Tapped, at: d
     return said
 
 
+def _last(s: Session, who: Technician, at: datetime) -> Report | None:
+    """The newest report of a technician that UNDO takes back; None where there is none, or the same word came twice."""
+    rows = s.scalars(
+        select(Report).where(Report.technician_id == who.id, Report.at > at - UNDOABLE).order_by(Report.id.desc())
+    ).all()
+    if rows and rows[0].kind == "undo" and at < rows[0].at + TWICE:
+        return None
+    undone = {r.undoes_id for r in rows}
+    return next((r for r in rows if r.kind != "undo" and r.id not in undone), None)
+
+
+def _undo(row: Received, who: Technician, visit: Visit, last: Report, at: datetime) -> tuple[Visit, str]:
+    try:
+        technician.undo(
+            visit.id, technician_id=who.id, key=f"text-{row.id:08d}", tapped_at=row.at, at=at, of_key=last.key
+        )
+    except Refused as no:
+        return visit, no.sentence
+    return visit, f"{SAID[last.kind]} is taken back. A customer who was told of it gets a correction."
+
+
 def _report(row: Received, who: Technician, tapped: reply.Tapped, visit: Visit, at: datetime) -> str:
     try:
         taken = technician.report(
@@ -216,10 +247,10 @@ def _report(row: Received, who: Technician, tapped: reply.Tapped, visit: Visit, 
         )  # fmt: skip
     except Refused as no:
         return no.sentence
-    what = {"late": f"Running late +{tapped.minutes}", "done": "Done", "on_my_way": "On my way", "arrived": "Arrived"}
+    what = SAID[tapped.kind] + (f" +{tapped.minutes}" if tapped.kind == "late" else "")
     told = sum(t["decision"] == "tell" for t in taken.told)
     more = f" {told} customer{'s' if told != 1 else ''} will be told." if told else " Nobody else has to be told."
-    return f"{what[tapped.kind]} is saved.{more}"
+    return f"{what} is saved.{more}"
 
 
 def _their_visit(s: Session, who: Technician, kind: str, at: datetime) -> Visit | None:

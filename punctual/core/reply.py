@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Meaning = Literal["stop", "start", "help", "keep", "earlier", "new_time", "call", "unknown"]
-Tap = Literal["late", "done", "on_my_way", "arrived", "unknown"]
+Tap = Literal["late", "done", "on_my_way", "arrived", "undo", "unknown"]
 
 LimitKind = Literal["done", "arrive"]
 
@@ -170,7 +170,7 @@ def limit(text: str) -> Limit | None:
 
 
 def technician(text: str) -> Tapped:
-    """The report in a technician's text: LATE 15, LATE 30, DONE, OMW (or ON MY WAY), HERE (or ARRIVED)."""
+    """The report in a technician's text: LATE 15, LATE 30, DONE, OMW (or ON MY WAY), HERE (or ARRIVED), UNDO."""
     words = bare(text)
     late = _LATE.fullmatch(words)
     if late and 1 <= int(late[1]) <= 600:
@@ -181,4 +181,6 @@ def technician(text: str) -> Tapped:
         return Tapped("on_my_way")
     if words in ("HERE", "ARRIVED"):
         return Tapped("arrived")
+    if words == "UNDO":
+        return Tapped("undo")
     return Tapped("unknown")

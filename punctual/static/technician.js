@@ -46,7 +46,7 @@
       queue.shift();
       keep();
       const result = await answer.json().catch(() => ({}));
-      if (answer.ok) say(`${tap.label} sent at ${clock(now())}.` + told(result.told || []), "sent");
+      if (answer.ok) say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told(result.told || [])), "sent");
       else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
       await refresh(true);
     }
@@ -57,6 +57,7 @@
   function show(html) {
     const live = document.getElementById("live"), held = live.contains(document.activeElement) ? document.activeElement : null;
     live.innerHTML = html;
+    for (const says of document.querySelectorAll("title, .top p")) says.textContent = says.textContent.replace(/\d+ of \d+/, live.querySelector("main").dataset.done);
     if (!held) return;
     const does = (x) => x.form?.action || x.href, words = (x) => x.textContent.trim();
     const alike = [...live.querySelectorAll(held.tagName)].filter((x) => does(x) === does(held));

@@ -67,7 +67,8 @@ def wants_somebody(t: Task) -> bool:
 
 
 def _item(t: Task, now: Here, best: Effect | None) -> Item:
-    href = f"/board/visits/{t.visit_id}" if t.visit_id else "/board/messages"
+    elsewhere = "/board/received" if _only_wrote(t) else "/board/messages"
+    href = f"/board/visits/{t.visit_id}" if t.visit_id else elsewhere
     if t.look == "silent" and t.line:
         href = f"/board/technicians/{t.line.technician_id}"
     return Item(
@@ -138,6 +139,8 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
     for promise in t.owed:
         yield f"Promised {owed(promise.kind)} by {now.when(promise.due_at)}. {promise.owner} owns it."
     for ask in t.asks:
+        if t.troubles and ask.reason in ("undelivered", "failed"):
+            continue  # what did not arrive, how and why is said below
         words = asked(ask.reason, ask.facts) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         yield f"{words}{_said(ask.facts, now)} Since {now.when(ask.at)}."
     if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:

@@ -291,7 +291,7 @@ def test_a_report_that_cannot_be_is_answered_with_a_sentence(lite: Line) -> None
     assert reports(lite) == []
     assert lite.texts(TOM) == [
         "Bellweather: Whitfield: Tap Arrived before you finish this visit.",
-        "Bellweather: This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60 or DONE.",
+        "Bellweather: This was not understood. Text OMW, HERE, LATE 15, LATE 30, LATE 60, DONE or UNDO.",
     ]
 
 
@@ -304,6 +304,20 @@ def test_a_text_that_was_sent_twice_is_not_about_the_next_visit(lite: Line) -> N
         ("on_my_way", "Grace"),  # an hour later, Done was forgotten
     ]
     assert lite.received()[1][1] == "You are already on your way. Undo first if that is wrong."
+
+
+def test_undo_takes_back_what_was_texted_last_and_the_customer_hears_of_it_once(way: Line) -> None:
+    way.hear("UNDO", sender=TOM, at=wall("08:40"))
+    way.hear("OMW", sender=TOM, at=wall("08:50"))
+    way.send(wall("08:51"))
+    for at in (wall("08:52"), wall("08:52") + timedelta(seconds=20)):
+        way.hear("undo.", sender=TOM, at=at)
+    way.send(wall("08:53"))
+    assert [r[0] for r in reports(way)] == ["on_my_way", "undo"]
+    assert [m[0] for m in way.messages() if m[0] in ("on_my_way", "correction")] == ["on_my_way", "correction"]
+    said = "Bellweather: There is nothing to take back."
+    undone = "Bellweather: Whitfield: On my way is taken back. A customer who was told of it gets a correction."
+    assert [t for t in way.texts(TOM) if "back" in t] == [said, undone, said]
 
 
 def test_only_their_own_number_reports(lite: Line) -> None:
