@@ -35,6 +35,7 @@ CRITICAL = timedelta(minutes=60)
 PLAIN_IN_ONE = 2
 #: Reasons for silence whose numbers columns give; the others are written after a decision of their own.
 PLAIN = np.array([name in ("fine", "inside_threshold", "below_limit", "over") for name in REASONS])
+_HEARD = Quiet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,8 @@ def worked_out(
     differs = ~kept_.here | (old["version"] != seen.version) | (old["reason"] != sifted.reason)
     differs |= np.abs(old["chance"] - sifted.chance) >= STEP
     plain = differs & PLAIN[sifted.reason]
-    alone = (sifted.reason == 0) | (differs & ~plain)
-    for name in ("version", "reason", "chance"):
-        rows[name] = old[name]
+    alone = (sifted.reason == 0) | (differs ^ plain)
+    kept.remember(kept_, rows)
     moved = _any(kept.moved(kept_, rows), days) | ~kept_.known
     deciding = _any(alone | plain, days) | ~kept_.known
     busy = moved | deciding | kept.waits(kept_, head)
@@ -251,16 +251,13 @@ def _news(seen: Seen) -> tuple[Ints, Floats]:
     """Each day's first visit that is not over (0: none), and its newest news - the start of the shift before any."""
     days = seen.days
     heard = np.fmax(np.fmax(days.on_my_way, days.arrived), np.fmax(days.finished, days.late_at))
-    full = np.flatnonzero(days.counts)
+    full = days.counts.nonzero()[0]
     open_, newest = np.zeros(len(days), dtype=np.int64), days.shift_start.copy()
     if len(full):
-        starts = days.offset[full]
-        last = np.fmax.reduceat(heard, starts)
+        last = np.fmax.reduceat(heard, days.offset[full])
         newest[full] = np.where(np.isnan(last), newest[full], last)
-        row = np.where(seen.stands.state < ENDED, np.arange(days.rows), days.rows)
-        first = np.minimum.reduceat(row, starts)
-        has = first < np.append(starts[1:], days.rows)
-        open_[full[has]] = days.visit_id[first[has]]
+    day, row = days.firsts((seen.stands.state < ENDED).nonzero()[0])
+    open_[day] = days.visit_id[row]
     return open_, newest
 
 
@@ -269,20 +266,18 @@ def _expected(seen: Seen, made: core.Forecast, open_: Ints, newest: Floats, lear
 
     A dispatcher who answered for the technician restarts the wait.
     """
-    days, old = seen.days, seen.kept.head
-    same = seen.kept.known & (old["open"] == open_) & (np.abs(old["newest"] - newest) < kept.STEP_WAIT)
-    same &= ~np.isnan(old["expected"])
-    expected = np.where(same, np.fmin(made.expected_report, old["expected"]), made.expected_report)
-    unseen = ~same & (open_ > 0) & (made.at - newest > UNSEEN_MIN)
-    if unseen.any():
+    days, before = seen.days, kept.expected(seen.kept, open_, newest)
+    expected = np.fmin(made.expected_report, before)
+    unseen = np.isnan(before) & (open_ > 0) & (made.at - newest > UNSEEN_MIN)
+    if np.count_nonzero(unseen):
         expected = np.fmin(expected, core.next_report(days, learned, newest, unseen))
-    return np.where(np.isnan(seen.answered), expected, np.fmax(expected, seen.answered))
+    return np.fmax(expected, seen.answered)  # NaN: nobody answered
 
 
 def _quiet(seen: Seen, nudged: Floats) -> list[Quiet]:
     """As values, for the days in which visits are decided one by one."""
-    quiet = [Quiet()] * len(seen.days)
-    for d in np.flatnonzero(seen.stands.off | ~np.isnan(nudged)).tolist():
+    quiet = [_HEARD] * len(seen.days)
+    for d in (seen.stands.off | ~np.isnan(nudged)).nonzero()[0].tolist():
         asked = None if np.isnan(nudged[d]) else instant(float(nudged[d]))
         quiet[d] = Quiet(asked, bool(seen.stands.off[d]))
     return quiet

@@ -123,13 +123,15 @@ def over_by(days: Days) -> Floats:
 def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan) -> Steps:
     """Forecast chains position by position; `over` [rows] as from over_by."""
     head = chains.first == days.offset[chains.day]
-    before = np.maximum(chains.first - 1, 0)
+    free = over[np.maximum(chains.first - 1, 0)]
+    np.copyto(free, days.shift_start[chains.day], where=head)
+    free -= chains.at
     a = _ahead(days, chains, learned, over, plan)
     x = np.empty((len(a.row), SAMPLES), dtype=np.float32)
     moments = np.empty((2, *x.shape))
     arrive, finish = moments
     top = a.which[: a.ends[1]] if len(a.ends) > 1 else a.which
-    head, free = head[top], (np.where(head, days.shift_start[chains.day], over[before]) - chains.at)[top]
+    head, free = head[top], free[top]
     samples = _column(free)
     shift = _column(a.drive - a.opens)
     for k, (low, high) in enumerate(pairwise(a.ends)):
@@ -170,15 +172,13 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Pla
     drive = plan.travel[row]
     out, come, gone = reported = np.array((days.on_my_way[row], days.arrived[row], over[row]))
     known = reported <= seen
-    there = known[1].copy()
-    reported[~known] = np.nan
+    np.copyto(reported, np.nan, where=~known)
     reported -= at
     np.copyto(come, gone, where=np.isnan(come))
+    word = days.late_at[row] <= seen
+    said = word > known[1]
+    named, own = _by_word(days, row, at, word, said)
     known[1] |= known[2]
-    word, late = days.late_at[row] <= seen, days.late_min[row]
-    said = word & ~there
-    named = np.where(said, days.planned_start[row] + late - at, -np.inf)
-    own = np.where(word & (late > 0), days.planned_min[row] + late, 0.0)
     opens, early = days.window_start[row], days.early_ok[row]
     if np.count_nonzero(early):
         opens = np.where(early, days.shift_start[day] + drive, opens)
@@ -192,6 +192,15 @@ def _ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Pla
         ends, which, row, day, at, come, gone, out, named, drive, opens, _column(opens).astype(np.float64), rests,
         plan.sd[row], work(learned, plan, row, position, len(chains.day)), plan.expected[row], own, *marked,
     )  # fmt: skip
+
+
+def _by_word(days: Days, row: Ints, at: Floats, word: Bools, said: Bools) -> tuple[Floats, Floats]:
+    """Where a technician has given their word: not before when they arrive, and how long it takes."""
+    if not np.count_nonzero(word):
+        return np.full(len(row), -np.inf), np.zeros(len(row))
+    late = days.late_min[row]
+    named = np.where(said, days.planned_start[row] + late - at, -np.inf)
+    return named, np.where(word & (late > 0), days.planned_min[row] + late, 0.0)
 
 
 def _laid(length: Ints) -> tuple[Ints, Ints, list[int]]:
@@ -238,6 +247,8 @@ def _mean_schedule(days: Days, a: _Ahead, mean: Floats) -> tuple[Floats, Floats]
     if a.at_work:
         lasts = np.where(np.isnan(a.come), lasts, np.maximum(np.maximum(lasts, a.own), -a.come))
     np.maximum(least, 0.0, out=least)
+    if len(a.ends) == len(a.row) + 1:
+        return _mean_of_one(days, a, mean, least, lasts)
     arrive, finish = np.empty(len(a.row)), np.empty(len(a.row))
     for k, (low, high) in enumerate(pairwise(a.ends)):
         of = slice(low, high)
@@ -254,6 +265,27 @@ def _mean_schedule(days: Days, a: _Ahead, mean: Floats) -> tuple[Floats, Floats]
         if k in a.at_end:
             mean[:] = np.where(np.isnan(a.gone[of]), mean, a.gone[of])
     return arrive, finish
+
+
+def _mean_of_one(days: Days, a: _Ahead, free: Floats, least: Floats, lasts: Floats) -> tuple[Floats, Floats]:
+    """The same for no more than one visit a position, as plain numbers: all of it costs less than a few NumPy calls."""
+    mean, arrive, finish = sum(free.tolist()), [], []
+    columns = (column.tolist() for column in (a.drive, least, lasts, a.out, a.come, a.gone))
+    for k, (drive, earliest, long, out, come, gone) in enumerate(zip(*columns, strict=True)):
+        if k in a.at_rest:
+            begins, length = _rest(days, a, slice(k, k + 1))
+            mean = max(mean, begins.item()) + length.item()
+        if k in a.at_wheel:
+            mean = out
+        mean = max(mean + drive, earliest)
+        if k in a.at_work:
+            mean = come
+        arrive.append(mean)
+        mean += long
+        if k in a.at_end:
+            mean = gone
+        finish.append(mean)
+    return np.array(arrive), np.array(finish)
 
 
 def _arrive(

@@ -182,6 +182,12 @@ class Days:
         """The day of each row."""
         return np.repeat(np.arange(len(self)), self.counts)
 
+    def firsts(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The days that have one of these rows (ascending), and the first one each has."""
+        place = rows.searchsorted(self.offset)
+        day = (place[1:] > place[:-1]).nonzero()[0]
+        return day, rows[place[day]]
+
 
 def pack(days: Sequence[Day], travel: Iterable[float] | None = None) -> Days:
     """Columns of some days; `travel` gives minutes into each visit, in order, NaN where unknown."""

@@ -123,10 +123,9 @@ def _filled(n: int, value: float) -> Floats:
 
 def _open(days: Days, row: Ints, at: float) -> Chains:
     """From the first visit that is not over to the last of each day that has one; `row`: all that are not."""
-    place = row.searchsorted(days.offset)
-    day = (place[1:] > place[:-1]).nonzero()[0]
+    day, first = days.firsts(row)
     n = len(day)
-    return Chains(day, row[place[day]], days.offset[day + 1] - 1, _filled(n, at), _filled(n, np.inf))
+    return Chains(day, first, days.offset[day + 1] - 1, _filled(n, at), _filled(n, np.inf))
 
 
 def _pieces(chains: Chains) -> Iterator[Chains]:
@@ -143,33 +142,31 @@ def _part(
 ) -> None:
     """Forecast some days and measure every visit on the way."""
     steps = carry(days, chains, learned, over, plan)
-    around = told.as_usual(len(steps.row))
+    around = None
     if told.corrects(learned):
         late, on, now = told.carried(days, chains, over)[steps.which], chains.day[steps.which], chains.at[steps.which]
         around = told.prepared(days, learned, steps.row, on, now, late, others)
     _measure(days, learned, around, steps, made)
 
 
-def _measure(days: Days, learned: Learned, around: told.Told, step: Steps, made: Forecast) -> None:
+def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
     at, row, known = made.at, step.row, step.known.nonzero()[0]
-    shift = around.shift + told.own_shift(learned, step.free)
-    shown = told.plain(step.moments)
-    if told.corrects(learned):
+    shown, shift = told.plain(step.moments), step.free
+    if around is not None:
+        shift = around.shift + told.own_shift(learned, step.free)
         new = (~step.known).nonzero()[0]
         shown[:, new] = told.ends(learned, around.of(new), shift[new], step.arrive[new], step.work[new])
-    limits = days.window_end[row]
-    limits -= at
-    limits = limits[:, None] + np.array((0.0, made.threshold))
+    limits = (days.window_end[row] - at)[:, None] + np.array((0.0, made.threshold))
     chance = told.chance_after(learned, around, shift, step.arrive, limits)
     if len(known):
         chance[known] = step.arrive[known, :1] > limits[known]
     made.p_window[row], made.p_late[row] = chance.T
-    limits = days.deadline[row] - at
-    asked = (~np.isnan(limits)).nonzero()[0]
+    deadline = days.deadline[row]
+    asked = (~np.isnan(deadline)).nonzero()[0]
     if len(asked):
         by = np.where(days.deadline_arrive[row[asked]][:, None], shown[0, asked], shown[1, asked])
-        made.p_deadline[row[asked]] = _beyond(by, limits[asked])
+        made.p_deadline[row[asked]] = _beyond(by, deadline[asked] - at)
     shown += at
     made.arrive[row], made.finish[row] = shown
     made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish

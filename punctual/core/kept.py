@@ -35,15 +35,15 @@ ROW = np.dtype(
         ("chance", "<i2"),
     ]
 )
-#: Where its columns begin, and the same bytes as three: instants, chances and a count.
+#: Where its columns begin, and the same bytes as four: instants, chances, a count, and what is remembered.
 _AT: Any = ROW.fields
-_THREE: Any = {
-    "names": ["instants", "chances", "before"],
-    "formats": [("<u4", 8), ("<u2", 3), "<u2"],
-    "offsets": [_AT[name][1] for name in ("arrive", "late", "before")],
+_FOUR: Any = {
+    "names": ["instants", "chances", "before", "remembered"],
+    "formats": [("<u4", 8), ("<u2", 3), "<u2", "V7"],
+    "offsets": [_AT[name][1] for name in ("arrive", "late", "before", "version")],
     "itemsize": ROW.itemsize,
 }
-TOGETHER: np.dtype[np.void] = np.dtype(_THREE)
+TOGETHER: np.dtype[np.void] = np.dtype(_FOUR)
 NONE = 65535
 SHOWN = slice(P10, P90 + 1, P50 - P10)
 #: A kept instant that moved by this many seconds, or a kept chance by this many ten-thousandths, is written again.
@@ -139,12 +139,25 @@ def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
     return np.asarray(far | ~kept.here)
 
 
+def remember(kept: Kept, rows: Rows) -> None:
+    """Let rows remember what was kept: the last reason written, its chance, and the promise it was about."""
+    rows.view(TOGETHER)["remembered"] = kept.rows.view(TOGETHER)["remembered"]
+
+
+def expected(kept: Kept, open_: Ints, newest: Floats) -> Floats:
+    """When the next report was expected at the last look, for days that wait for the same one still; NaN for all others."""
+    old = kept.head
+    same = kept.known & (old["open"] == open_) & (np.abs(old["newest"] - newest) < STEP_WAIT)
+    return np.where(same, old["expected"], np.nan)
+
+
 def waits(kept: Kept, head: Rows) -> NDArray[np.bool_]:
     """Which days wait for another report than what was kept, or for the same one until another time."""
     old = kept.head
-    same = (old["open"] == head["open"]) & (np.abs(old["newest"] - head["newest"]) < STEP_WAIT)
-    none = np.isnan(old["expected"]) & np.isnan(head["expected"])
-    return np.asarray(~(kept.known & same & (none | (np.abs(old["expected"] - head["expected"]) < STEP_WAIT))))
+    same = kept.known & (old["open"] == head["open"]) & (np.abs(old["newest"] - head["newest"]) < STEP_WAIT)
+    before, now = old["expected"], head["expected"]
+    same &= (np.abs(before - now) < STEP_WAIT) | (np.isnan(before) & np.isnan(now))
+    return np.asarray(~same)
 
 
 def expected_report(data: bytes | None) -> datetime | None:

@@ -23,8 +23,9 @@ def limits(lead_s: Floats | float, rules: Rules) -> Floats:
     """
     lead = np.asarray(lead_s) / 60.0
     own = (lead <= NEAR) & (lead >= LAST)
-    early = lifted(lead, rules.tell_rise, rules.warn_by_min)
-    risen = rules.tell_chance + (1.0 - rules.tell_chance) * early
+    risen: Floats | float = rules.tell_chance
+    if rules.tell_rise:
+        risen = risen + (1.0 - risen) * lifted(lead, rules.tell_rise, rules.warn_by_min)
     return np.where(own, risen, max(rules.tell_chance, SURE_CHANCE))
 
 

@@ -66,22 +66,24 @@ def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime,
     chance = made.p_late
     limit = limits(np.rint(days.window_start * 60.0) - second, rules)
     reason = _untold(days, made, stands, rules, limit)
-    if stands.told.any():
+    if np.count_nonzero(stands.told):
         reason = np.where(stands.told, _told(made, stands, rules, at, limit), reason)
     if second_look:
         reason[(reason == 0) & ~stands.told & _waits(stands, rules, at)] = CODES["second_look"]
-    reason[stands.held] = 0
-    if (stands.state == ON_MY_WAY).any():
+    if np.count_nonzero(stands.held):
+        reason[stands.held] = 0
+    if np.count_nonzero(stands.state == ON_MY_WAY):
         reason[_setting_out(days, stands, rules, second)] = 0
-    if not np.isnan(days.deadline).all():
+    if np.count_nonzero(np.isnan(days.deadline)) < len(reason):
         reason[_missing(days, made, rules, second)] = 0
     stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
-    if stale.any():
+    some = np.count_nonzero(stale)
+    if some:
         day_of = days.day_of
         reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
     reason[(chance >= limit) == np.isnan(stands.since)] = 0
     reason[stands.state >= OPEN] = CODES["over"]
-    if stale.any():
+    if some:
         reason[(stale & np.isnan(stands.nudged))[day_of]] = 0
     return Sifted(reason, np.rint(1000.0 * chance).astype(np.int64))
 
@@ -105,11 +107,12 @@ def _missing(days: Days, made: Forecast, rules: Rules, second: float) -> Bools:
 def _untold(days: Days, made: Forecast, stands: Stands, rules: Rules, limit: Floats) -> Ints:
     """Below the limit: how far; 0 from the limit on."""
     over = made.mean_arrive - _second(days.window_end)
-    near = (over > rules.threshold_min) | (made.p_late >= 0.2)
     code = np.where(over > 0, CODES["inside_threshold"], CODES["fine"])
-    code = np.where(near, CODES["below_limit"], code)
-    limit = np.where(stands.reachable, limit, np.minimum(limit, CALL_CHANCE))
-    return np.where(made.p_late < limit, code, 0)
+    code[(over > rules.threshold_min) | (made.p_late >= 0.2)] = CODES["below_limit"]
+    if np.count_nonzero(stands.reachable) < len(code):
+        limit = np.where(stands.reachable, limit, np.minimum(limit, CALL_CHANCE))
+    code[made.p_late >= limit] = 0
+    return code
 
 
 def _waits(stands: Stands, rules: Rules, at: datetime) -> Bools:

@@ -144,11 +144,13 @@ def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
     level = count - 0.5
     level += np.minimum(share, 1.0, out=share)
     level /= SAMPLES
-    row, column = (inner != count).nonzero()
-    if len(row):
-        past = np.maximum(value[row, column] - sorted_[row, -1], 0.0) / tail[row]
-        beyond = 1.0 - 0.5 / SAMPLES * np.exp(-past)
-        level[row, column] = np.where(count[row, column] > 0, beyond, 0.0)
+    beyond = np.maximum(value - sorted_[:, -1:], 0.0)
+    beyond /= -tail[:, None]
+    np.exp(beyond, out=beyond)
+    beyond *= -0.5 / SAMPLES
+    beyond += 1.0
+    np.copyto(level, beyond, where=count == SAMPLES)
+    np.copyto(level, 0.0, where=count == 0)
     return np.asarray(level)
 
 

@@ -144,9 +144,11 @@ def _columns(stream: int) -> Singles:
 def started(learned: Learned, x: Singles, stream: int) -> Floats:
     """Minutes after the earliest start at which work starts, x [rows, SAMPLES] (ascending) after it the technician is free."""
     table, growth, _ = lookup(learned)
+    earliest, latest = min(x[:, 0].tolist(), default=LOW), max(x[:, -1].tolist(), default=LOW)
     place = x - _LOW
     place *= _PER_STEP
-    np.minimum(np.maximum(place, _ZERO, out=place), _TOP, out=place)
+    if earliest < LOW or latest > HIGH:
+        np.minimum(np.maximum(place, _ZERO, out=place), _TOP, out=place)
     index = np.floor(place)
     place -= index
     index *= _SAMPLES
@@ -155,7 +157,7 @@ def started(learned: Learned, x: Singles, stream: int) -> Floats:
     out = place.astype(np.float64)
     out *= growth.take(at)
     out += table.take(at)
-    if max(x[:, -1].tolist(), default=LOW) > HIGH:
+    if latest > HIGH:
         out += np.maximum(x - _HIGH, _ZERO)
     return out
 

@@ -54,11 +54,6 @@ def corrects(learned: Learned) -> bool:
     return len(learned.shift.edges) > 0
 
 
-def as_usual(n: int) -> Told:
-    """No correction of n rows."""
-    return Told(np.zeros(n), np.zeros(n))
-
-
 def carried(days: Days, chains: Chains, over: Floats) -> Floats:
     """The delay each technician is known to have [n], minutes: never less for a longer overrun."""
     row, head = chains.first, chains.first == days.offset[chains.day]
@@ -76,7 +71,7 @@ def prepared(
     """The correction of rows as far as it does not hang on the chain itself."""
     n = len(row)
     if not corrects(learned):
-        return as_usual(n)
+        return Told(np.zeros(n), np.zeros(n))
     around = circumstances(days, learned, Looks(row, day, at, np.full(n, np.nan), late), others)
     known = ~FROM_FLEET if others is None else np.ones(len(NAMES), dtype=np.bool_)
     known[X] = False
@@ -115,11 +110,15 @@ def _moved(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats
     return at_levels(arrive, normal_level(z)).astype(np.float64, copy=False)
 
 
-def chance_after(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats, moments: Floats) -> Floats:
-    """Chances [n, m] of starting after moments [n, m]."""
-    tail = tail_of(arrive)
-    level = level_of(arrive, moments, tail)
-    z = (normal(np.minimum(np.maximum(level, 1e-4), 1 - 1e-4)) - shift[:, None]) / np.exp(told.width)[:, None]
+def chance_after(
+    learned: Learned, told: Told | None, shift: Floats, arrive: Singles | Floats, moments: Floats
+) -> Floats:
+    """Chances [n, m] of starting after moments [n, m]; told None: as the chain has it, whatever the shift."""
+    level = level_of(arrive, moments, tail_of(arrive))
+    z = normal(np.minimum(np.maximum(level, 1e-4), 1 - 1e-4))
+    if told is not None:
+        z -= shift[:, None]
+        z /= np.exp(told.width)[:, None]
     out = 1.0 - np.interp(z, learned.calm, LEVELS, left=0.0, right=1.0)
     return np.maximum(out, 0.999, out=out, where=level <= 0.0)
 

@@ -223,3 +223,25 @@ def test_a_day_is_forecast_the_same_alone_and_among_others(over: list[int], late
         for name in ("arrive", "finish", "mean_arrive", "mean_finish", "p_late", "p_window"):
             assert np.array_equal(getattr(alone, name), getattr(whole, name)[rows])
         assert np.array_equal(alone.expected_report, whole.expected_report[d : d + 1], equal_nan=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(0, 400), st.booleans())
+def test_the_plain_numbers_of_one_day_are_the_columns_of_many(rng: random.Random, now: int, fitted: bool) -> None:
+    days, _, _ = random_days(20)
+    at = days.planned_start.min() + now
+
+    def some(share: float, before: float) -> Floats:
+        told = [at - rng.uniform(0, before) if rng.random() < share else np.nan for _ in range(days.rows)]
+        return np.asarray(told)
+
+    arrived, said = some(0.2, 200), some(0.2, 100)
+    ended = np.where((rng.random() < 0.5) & ~np.isnan(arrived), np.minimum(arrived + 30, at), np.nan)
+    late = np.where(np.isnan(said), 0.0, 30.0)
+    days = replace(days, arrived=arrived, finished=ended, on_my_way=some(0.2, 60), late_at=said, late_min=late)
+    state = learned() if fitted else nothing()
+    whole = forecast(days, state, at)
+    for d in range(len(days)):
+        alone, rows = forecast(only(days, np.array([d])), state, at), slice(days.offset[d], days.offset[d + 1])
+        for name in ("mean_arrive", "mean_finish", "arrive", "finish", "p_late"):
+            assert np.array_equal(getattr(alone, name), getattr(whole, name)[rows])
