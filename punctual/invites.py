@@ -7,6 +7,8 @@ from email import message_from_bytes
 from typing import Any
 
 from flask_babel import gettext as _
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
@@ -19,6 +21,12 @@ from punctual.models import Attempt, Company, Message, Plain, Visit
 Part = tuple[bytes, str, int | None]
 
 
+def wanted(kind: Kind, visit: Visit) -> bool:
+    """Whether a message of that kind has a calendar part at all: a lateness note or a cancellation has one only if the
+    invitation went out from here."""
+    return bool(kind.calendar) and (kind.moves_window or visit.invited_at is not None)
+
+
 def part(
     s: Session,
     message: Message,
@@ -29,13 +37,11 @@ def part(
     link: str,
     at: datetime,
 ) -> Part | None:
-    """The calendar part, its method and SEQUENCE; None where there is none.
+    """The calendar part that is wanted, its method and SEQUENCE; None where there is nothing to send again.
 
-    A lateness note or a cancellation has one only if the invitation went out from here. `visit.sequence` is the next
-    number: every mailed revision takes one, a dropped claim leaves a gap (calendar.md 0.3).
+    `visit.sequence` is the next number: every mailed revision takes one, a dropped claim leaves a gap (calendar.md 0.3).
     """
-    if not kind.calendar or (not kind.moves_window and visit.invited_at is None):
-        return None
+    assert kind.calendar  # it is wanted
     if kind.calendar == "DECLINECOUNTER":
         return _decline(visit, company, facts, at), kind.calendar, None
     if kind.again:
@@ -141,10 +147,10 @@ def _changed(kind: str) -> str:
     return str(_("You said this time works.")) + " " if kind == "kept" else ""
 
 
-def reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[str, Any]:
-    """JSON-LD for programs that file appointments; times with their offset (calendar.md 5)."""
+def reservation(visit: Visit, company: Company, kind: Kind, link: str) -> Markup:
+    """JSON-LD, as a page can carry it, for programs that file appointments; times with their offset (calendar.md 5)."""
     state = "ReservationCancelled" if kind.calendar == "CANCEL" else "ReservationConfirmed"
-    return {
+    what = {
         "@context": "http://schema.org",
         "@type": "EventReservation",
         "reservationNumber": visit.uid.split("@")[0],
@@ -164,3 +170,4 @@ def reservation(visit: Visit, company: Company, kind: Kind, link: str) -> dict[s
             },
         },
     }
+    return htmlsafe_json_dumps(what, sort_keys=True)

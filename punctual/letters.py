@@ -133,8 +133,10 @@ def _to_customer(
     if message.kind in ("deadline_done", "deadline_arrive", "please_choose", "not_free", "missed"):
         found = in_order(slots.offers(s, visit.id, at=at, most=OFFERS))
         facts["offer_list"] = [messages.range_words(x.window, visit.zone, customer.language) for x in found]
-    with force_locale(messages.locale_of(customer.language)):
-        calendar = invites.part(s, message, kind, visit, company, facts, link, at)
+    calendar = None
+    if invites.wanted(kind, visit):
+        with force_locale(messages.locale_of(customer.language)):
+            calendar = invites.part(s, message, kind, visit, company, facts, link, at)
     if kind.stop:
         facts["link_mail_stop"] = stop_link(s, settings, customer, at)
     if kind.moves_window or kind.calendar == "CANCEL":

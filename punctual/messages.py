@@ -17,6 +17,7 @@ from babel.support import Translations
 from flask import current_app
 from flask_babel import force_locale, get_domain, gettext
 
+from punctual import blanks
 from punctual.core.day import Window, local
 from punctual.core.kinds import KINDS
 from punctual.core.segments import MOST, cut, fold, size
@@ -190,22 +191,31 @@ def compose(kind: str, facts: Mapping[str, Any], language: str, parts: tuple[str
     """The message of a kind from its facts: templates/messages/<kind>/, every sentence through gettext; `parts` where
     not all are wanted.
 
-    Facts are strings, put in for {placeholders} by plain replacement; a placeholder without a fact raises ValueError.
+    Facts are strings, put in for {placeholders} by plain replacement; a placeholder without a fact raises ValueError. A
+    template that was rendered for such facts before is not rendered again: its blanks are filled.
     """
+    given = blanks.shape(facts)
+    forms = _forms.__wrapped__ if any(facts.get(name) for name in blanks.THEIRS) else _forms
+    made = {part: form.filled(facts) for part, form in forms(kind, language, parts, given).items()}
+    return Composed(
+        subject=" ".join(made.get("subject.txt", "").split()),
+        text=made.get("body.txt", "").strip() + "\n",
+        html=_HEADING.sub(lambda m: m[1] + m[2].upper(), made.get("body.html", "")),
+        sms=made.get("sms.txt", "").strip(),
+    )
 
-    words = catalog(language)
+
+@lru_cache(maxsize=256)
+def _forms(kind: str, language: str, parts: tuple[str, ...], given: blanks.Shape) -> dict[str, blanks.Form]:
+    """The parts of a message whose facts have that shape. What a person wrote themselves is not kept here."""
+    words, facts = catalog(language), blanks.blank(given)
 
     def t(sentence: str) -> str:
         return fill(words.ugettext(sentence), facts)
 
-    given = {"t": t, "pgettext": words.upgettext, "language": spoken(language), "kind": kind, **facts}
-    made = dict.fromkeys(PARTS, "") | {part: _rendered(f"messages/{kind}/{part}", given) for part in parts}
-    return Composed(
-        subject=" ".join(made["subject.txt"].split()),
-        text=made["body.txt"].strip() + "\n",
-        html=_HEADING.sub(lambda m: m[1] + m[2].upper(), made["body.html"]),
-        sms=made["sms.txt"].strip(),
-    )
+    all_ = {"t": t, "pgettext": words.upgettext, "language": spoken(language), "kind": kind, **facts}
+    made = {part: _rendered(f"messages/{kind}/{part}", all_) for part in parts}
+    return {part: blanks.Form(said, html=part.endswith(".html")) for part, said in made.items()}
 
 
 def _rendered(name: str, given: dict[str, Any]) -> str:

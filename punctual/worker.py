@@ -39,8 +39,9 @@ log = logging.getLogger(__name__)
 
 #: Real seconds between two looks at the outbox when nobody rings.
 POLL_S = 1.0
-#: Real seconds between two tries to write while others do: less than a door's, for it is one among many of those.
-TRY_AGAIN_S = 0.0004
+#: Real seconds between two tries to write while others do: less than a door's, for it is one among many of those; the
+#: first ones sooner, for who rings is about to be done.
+TRY_AGAIN_S = (0.00005, 0.0004)
 #: Days forecast in one piece, and days written in one transaction: short enough that taps never wait long.
 PIECE, SLICE = 1000, 50
 #: Real seconds a chore beside the loop may take to end.

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "punctual"
 RANKS: dict[str, int] = {
     "explain": 5, "charts": 3,
     "core": 0, "transports": 0, "clock": 0, "config": 0, "fault": 0,
-    "models": 1, "photo": 1, "itip": 1, "incoming": 1, "mailbox": 1, "mime": 1, "geocode": 1, "routing": 1,
+    "models": 1, "blanks": 1, "photo": 1, "itip": 1, "incoming": 1, "mailbox": 1, "mime": 1, "geocode": 1, "routing": 1,
     "queries": 2, "links": 2, "suppression": 2, "intake": 2,
     "messages": 3, "acceptance": 3,
     "outbox": 4, "outage": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "texting": 4, "fallback": 4, "deliver": 4, "outcome": 4,

@@ -25,8 +25,12 @@ NAMES = {
 }
 
 
-#: Real seconds a writer on SQLite waits for the others, and between two tries; milliseconds anybody else waits.
-PATIENCE_S, TRY_AGAIN_S, BUSY_MS = 10.0, 0.002, 10_000
+#: Real seconds a writer on SQLite waits for the others; milliseconds anybody else waits.
+PATIENCE_S, BUSY_MS = 10.0, 10_000
+#: Real seconds between its first two tries, and at most between any two: the same for all who may be many.
+TRY_AGAIN_S = (0.002, 0.002)
+#: By how much one pause is longer than the one before.
+LONGER = 1.3
 
 
 class Base(DeclarativeBase):
@@ -153,14 +157,14 @@ def _one_moment(connection: Connection) -> None:
         driver.isolation_level = level
 
 
-def _begin_writing(connection: Connection, pause: float) -> None:
+def _begin_writing(connection: Connection, pauses: tuple[float, float]) -> None:
     """BEGIN IMMEDIATE, tried again until PATIENCE_S have passed.
 
     SQLite's own waiting sleeps longer the longer it has waited already: while many write, the newest comes first and
     the oldest last, and between them nobody writes.
     """
     driver: Any = connection.connection.dbapi_connection
-    end = time.monotonic() + PATIENCE_S
+    (pause, most), end = pauses, time.monotonic() + PATIENCE_S
     driver.execute("PRAGMA busy_timeout=0")
     try:
         while time.monotonic() < end:
@@ -171,6 +175,7 @@ def _begin_writing(connection: Connection, pause: float) -> None:
                 if "locked" not in str(error):
                     break
             time.sleep(random.uniform(0.5, 1.5) * pause)
+            pause = min(pause * LONGER, most)
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # its error is SQLAlchemy's
     finally:
         driver.execute(f"PRAGMA busy_timeout={BUSY_MS}")
