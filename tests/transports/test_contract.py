@@ -195,7 +195,7 @@ def at_once(answers: list[str]) -> Iterator[tuple[int, list[str]]]:
             self.wfile.write(b"220 here\r\n")
             self.rfile.readline()
             self.wfile.write(b"250-here\r\n250 PIPELINING\r\n")
-            while (line := self.rfile.readline()) and line != b"QUIT\r\n":
+            while (line := self.rfile.readline().upper()) and line != b"QUIT\r\n":
                 if line == b"RSET\r\n":
                     self.wfile.write(b"250 ok\r\n")
                     continue
