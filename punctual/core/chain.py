@@ -350,7 +350,7 @@ def _on_the_way(days: Days, a: _Ahead, i: Any, learned: Learned, arrive: Floats)
 
 def _finish(days: Days, a: _Ahead, k: int, of: slice, learned: Learned, arrive: Floats, finish: Floats) -> None:
     """When a position's visits are over."""
-    mine = np.add(arrive[of], a.work.doubles[of], finish[of])
+    mine = np.add(arrive[of], a.work.added[of], finish[of])
     mine.sort(axis=1)
     if k in a.at_work:
         now = (~np.isnan(a.come[of])).nonzero()[0]

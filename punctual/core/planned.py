@@ -68,32 +68,34 @@ def _remembered(same: _Sameness, learned: Learned) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How long work takes [n, SAMPLES], minutes, in the order in which it meets the arrivals: the same numbers as singles
-    and as doubles, as which they are added."""
+    """How long work takes [n, SAMPLES], minutes, in the order in which it meets the arrivals: singles, and the same to be
+    added to arrivals - as doubles for one day, where every conversion costs a call's half; as they are for many, where
+    memory does."""
 
     singles: Singles
-    doubles: Floats
+    added: Floats | Singles
 
 
 def work(learned: Learned, plan: Plan, row: Ints, position: Ints, chains: int) -> Work:
     """The work at positions [n] of so many chains, rows [n]."""
     if chains == 1:
         return _remembered_work(learned, plan, int(row[0]), len(row))
-    return _made_work(learned, plan, row, position, int(position.max(initial=-1)) + 1)
+    lasts = _lasts(learned, plan, row, position, int(position.max(initial=-1)) + 1)
+    return Work(lasts, lasts)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _remembered_work(learned: Learned, plan: Plan, first: int, n: int) -> Work:
     position = np.arange(n)
-    return _made_work(learned, plan, first + position, position, n)
+    lasts = _lasts(learned, plan, first + position, position, n)
+    return Work(lasts, lasts.astype(np.float64))
 
 
-def _made_work(learned: Learned, plan: Plan, row: Ints, position: Ints, positions: int) -> Work:
+def _lasts(learned: Learned, plan: Plan, row: Ints, position: Ints, positions: int) -> Singles:
     lasts = _shapes(learned, positions)[position]
     lasts *= plan.spread[row]
     lasts += plan.middle[row]
-    np.exp(lasts, out=lasts)
-    return Work(lasts, lasts.astype(np.float64))
+    return np.asarray(np.exp(lasts, out=lasts))
 
 
 @lru_cache(maxsize=64)

@@ -47,5 +47,5 @@ def test_work_is_remembered_from_the_visit_that_is_open_now() -> None:
     among = work(learned(), plan, np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1]), 2)
     assert np.array_equal(first_two.singles, among.singles[[0, 2]])
     assert np.array_equal(last_two.singles, among.singles[[1, 3]])
-    assert np.array_equal(last_two.doubles, last_two.singles.astype(np.float64))
+    assert np.array_equal(last_two.added, among.added[[1, 3]]), "added as the same numbers"
     assert not np.array_equal(last_two.singles, first_two.singles)
