@@ -158,7 +158,8 @@ def _column(values: Floats) -> Singles:
 def _late(a: _Ahead, x: Singles, head: Bools) -> Floats:
     """By how much the technician is free too late for each position, on average: at least by what is known of the first,
     where nothing has begun."""
-    late: Floats = (np.add.reduce(x, axis=1) / SAMPLES).astype(np.float64)
+    late: Floats = np.add.reduce(x, axis=1).astype(np.float64)
+    late /= SAMPLES
     waits = (~head & np.isnan(a.come[: len(head)])).nonzero()[0]
     if len(waits):
         drive, opens = a.drive[waits], a.opens[waits]

@@ -162,7 +162,7 @@ def decide(
     if not len(rows):
         return Decided([], [])
     row = np.asarray(rows, dtype=np.int64)
-    day_of = np.searchsorted(days.offset, row, side="right") - 1
+    day_of = days.offset.searchsorted(row, side="right") - 1
     limit = limits(np.rint(days.window_start[row] * 60.0) - at.timestamp(), rules).tolist()
     for d, of_day in groupby(zip(day_of.tolist(), rows, known, limit, strict=True), key=itemgetter(0)):
         mine = [(r, k, x) for _, r, k, x in of_day]
@@ -174,7 +174,8 @@ def decide(
         for r, k, x in mine:
             case = _case(days, forecast, d, r, k, rules, x, at, cause)
             mark = _mark(case) if k.state in AHEAD else k.mark
-            case = replace(case, known=replace(k, mark=mark))
+            if mark is not k.mark:
+                case = replace(case, known=replace(k, mark=mark))
             marks.append(mark)
             decisions += _untold(case, quiet[d], expected) if stale else _visit(case)
     return Decided(decisions, marks)
