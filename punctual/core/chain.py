@@ -241,6 +241,8 @@ def _rest(days: Days, a: _Ahead, of: slice) -> tuple[Floats, Floats]:
 
 def _mean_schedule(days: Days, a: _Ahead, mean: Floats) -> tuple[Floats, Floats]:
     """When each visit is reached and over if everything takes as long as it does on average; `mean`: free first."""
+    if len(a.ends) == len(a.row) + 1:
+        return _mean_of_one(days, a, mean)
     least = np.maximum(a.opens, a.named)
     lasts = a.expected
     if a.at_wheel:
@@ -248,8 +250,6 @@ def _mean_schedule(days: Days, a: _Ahead, mean: Floats) -> tuple[Floats, Floats]
     if a.at_work:
         lasts = np.where(np.isnan(a.come), lasts, np.maximum(np.maximum(lasts, a.own), -a.come))
     np.maximum(least, 0.0, out=least)
-    if len(a.ends) == len(a.row) + 1:
-        return _mean_of_one(days, a, mean, least, lasts)
     arrive, finish = np.empty(len(a.row)), np.empty(len(a.row))
     for k, (low, high) in enumerate(pairwise(a.ends)):
         of = slice(low, high)
@@ -268,21 +268,22 @@ def _mean_schedule(days: Days, a: _Ahead, mean: Floats) -> tuple[Floats, Floats]
     return arrive, finish
 
 
-def _mean_of_one(days: Days, a: _Ahead, free: Floats, least: Floats, lasts: Floats) -> tuple[Floats, Floats]:
+def _mean_of_one(days: Days, a: _Ahead, free: Floats) -> tuple[Floats, Floats]:
     """The same for no more than one visit a position, as plain numbers: all of it costs less than a few NumPy calls."""
     mean, arrive, finish = sum(free.tolist()), [], []
-    columns = (column.tolist() for column in (a.drive, least, lasts, a.out, a.come, a.gone))
-    for k, (drive, earliest, long, out, come, gone) in enumerate(zip(*columns, strict=True)):
+    columns = (c.tolist() for c in (a.drive, a.opens, a.named, a.expected, a.own, a.out, a.come, a.gone))
+    for k, (drive, opens, named, lasts, own, out, come, gone) in enumerate(zip(*columns, strict=True)):
+        earliest = max(opens, named)
         if k in a.at_rest:
             begins, length = _rest(days, a, slice(k, k + 1))
             mean = max(mean, begins.item()) + length.item()
         if k in a.at_wheel:
-            mean = out
-        mean = max(mean + drive, earliest)
+            mean, earliest = out, named
+        mean = max(mean + drive, earliest, 0.0)
         if k in a.at_work:
-            mean = come
+            mean, lasts = come, max(lasts, own, -come)
         arrive.append(mean)
-        mean += long
+        mean += lasts
         if k in a.at_end:
             mean = gone
         finish.append(mean)

@@ -151,16 +151,16 @@ def _part(
 
 def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, row, known = made.at, step.row, step.known.nonzero()[0]
+    at, row, known, arrive = made.at, step.row, step.known.nonzero()[0], step.arrive
     shown, shift = told.plain(step.moments), step.free
     if around is not None:
         shift = around.shift + told.own_shift(learned, step.free)
         new = (~step.known).nonzero()[0]
-        shown[:, new] = told.ends(learned, around.of(new), shift[new], step.arrive[new], step.work[new])
+        shown[:, new] = told.ends(learned, around.of(new), shift[new], arrive[new], step.work[new])
     limits = (days.window_end[row] - at)[:, None] + np.array((0.0, made.threshold))
-    chance = told.chance_after(learned, around, shift, step.arrive, limits)
+    chance = told.chance_after(learned, around, shift, arrive, limits)
     if len(known):
-        chance[known] = step.arrive[known, :1] > limits[known]
+        chance[known] = arrive[known, :1] > limits[known]
     made.p_window[row], made.p_late[row] = chance.T
     deadline = days.deadline[row]
     asked = (~np.isnan(deadline)).nonzero()[0]
