@@ -188,15 +188,16 @@ def _visit(t: Task, now: Here) -> Iterable[str]:
         parts.append(f"Promised {span(stop.window, zone)}.")
     if stop.word.startswith("At risk") and stop.p_window is not None and stop.p_window >= RISK:
         parts.append(f"{chance(stop.p_window).capitalize()} to miss it.")
+    told = stop.told if stop.told != stop.window else None  # the booking said what is promised, and no more
     if _unreached(t):
         parts.append("What was to be told did not arrive.")
-    elif stop.told and t.told_at:
-        parts.append(f"Told {now.when(t.told_at)}: {span(stop.told, zone)}.")
-    elif t.told_at is None and stop.look == "late":
+    elif told and t.told_at:
+        parts.append(f"Told {now.when(t.told_at)}: {span(told, zone)}.")
+    elif not told and stop.look == "late" and not stop.word.endswith(", told"):
         parts.append("Not told yet.")
     if t.answer and (t.told_at is None or t.answer[1] >= t.told_at):
         parts.append(f"{ANSWERS.get(t.answer[0], t.answer[0])}, {now.when(t.answer[1])}.")
-    elif t.told_at and stop.told and not _unreached(t):
+    elif t.told_at and told and not _unreached(t):
         parts.append("No answer.")
     if t.deadline:
         limit = "Must leave at" if t.deadline_kind == "done" else "We must be there by"
@@ -244,6 +245,7 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
         yield Act("Kept", post=f"/board/promises/{promise.id}/keep")
         yield Act("Move it", href=f"/board/promises#promise-{promise.id}")
     for trouble in t.troubles[:1]:
-        yield Act("Seen to", post=f"/board/tasks/{trouble.notice_id}/resolve")
+        loose = any(ask.kind in LOOSE for ask in t.asks)  # two buttons of one name would be a riddle
+        yield Act("Message seen to" if loose else "Seen to", post=f"/board/tasks/{trouble.notice_id}/resolve")
     if t.troubles or t.lost_address:
         yield Act("Mend", href=f"/board/visits/{t.visit_id}#edit")

@@ -186,3 +186,18 @@ def test_who_was_to_be_told_and_was_not_reached_is_not_shown_as_told(way: Line, 
     desk.post(f"/board/visits/{visit}/called")
     for page in (desk.text("/board/queue?day=2026-11-24"), desk.text(f"/board/visits/{visit}")):
         assert "not reached" not in page
+
+
+def test_what_a_booking_said_is_no_word_on_a_delay(way: Line, desk: Desk) -> None:
+    at = wall("09:20")
+    with transaction() as s:
+        visit = s.get_one(Visit, way.visits["Grace"])
+        visit.told_start, visit.told_end, visit.told_at = visit.window_start, visit.window_end, wall("08:00")
+        s.get_one(Company, 1).rules = {"max_delay": 0}
+    for kind, minutes in (("arrived", 0), ("late", 120)):
+        technician.report(
+            way.visits["Priya"], kind, technician_id=1, key=f"tap-{kind}-1", tapped_at=at, at=at, minutes=minutes
+        )  # fmt: skip
+    clock.configure(f"{at.isoformat()} x1")
+    grace = desk.text("/board/queue?day=2026-11-24").partition("Grace Whitfield")[2].partition("Whitfield")[0]
+    assert "Late, NOT told" in grace and "Not told yet." in grace and "No answer" not in grace
