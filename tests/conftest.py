@@ -22,7 +22,7 @@ import pytest
 from flask import Flask
 from hypothesis import settings
 from jinja2 import FileSystemBytecodeCache
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.orm import Session
 from werkzeug.routing import Map, Rule, RuleFactory
 
@@ -246,11 +246,62 @@ def fresh_postgres(request: pytest.FixtureRequest) -> str:
         admin.dispose()
 
     request.addfinalizer(drop)
+    _copy_postgres(admin, template, name)
+    return _database(url, name)
+
+
+def _copy_postgres(admin: Engine, template: str, name: str) -> None:
     with admin.connect() as c:
         # PostgreSQL 15 copies a template through its log, ten times slower; before that there was only the copy.
-        copy = " STRATEGY FILE_COPY" if (admin.dialect.server_version_info or (0,)) >= (15,) else ""  # type: ignore[attr-defined]
-        c.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}{copy}"))
-    return _database(url, name)
+        strategy = " STRATEGY FILE_COPY" if (admin.dialect.server_version_info or (0,)) >= (15,) else ""  # type: ignore[attr-defined]
+        c.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        c.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}"))
+
+
+@pytest.fixture(scope="session")
+def full() -> Iterator[dict[tuple[object, str], URL]]:
+    """Filled databases of this run, by what filled them and their kind."""
+    kept: dict[tuple[object, str], URL] = {}
+    yield kept
+    for url in kept.values():
+        if url.drivername.startswith("sqlite"):
+            Path(url.database or "").unlink()
+        elif os.environ.get("PUNCTUAL_TEST_POSTGRES"):  # a cluster of our own has gone with all that was in it
+            with create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT").connect() as c:
+                c.execute(text(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)"))
+
+
+#: What `filled` gives to a test.
+Filled = Callable[[Callable[[], None]], None]
+
+
+@pytest.fixture
+def filled(full: dict[tuple[object, str], URL]) -> Filled:
+    """Fill the application's empty database by a function: weeks of history are made once a run, and copied from then on."""
+
+    def copied(source: URL, target: URL) -> None:
+        db.session.remove()
+        db.engine.dispose()  # the last connection closed: nothing is left beside an SQLite's file
+        if db.engine.dialect.name == "sqlite":
+            shutil.copy(source.database or "", target.database or "")
+            return
+        admin = create_engine(source.set(database="postgres"), isolation_level="AUTOCOMMIT")
+        _copy_postgres(admin, source.database or "", target.database or "")
+        admin.dispose()
+
+    def fill(make: Callable[[], None]) -> None:
+        here, key = db.engine.url, (make, db.engine.dialect.name)
+        if key in full:
+            copied(full[key], here)
+            return
+        make()
+        name = f"full_{uuid.uuid4().hex[:10]}"
+        lite = db.engine.dialect.name == "sqlite"
+        kept = here.set(database=str(Path(tempfile.gettempdir()) / f"punctual-{name}.db") if lite else name)
+        copied(here, kept)
+        full[key] = kept
+
+    return fill
 
 
 @pytest.fixture

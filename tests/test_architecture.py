@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,14 @@ def part(path: Path) -> str:
     return inside.parts[0].removesuffix(".py")
 
 
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree))
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """Every part of Punctual that is imported, with the node."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "punctual":
             tail = node.module.split(".")[1:]
             names = [tail[0]] if tail else [a.name for a in node.names]
@@ -78,7 +84,7 @@ def outward_arrows(name: str, tree: ast.AST) -> list[str]:
 def foreign(tree: ast.AST) -> set[str]:
     """Top-level names of packages that are not Punctual's."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found |= {a.name.split(".")[0] for a in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -90,7 +96,7 @@ def wall_clock_reads(tree: ast.AST) -> list[int]:
     """Lines that read the machine's clock."""
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and (node.func.attr in ("utcnow", "today") or (node.func.attr in ("now", "time") and ast.unparse(node.func.value) in ("datetime", "time", "datetime.datetime")))
@@ -101,7 +107,7 @@ def inner_imports(tree: ast.AST) -> list[int]:
     """Lines where a function imports a part of Punctual."""
     return [
         inner.lineno
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.FunctionDef)
         for _, inner in imports(node)
         if isinstance(inner, ast.ImportFrom | ast.Import)
@@ -111,11 +117,12 @@ def inner_imports(tree: ast.AST) -> list[int]:
 def long_functions(tree: ast.AST, most: int = 60) -> list[str]:
     return [
         node.name
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > most
     ]
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

@@ -15,6 +15,7 @@ from punctual.cli import main
 from punctual.models import JobType, Shift, Visit, db
 from tests import build
 from tests.build import wall
+from tests.conftest import Filled
 from tests.test_learn import live
 from tests.web.desk import Desk, desk
 from tests.web.test_api import bearer
@@ -22,23 +23,23 @@ from tests.web.test_api import bearer
 STILL = "Tom is still with Priya Whitfield, 1 Upton Road since 09:05, 20 min over the 60 planned."
 
 
-def at_priyas(app: Flask) -> Desk:
-    """10:25: Tom has been at Priya's since 09:05; boiler jobs planned at 60 are known to take 75."""
-    clock.configure("2026-11-24T10:25:00+00:00 x0.01")
+def five_weeks() -> None:
     with transaction() as s:
         build.company(s)
         for n in range(25):
             live(s, n)
         learn.learn(s, at=wall("03:00"))
-    made = desk(app)
-    made.tap("Priya", "arrived", "09:05")
-    made.look("10:25")
-    return made
 
 
 @pytest.fixture
-def board(lite: Flask) -> Desk:
-    return at_priyas(lite)
+def board(lite: Flask, filled: Filled) -> Desk:
+    """10:25: Tom has been at Priya's since 09:05; boiler jobs planned at 60 are known to take 75."""
+    clock.configure("2026-11-24T10:25:00+00:00 x0.01")
+    filled(five_weeks)
+    made = desk(lite)
+    made.tap("Priya", "arrived", "09:05")
+    made.look("10:25")
+    return made
 
 
 def said(board: Desk, name: str, at: str = "10:25") -> explain.Explained:
@@ -73,8 +74,7 @@ def test_board_and_api_say_the_same(board: Desk) -> None:
     assert answer["why"]["where"] == "at" and answer["why"]["over"] == 20.0
 
 
-def test_the_command_line_says_the_same(lite: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    board = at_priyas(lite)
+def test_the_command_line_says_the_same(board: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found, grace = said(board, "Grace"), board.visit("Grace")
     monkeypatch.setenv("PUNCTUAL_INSTANCE", str(tmp_path / "instance"))
     monkeypatch.setenv("PUNCTUAL_DATABASE_URL", db.engine.url.render_as_string(hide_password=False))

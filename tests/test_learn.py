@@ -22,6 +22,7 @@ from punctual.models import Company, JobType, Learned, LearnedDay, Visit, db
 from punctual.queries import learned as queries
 from punctual.queries.taught import current
 from tests import build
+from tests.conftest import Filled
 
 FIRST = date(2026, 10, 5)
 #: Two technicians whose boiler jobs take 75 minutes where 60 are planned.
@@ -58,12 +59,16 @@ def live(s: Session, n: int) -> date:
     return on
 
 
-@pytest.fixture
-def weeks(app: Flask) -> Flask:
-    """Fifteen working days, learned the night after the last."""
+def fifteen_days() -> None:
     with transaction() as s:
         on = [live(s, n) for n in range(15)][-1]
         learn.learn(s, at=evening(on))
+
+
+@pytest.fixture
+def weeks(app: Flask, filled: Filled) -> Flask:
+    """Fifteen working days, learned the night after the last."""
+    filled(fifteen_days)
     return app
 
 

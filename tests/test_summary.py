@@ -13,6 +13,7 @@ from punctual import learn
 from punctual.actions import transaction
 from punctual.models import Attempt, Message, Notice, Promise, Visit, db
 from punctual.queries import summary as queries
+from tests.conftest import Filled
 from tests.test_learn import FIRST, evening, live
 
 LAST = FIRST + timedelta(days=11)
@@ -44,10 +45,7 @@ def visit(s: Session, name: str, on: date = LAST) -> Visit:
     return found
 
 
-@pytest.fixture
-def told_days(app: Flask) -> Flask:
-    """Ten working days. On the last, B is an hour late and was told in time; C an hour and a half, told too late; E was
-    told in vain."""
+def ten_days() -> None:
     with transaction() as s:
         for n in range(10):
             live(s, n)
@@ -66,6 +64,13 @@ def told_days(app: Flask) -> Flask:
         told(s, c, c.window_start, c.window_end, c.window_end + hour)
         told(s, e, e.window_start - hour, e.window_end, e.window_end + hour)
         learn.learn(s, at=evening(LAST))
+
+
+@pytest.fixture
+def told_days(app: Flask, filled: Filled) -> Flask:
+    """Ten working days. On the last, B is an hour late and was told in time; C an hour and a half, told too late; E was
+    told in vain."""
+    filled(ten_days)
     return app
 
 

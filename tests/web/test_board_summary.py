@@ -13,21 +13,25 @@ from punctual.actions import transaction
 from punctual.models import Company, JobType, LearnedDay, db
 from punctual.queries import learned
 from tests.build import wall
+from tests.conftest import Filled
 from tests.test_learn import FIRST, evening, live
 from tests.web.desk import Desk, desk
 
 PAGE = "/board/summary"
 
 
-@pytest.fixture
-def board(lite: Flask) -> Desk:
-    """Ten working days that were learned, and a dispatcher at their desk."""
-    clock.configure("2026-11-24T09:00:00+00:00 x0.01")
-    made = desk(lite)
+def ten_days() -> None:
     with transaction() as s:
         on = [live(s, n) for n in range(10)][-1]
         learn.learn(s, at=evening(on))
-    return made
+
+
+@pytest.fixture
+def board(lite: Flask, filled: Filled) -> Desk:
+    """Ten working days that were learned, and a dispatcher at their desk."""
+    clock.configure("2026-11-24T09:00:00+00:00 x0.01")
+    filled(ten_days)
+    return desk(lite)
 
 
 def test_it_says_what_was_found_and_ranks_causes_never_people(board: Desk) -> None:
