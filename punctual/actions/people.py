@@ -117,7 +117,7 @@ def _offer_again(s: Session, visits: list[Visit], at: datetime, by: By) -> None:
     for message in s.scalars(select(Message).where(Message.visit_id.in_(ids), Message.state.in_(LOST))):
         minutes = useful_min(message.kind, queries.rules(s))
         message.state, message.state_reason, message.state_at = "queued", "", at
-        message.due_at, message.tries = at, 0
+        message.due_at = at  # `tries` goes on: each attempt has a number of its own
         if minutes is not None:
             message.useful_until = max(message.useful_until, at + timedelta(minutes=minutes))
         s.info["put"] = True

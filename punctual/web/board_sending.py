@@ -93,6 +93,6 @@ def banner(s: Session) -> dict[str, str] | None:
     if shut != "paused":
         return None
     row = s.get_one(Gate, 1)
-    since = f" since {words.clock(row.paused_at, board.zone(s))}" if row.paused_at else ""
-    text = f"{row.paused_by} paused all messages{since}. Resume them there."
+    when = f" at {words.clock(row.paused_at, board.zone(s))}" if row.paused_at else ""
+    text = f"{row.paused_by} paused all messages{when}. Resume them there."
     return {"id": "gate", "look": "late", "text": text, "href": "/board/messages"}

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from punctual import clock
-from punctual.actions import technician, transaction
+from punctual.actions import inbound, technician, transaction
 from punctual.core.kinds import KINDS
 from punctual.models import Company, Notice, Visit, db
 from punctual.web import board_words
 from tests.build import wall
+from tests.mails import dsn
 from tests.sender import tasks
 from tests.texting import AT, PHONES, TOM, Line, line
 from tests.web.desk import Desk, sit
@@ -186,6 +187,19 @@ def test_who_was_to_be_told_and_was_not_reached_is_not_shown_as_told(way: Line, 
     desk.post(f"/board/visits/{visit}/called")
     for page in (desk.text("/board/queue?day=2026-11-24"), desk.text(f"/board/visits/{visit}")):
         assert "not reached" not in page
+
+
+def test_a_mail_that_came_back_goes_to_the_mended_address(way: Line, desk: Desk) -> None:
+    way.change("Grace", phone=None)
+    way.put("Grace", "booked")
+    way.send()
+    inbound.mail(dsn(way.attempt().mail_id), at=AT + timedelta(minutes=1))
+    assert way.messages()[0][2] == "undelivered"
+    customer = way.customer("Grace")
+    fields = {"name": customer.name, "email": "right@example.com", "phone": "", "language": "en"}
+    assert desk.post(f"/board/customers/{customer.id}", **fields).status_code == 303
+    assert way.send(AT + timedelta(minutes=2)) == 1
+    assert way.attempt().recipient == "right@example.com" and way.messages()[0][2] == "sent"
 
 
 def test_what_a_booking_said_is_no_word_on_a_delay(way: Line, desk: Desk) -> None:
