@@ -299,7 +299,8 @@ def _night(
         start = local(window_start, zones[0])
         if start.hour * 60 + start.minute < rules.early_visit:
             return GO
-    return Verdict(False, "night", until, {"local": local(at, zones[0]).isoformat()})
+    held = next(zone for zone in zones if opens(at, [zone], rules) is not None)
+    return Verdict(False, "night", until, {"local": local(at, held).isoformat()})
 
 
 def opens(at: datetime, zones: Sequence[str], rules: Rules) -> datetime | None:

@@ -176,8 +176,21 @@ def _silence(d: Dossier, zone: str) -> str:
         return f"{d.hold.facts.get('by', 'A dispatcher')} held it back at {words.clock(d.hold.at, zone)}: {why}"
     if d.silent is None or d.visit.state in OVER:
         return ""
+    if d.silent.reason == "night":
+        return _night(d.silent.facts, zone)
     said = words.why_silent(d.silent.reason, d.silent.facts or {}, zone)
     return f"{said} That did not arrive: call." if d.silent.reason == "already_told" and _lost(d) else said
+
+
+def _night(facts: Mapping[str, Any], zone: str) -> str:
+    """The customer's own clock, and what our clock says where theirs is another."""
+    there, until = (datetime.fromisoformat(facts[name]) for name in ("local", "until"))
+    ours = local(there, zone)
+    here = "" if there.utcoffset() == ours.utcoffset() else " here"
+    again = words.when(until, zone, ours.date())
+    return (
+        f"It is {there:%H:%M} where the customer is. Messages start again at {again}{here}. It is decided again then."
+    )
 
 
 def _said(e: Entry, zone: str, today: Any) -> Said:

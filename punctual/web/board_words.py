@@ -280,8 +280,6 @@ def why_silent(reason: str, facts: Mapping[str, Any], zone: str) -> str:
         "already_told": _already(facts, zone),
         "too_soon": f"Last message at {_time(facts, 'last', zone)}. Next automatic one from {until}.",
         "cap": f"{_number(facts, 'used')} of {_number(facts, 'max')} automatic messages used. A person should call.",
-        "night": f"It is {_time(facts, 'local', zone)} where the customer is. "
-        f"Messages start again at {until}. It is decided again then.",
         "muted": f"The forecast crossed the limit too often in 30 min. Muted until {until}.",
         "storm": "Many messages at once. Paused until somebody decides. What was dropped is decided again after an hour.",
         "no_news": _no_news(facts, zone),

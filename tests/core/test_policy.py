@@ -97,6 +97,7 @@ def test_the_night_of_the_phones_prefix_counts_too() -> None:
     morning = datetime(2026, 11, 24, 9, tzinfo=UTC)
     verdict = ask("late_first", at=morning, zones=(LONDON, YORK))
     assert (verdict.reason, verdict.until) == ("night", datetime(2026, 11, 24, 13, tzinfo=UTC))
+    assert verdict.facts["local"] == "2026-11-24T04:00:00-05:00"
 
 
 def test_a_change_of_the_clocks_moves_the_opening_hour_with_the_wall() -> None:

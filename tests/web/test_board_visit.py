@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from punctual import clock
 from punctual.actions import transaction
 from punctual.models import (
     Customer,
@@ -54,6 +55,17 @@ def test_why_a_customer_was_not_told_is_a_sentence_with_figures(board: Desk) -> 
         r"Nothing is being sent now: On time: the chance of being over 15 min late is [\d.]+ %. The limit is 80 %.",
         page,
     )
+
+
+def test_a_night_abroad_is_told_by_the_customers_clock_and_by_ours(lite: Flask) -> None:
+    clock.configure("2026-11-24T11:40:10+00:00 x1")
+    board = desk(lite)
+    with transaction() as s:
+        s.get_one(Customer, board.built.visits["Helen"].customer_id).phone = "+819012345678"
+    board.tap("Priya", "arrived", "11:30")
+    board.tap("Priya", "late", "11:40", minutes=120)
+    said = "It is 20:40 where the customer is. Messages start again at Wed 08:00 here. It is decided again then."
+    assert f"Nothing is being sent now: {said}" in board.text(f"/board/visits/{board.visit('Helen')}")
 
 
 def test_a_visit_without_a_forecast_says_so(lite: Flask) -> None:
