@@ -94,7 +94,7 @@ def account(s: Session, d: Dossier, at: datetime) -> dict[str, Any]:
         "date": words.long_date(d.visit.date),
         "times": list(_times(d, here)),
         "why": explain(s, d.visit, d.forecast.at if d.forecast else None, here),
-        "silence": _silence(d, here),
+        "silence": _silence(d, at, here),
         "log": [_said(e, here, today) for e in d.log],
     }
 
@@ -169,7 +169,7 @@ def _times(d: Dossier, zone: str) -> Iterable[tuple[str, str]]:
         yield ("Must leave" if v.deadline_kind == "done" else "Arrive by"), words.clock(v.deadline, zone)
 
 
-def _silence(d: Dossier, zone: str) -> str:
+def _silence(d: Dossier, at: datetime, zone: str) -> str:
     """Why nobody is told just now; "" where nothing has been decided or the visit is over."""
     if d.hold is not None:
         why = (d.hold.facts or {}).get("why", "")
@@ -177,15 +177,15 @@ def _silence(d: Dossier, zone: str) -> str:
     if d.silent is None or d.visit.state in OVER:
         return ""
     if d.silent.reason == "night":
-        return _night(d.silent.facts, zone)
+        return _night(d.silent.facts, at, zone)
     said = words.why_silent(d.silent.reason, d.silent.facts or {}, zone)
     return f"{said} That did not arrive: call." if d.silent.reason == "already_told" and _lost(d) else said
 
 
-def _night(facts: Mapping[str, Any], zone: str) -> str:
-    """The customer's own clock, and what our clock says where theirs is another."""
-    there, until = (datetime.fromisoformat(facts[name]) for name in ("local", "until"))
-    ours = local(there, zone)
+def _night(facts: Mapping[str, Any], at: datetime, zone: str) -> str:
+    """Now by the customer's clock: the decision stands all night. Where our clock is another, ours is named too."""
+    decided, until = (datetime.fromisoformat(facts[name]) for name in ("local", "until"))
+    there, ours = at.astimezone(decided.tzinfo), local(at, zone)
     here = "" if there.utcoffset() == ours.utcoffset() else " here"
     again = words.when(until, zone, ours.date())
     return (

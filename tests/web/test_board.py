@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from punctual import clock
+from punctual import clock, outbox
 from punctual.actions import transaction
 from punctual.models import (
     Answer,
@@ -198,6 +198,26 @@ def test_a_call_leaves_the_queue_only_when_it_was_made(board: Desk) -> None:
     assert "Lewis Whitfield" in board.text(f"/board/queue{DAY}")
     assert board.post(f"/board/visits/{visit}/called").status_code == 303
     assert "Lewis Whitfield" not in board.text(f"/board/queue{DAY}")
+
+
+def test_a_warning_that_was_worth_nothing_any_more_asks_for_a_call_in_a_sentence(board: Desk) -> None:
+    visit = board.visit("Lewis")
+    with transaction() as s:
+        row = s.get_one(Visit, visit)
+        outbox.put(
+            s,
+            key="a",
+            kind="call",
+            at=wall("09:31"),
+            reason="too_late",
+            cause="report:1",
+            decision="task",
+            visit=row,
+            to="dispatcher",
+        )
+    said = "A warning could not go while it was worth sending."
+    assert f"{said} Since 09:31." in board.text(f"/board/queue{DAY}")
+    assert f"Why: {said} Set off by a technician's report." in board.text(f"/board/visits/{visit}")
 
 
 def test_a_technician_of_whom_nothing_is_heard_is_shown_silent(lite: Flask) -> None:

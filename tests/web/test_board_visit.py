@@ -64,8 +64,11 @@ def test_a_night_abroad_is_told_by_the_customers_clock_and_by_ours(lite: Flask) 
         s.get_one(Customer, board.built.visits["Helen"].customer_id).phone = "+819012345678"
     board.tap("Priya", "arrived", "11:30")
     board.tap("Priya", "late", "11:40", minutes=120)
-    said = "It is 20:40 where the customer is. Messages start again at Wed 08:00 here. It is decided again then."
-    assert f"Nothing is being sent now: {said}" in board.text(f"/board/visits/{board.visit('Helen')}")
+    said = "Nothing is being sent now: It is {} where the customer is. Messages start again at Wed 08:00 here."
+    page = f"/board/visits/{board.visit('Helen')}"
+    assert said.format("20:40") in board.text(page)
+    clock.configure("2026-11-24T13:00:10+00:00 x1")
+    assert said.format("22:00") in board.text(page)
 
 
 def test_a_visit_without_a_forecast_says_so(lite: Flask) -> None:
