@@ -34,8 +34,9 @@ from tests import build
 from tests.postgres import free_port
 
 GOAL = 2.0
-#: So many that nobody taps more than a few times, as on a day: the reports about a visit are read with each of them.
-TECHNICIANS, HOURS = 300, (9, 10, 11, 13, 14, 15)
+#: So many that nobody taps more than a few times, as on a day: the reports about a visit are read with each of them. Fewer
+#: than the days whose plan a process remembers.
+TECHNICIANS, HOURS = 200, (9, 10, 11, 13, 14, 15)
 TICK = os.sysconf("SC_CLK_TCK")
 DAY = "\n".join(
     f"T{t} 08:00-17:00 home 51.45,-2.58\n"
