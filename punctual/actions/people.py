@@ -14,11 +14,10 @@ from punctual.core.day import OVER
 from punctual.core.policy import useful_min
 from punctual.models import Customer, Message, Notice, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
+from punctual.queries.tasks import LOST
 
 #: Nobody works longer than this at a stretch.
 LONGEST = timedelta(hours=24)
-#: A message that never reached anybody; a mended address gives it another try.
-LOST = ("failed", "undelivered")
 
 
 def off(technician_id: int, on: date, why: str, *, at: datetime, by: By) -> None:

@@ -20,6 +20,7 @@ from punctual.core.start import first_started, started
 DRIVE_SD = 0.25
 #: Nobody on the way arrives more than this before the window opens, minutes.
 EARLY = 30.0
+#: As an array: NumPy takes a plain number half as slowly again.
 _NOW = np.zeros(())
 
 
@@ -42,9 +43,9 @@ class Steps:
     """Every position of some chains: the first of each, then the second of those that have one, and so on.
 
     Moments are minutes after each chain's `at`; samples ascend. which [n]: the chains; row [n]; opens [n]: the earliest
-    start; free [n]: by how much the technician is free too late for it on average; known [n]: has begun; moments [2, n,
-    SAMPLES]: arrive and finish; work [n, SAMPLES]: how long the visit takes, in the order in which it meets the arrivals; mean_arrive,
-    mean_finish [n].
+    start; free [n]: by how much the technician is free too late for it on average; known [n]: has begun;
+    moments [2, n, SAMPLES]: arrive and finish; work [n, SAMPLES]: how long the visit takes, in the order in which it
+    meets the arrivals; mean_arrive, mean_finish [n].
     """
 
     which: Ints
@@ -73,8 +74,9 @@ class _Ahead:
 
     Rows as in Steps, those of position k are ends[k]:ends[k + 1]. Moments are minutes after each chain's `at`, NaN for
     none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
-    one. edge [n, 1]: opens with the precision of samples. work, expected: how long it takes, as samples and on average; own: by the technician's own word, 0 without one.
-    The sets hold positions at which somebody has a break, a word, is on the way, has begun, is over.
+    one. edge [n, 1]: opens with the precision of samples. work, expected: how long it takes, as samples and on average;
+    own: by the technician's own word, 0 without one. The sets hold positions at which somebody has a break, a word, is
+    on the way, has begun, is over.
     """
 
     ends: list[int]

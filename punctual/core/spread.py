@@ -132,6 +132,7 @@ def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
     Below the samples 0; above them the chance of more falls off exponentially, e-fold every `tail` minutes.
     """
     below = sorted_[:, None, :] <= value[:, :, None]
+    # Eight bits are enough to count to SAMPLES in, and the quickest.
     count = np.add.reduce(below.view(np.uint8), axis=2, dtype=np.uint8).astype(np.intp)
     inner = np.minimum(np.maximum(count, 1), SAMPLES - 1)
     at = inner + np.arange(0, sorted_.size, SAMPLES)[:, None]

@@ -44,8 +44,9 @@ class Ask:
     facts: dict[str, Any]
 
 
-#: States of a message that did not go, or of which nobody knows.
-ASTRAY = ("failed", "uncertain", "undelivered")
+#: States of a message that reached nobody, and with it of one of which nobody knows.
+LOST = ("failed", "undelivered")
+ASTRAY = (*LOST, "uncertain")
 
 
 @dataclass(frozen=True, slots=True)

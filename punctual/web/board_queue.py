@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from punctual.actions.effect import Change, Effect
 from punctual.queries.standing import DELAY, RISK
-from punctual.queries.tasks import Task
+from punctual.queries.tasks import LOST, Task
 from punctual.web.board_words import (
     ANSWERS,
     CHANNELS,
@@ -105,7 +105,7 @@ def _answers(t: Task) -> Iterable[Act]:
 
 def _unreached(t: Task) -> bool:
     """What they were to be told of the lateness did not arrive, and nobody has seen to it."""
-    return any(x.kind in DELAY and x.state in ("undelivered", "failed") for x in t.troubles)
+    return any(x.kind in DELAY and x.state in LOST for x in t.troubles)
 
 
 def _label(t: Task, now: Here) -> str:
@@ -139,7 +139,7 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
     for promise in t.owed:
         yield f"Promised {owed(promise.kind)} by {now.when(promise.due_at)}. {promise.owner} owns it."
     for ask in t.asks:
-        if t.troubles and ask.reason in ("undelivered", "failed"):
+        if t.troubles and ask.reason in LOST:
             continue  # what did not arrive, how and why is said below
         words = asked(ask.reason, ask.facts) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
         yield f"{words}{_said(ask.facts, now)} Since {now.when(ask.at)}."

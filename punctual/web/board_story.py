@@ -21,6 +21,7 @@ from punctual.queries import board, choices, slots
 from punctual.queries import day as days
 from punctual.queries.log import Dossier, Entry
 from punctual.queries.standing import DELAY, Standing, stands
+from punctual.queries.tasks import LOST
 from punctual.web import board_words as words
 from punctual.web.board_owed import owed
 
@@ -140,12 +141,10 @@ def _reached(d: Dossier, now: Standing) -> Standing:
 
 def _lost(d: Dossier) -> bool:
     """Whether the newest word on a delay was sent and reached nobody, by any channel."""
-    told = [e for e in d.log if e.message and e.notice and e.message.kind in DELAY and e.message.state != "dropped"]
-    newest = [e for e in told if e.notice and told[0].notice and e.notice.id == told[0].notice.id]
-    return bool(newest) and all(
-        e.message and e.message.state in ("undelivered", "failed") and e.notice and not e.notice.resolved_at
-        for e in newest
-    )
+    of_delay = [(e.message, e.notice) for e in d.log if e.message and e.notice and e.message.kind in DELAY]
+    told = [(message, notice) for message, notice in of_delay if message.state != "dropped"]
+    newest = [(message, notice) for message, notice in told if notice.id == told[0][1].id]
+    return bool(newest) and all(message.state in LOST and not notice.resolved_at for message, notice in newest)
 
 
 def _off(d: Dossier) -> bool:
