@@ -17,7 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from punctual import clock, fallback, letters, outbox, suppression, texting
 from punctual.config import Settings
 from punctual.core.kinds import KINDS, time_critical
-from punctual.core.policy import Verdict
+from punctual.core.policy import Verdict, call_key
 from punctual.models import (
     Attempt,
     Company,
@@ -326,16 +326,18 @@ def lost(s: Session, message: Message, why: str, at: datetime) -> None:
 
 
 def _call(s: Session, message: Message, reason: str, at: datetime) -> None:
+    visit = s.get(Visit, message.visit_id)
+    watched = visit is not None and reason in ("cap", "night")  # the watch asks for the same call at its next look
     outbox.put(
         s,
-        key=f"{message.key}:call",
+        key=call_key(visit.id, visit.promise_version, reason) if visit and watched else f"{message.key}:call",
         kind="call",
         at=at,
         reason=reason,
         cause=message.cause,
         decision="task",
         facts={"kind": message.kind, **(message.facts or {})},
-        visit=s.get(Visit, message.visit_id),
+        visit=visit,
         to="dispatcher",
     )
 

@@ -16,7 +16,7 @@ from punctual import acceptance, clock, deliver, outbox
 from punctual.actions import technician as taps
 from punctual.actions import transaction
 from punctual.core.day import Window
-from punctual.models import Attempt, Company, Customer, Message, Visit, db
+from punctual.models import Attempt, Company, Customer, Message, Notice, Visit, db
 from punctual.sender import PAUSES_S
 from punctual.transports import Envelope, Receipt, TransportError
 from tests import build
@@ -440,6 +440,25 @@ def test_over_the_cap_a_warning_is_dropped_and_somebody_calls(app: Flask, day: d
     send(worker(app, keeper), later)
     assert states()[1] == ("late_update", "dropped", "cap")
     assert tasks() == [("call", "cap")]
+
+
+def test_what_the_night_stops_on_its_way_and_at_the_next_look_is_one_call(app: Flask, day: dict[str, int]) -> None:
+    """Put right before the night: the sender drops it, and the watch would tell it again."""
+    with transaction() as s:
+        s.get_one(Company, 1).rules = {"quiet_from": 9 * 60 + 30}
+        grace = s.get_one(Visit, day["Grace"])
+        grace.planned_start = grace.window_start = wall("10:00")
+    put(day["Grace"], "late_first", at=wall("09:25"))
+    send(worker(app, Keeper()), wall("09:31"))
+    assert states() == [("late_first", "dropped", "night")] and tasks() == [("call", "night")]
+    at = wall("09:32")
+    with transaction() as s:
+        tom_id = s.get_one(Visit, day["Priya"]).technician_id or 0
+    taps.report(day["Priya"], "late", technician_id=tom_id, minutes=120, key="tap-0009", tapped_at=at, at=at)
+    silent = select(Notice.reason).where(Notice.decision == "silent", Notice.visit_id == day["Grace"])
+    assert db.session.scalars(silent).all() == ["night"]
+    calls = select(Notice.key).where(Notice.decision == "task", Notice.visit_id == day["Grace"])
+    assert db.session.scalars(calls).all() == [f"{day['Grace']}:1:call:night"]
 
 
 def test_two_messages_too_close_together_are_spaced(app: Flask, day: dict[str, int]) -> None:

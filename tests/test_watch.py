@@ -201,6 +201,23 @@ def test_a_customer_with_no_channel_becomes_one_call_for_the_dispatcher(app: Fla
     assert db.session.scalars(select(Message).where(Message.visit_id == built.visits["Grace"].id)).all() == []
 
 
+EARLY = """
+Tom 04:00-12:00 home 51.4545,-2.5879
+  04:30-05:00 Priya boiler 120 at 51.4683,-2.5967
+  06:00-06:15 Grace boiler 45 at 51.4600,-2.6000
+"""
+
+
+def test_a_delay_that_no_message_can_tell_before_the_window_closes_becomes_one_call_in_time(app: Flask) -> None:
+    built = made(EARLY)
+    arrive(built, "Priya", "05:20")
+    for at in minutes_from("05:21", "06:40"):
+        look(built, at)
+    (call,) = db.session.scalars(select(Notice).where(Notice.decision == "task", Notice.kind == "call"))
+    assert (call.reason, call.at) == ("night", wall("05:20")), "at the report, before the window opens"
+    assert db.session.scalars(select(Message).where(Message.kind.startswith("late"))).all() == []
+
+
 CROWD = "\n".join(
     f"T{t} 08:00-17:00 home 51.4545,-2.5879\n"
     f"  08:30-09:00 A{t} boiler 60 at 51.4683,-2.5967\n"

@@ -20,7 +20,7 @@ from punctual.core.kinds import KINDS
 from punctual.core.policy import worth_telling
 from punctual.models import Customer, JobType, Message, Notice, Place, Promise, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
-from punctual.queries.tasks import ASTRAY
+from punctual.queries.tasks import ABOUT_LATENESS, ASTRAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def cancel(visit_id: int, *, tell: bool, at: datetime, by: By) -> None:
         if visit.state in OVER:
             raise Refused("This visit is over already.")
         schedule.cancel(s, visit, at=at, by=by.source, tell=tell)
-        _close_calls(s, visit_id, at, by, ("cap", "no_channel", "no_contact", "no_news", "late"))
+        _close_calls(s, visit_id, at, by, (*ABOUT_LATENESS, "no_contact"))
 
 
 def add_visit(

@@ -14,7 +14,7 @@ import numpy as np
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
 from punctual.core.limit import CALL_CHANCE, limits, muted_until
-from punctual.core.policy import AUTOMATIC, Rules, Said, acted, may
+from punctual.core.policy import AUTOMATIC, Rules, Said, acted, call_key, may, outlasts
 
 Verb = Literal["tell", "silent", "task"]
 
@@ -133,7 +133,7 @@ class _Case:
         return Decision("silent", "silent", reason, self.day, self.visit, key, self.numbers() | facts, None, until)
 
     def task(self, reason: str, **facts: Any) -> Decision:
-        key = f"{self.visit}:{self.known.version}:call:{reason}"
+        key = call_key(self.visit, self.known.version, reason)
         return Decision("task", "call", reason, self.day, self.visit, key, self.numbers() | facts)
 
 
@@ -291,7 +291,7 @@ def _update(c: _Case, last: Said) -> list[Decision]:
 
 
 def _try(c: _Case, kind: str, reason: str, told: Window | None, **facts: Any) -> list[Decision]:
-    """The notice, if policy lets it go now; else silence with policy's reason, and a call where a cap is used up."""
+    """The notice, if policy lets it go now; else silence with policy's reason, and a call where none will go in time."""
     verdict = may(
         kind,
         at=c.at,
@@ -313,6 +313,9 @@ def _try(c: _Case, kind: str, reason: str, told: Window | None, **facts: Any) ->
     found = [c.silent(verdict.reason, verdict.until, wanted=kind, **verdict.facts)]
     if verdict.reason == "cap":
         found.append(c.task("cap", wanted=kind, **verdict.facts))
+    elif outlasts(verdict, kind, c.window, c.deadline, c.last()):
+        reason = "night" if c.known.reachable else "no_channel"  # which the morning would ask for again
+        found.append(c.task(reason, wanted=kind, **verdict.facts))
     return found
 
 

@@ -266,6 +266,22 @@ def may(
     return _night(class_, at, rules, list(zones), window_start, early)
 
 
+def outlasts(verdict: Verdict, kind: str, window: Window, deadline: datetime | None, last: Said | None) -> bool:
+    """Whether a night lasts until a warning is worth nothing: past the customer's own limit, or past the end of what they
+    wait for - the range they were told `last`, or the promised window. Then only a person who calls can warn them."""
+    if verdict.reason != "night" or verdict.until is None or KINDS[kind].class_ != "delay":
+        return False
+    ends = last.told.end if last is not None and last.told is not None else window.end
+    if kind.startswith("deadline") and deadline is not None:
+        ends = deadline
+    return verdict.until >= ends
+
+
+def call_key(visit: int, version: int, reason: str) -> str:
+    """One call for one reason and promise, whether the watch or a sender finds that no message can go."""
+    return f"{visit}:{version}:call:{reason}"
+
+
 def _cap(kind: str, rules: Rules, said: Sequence[Said], person_today: int) -> Verdict | None:
     live = [x.kind for x in said if x.live and x.kind in AUTOMATIC]
     delays = sum(KINDS[k].class_ == "delay" for k in live)

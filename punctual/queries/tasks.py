@@ -24,8 +24,8 @@ promise_, technician_ = Promise.__table__, Technician.__table__
 
 #: A failed message of an older day is history, not a task.
 RECENT = timedelta(hours=24)
-#: Tasks the watch opened about a coming visit; with the visit over there is nothing left to call about.
-ABOUT_LATENESS = frozenset({"no_channel", "cap", "late", "no_news"})
+#: Tasks that warn of a coming visit; with the visit over there is nothing left to call about.
+ABOUT_LATENESS = frozenset({"no_channel", "cap", "late", "no_news", "night", "too_late", "too_soon"})
 
 
 #: Whom a task without a visit is about.

@@ -241,6 +241,53 @@ def test_night_keeps_silent_with_the_hour_at_which_it_is_decided_again() -> None
     assert decision.facts["wanted"] == "late_first"
 
 
+DAWN = replace(GRACE, planned_start=t("06:30"), window=Window(t("06:30"), t("07:00")))
+DAWN_LATE = {"arrive": "07:50", "chance": 0.99}
+CALL = ("task", "call", "2:1:call:night")
+
+
+def calls(decided: Decided) -> list[tuple[str, str, str]]:
+    return [(d.verb, d.kind, d.key) for d in decided.decisions if d.verb == "task"]
+
+
+def test_a_night_that_outlasts_the_promised_window_asks_a_person_to_call() -> None:
+    silent, task = look("05:40", visit=DAWN, cause="report:1", **DAWN_LATE).decisions
+    assert (silent.verb, silent.reason, silent.until) == ("silent", "night", t("08:00"))
+    assert (task.verb, task.kind, task.key) == CALL
+    assert (task.facts["wanted"], task.facts["chance"]) == ("late_first", 99.0)
+
+
+@pytest.mark.parametrize(("end", "found"), [("07:59", [CALL]), ("08:00", [CALL]), ("08:05", [])])
+def test_a_night_that_ends_while_the_window_is_open_asks_nobody(end: str, found: list[tuple[str, str, str]]) -> None:
+    visit = replace(DAWN, window=Window(t("06:30"), t(end)))
+    assert calls(look("05:40", visit=visit, cause="report:1", arrive="09:00", chance=0.99)) == found
+
+
+def test_whoever_was_told_a_range_waits_until_it_ends() -> None:
+    told = known(told_at("05:00", "08:10", "08:40"), mark=OVER)
+    assert calls(look("05:40", told, visit=DAWN, arrive="09:30", chance=0.99)) == []
+    soon = known(told_at("05:00", "07:10", "07:40"), mark=OVER)
+    assert calls(look("05:40", soon, visit=DAWN, arrive="09:30", chance=0.99)) == [CALL]
+
+
+def test_a_limit_that_passes_in_the_night_asks_a_person_and_one_after_it_waits() -> None:
+    wide = replace(DAWN, window=Window(t("06:30"), t("09:00")))
+    made = {"arrive": "07:00", "chance": 0.1, "miss": 0.9}
+    assert calls(look("05:40", visit=replace(wide, deadline=t("07:30")), **made)) == [CALL]
+    assert calls(look("05:40", visit=replace(wide, deadline=t("08:30")), **made)) == []
+
+
+def test_whom_nobody_can_write_to_is_called_once_for_night_and_morning() -> None:
+    who = known(reachable=False, mark=OVER)
+    keys = {look(at, who, visit=DAWN, **DAWN_LATE).decisions[i].key for at, i in (("05:40", 1), ("08:00", 0))}
+    assert keys == {"2:1:call:no_channel"}
+
+
+def test_setting_out_at_night_is_nothing_to_call_about() -> None:
+    gone = replace(DAWN, state="on_my_way", on_my_way_at=t("05:38"))
+    assert calls(look("05:40", visit=gone, cause="report:1", chance=0.0)) == []
+
+
 # The customer's own limit
 
 LEAVES = replace(GRACE, deadline=t("11:00"))
