@@ -12,19 +12,18 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select, text
 from sqlalchemy.orm import Session
 
-from punctual.core.day import OVER, Bools, Days, Floats, Ints, minutes
+from punctual.core.day import OVER, Days, Floats, Ints, minutes
 from punctual.core.kept import Kept, beside
 from punctual.core.policy import AUTOMATIC
-from punctual.core.sift import ENDED, ON_MY_WAY, STATES, Stands
+from punctual.core.sift import STATES, Stands
 from punctual.models import SAID, Customer, Forecast, Message, Notice, Plain, Shift, Technician, Travel
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
 from punctual.queries.memory import Memory
-from punctual.queries.numbers import Moment, Values, by_name, flag, table
+from punctual.queries.numbers import Moment, Table, Values, flag, table
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
 technician_, forecast_, travel_ = Technician.__table__, Forecast.__table__, Travel.__table__
@@ -40,45 +39,55 @@ UNSEEN = frozenset({"dropped"})
 _ASKED = Values(bindparam("ids", "", type_=String)).table_valued("value", name="asked")
 _WANTED = _ASKED.join(shift_, shift_.c.id == cast(_ASKED.c.value, Integer))
 MINE = (visit_.c.technician_id == shift_.c.technician_id) & (visit_.c.date == shift_.c.date)
-#: name -> expression; every one a number. Names that end in _at are instants.
+_rests = shift_.c.break_starts_at.is_not(None) & shift_.c.break_ends_at.is_not(None)
+_at_home = home_.c.lat.is_not(None) & home_.c.lon.is_not(None)
+_placed = place_.c.lat.is_not(None) & place_.c.lon.is_not(None)
+
+#: name -> expression; every one a number. Names that end in _at are instants, and come first.
 SHIFT = {
-    "id": shift_.c.id,
-    "technician": shift_.c.technician_id,
     "start_at": Moment(shift_.c.starts_at),
     "end_at": Moment(shift_.c.ends_at),
-    "break_at": Moment(shift_.c.break_starts_at),
-    "break_end_at": Moment(shift_.c.break_ends_at),
-    "off": flag(shift_.c.off != ""),
+    "break_at": Moment(case((_rests, shift_.c.break_starts_at))),
+    "break_end_at": Moment(case((_rests, shift_.c.break_ends_at))),
     "nudged_at": Moment(shift_.c.nudged_at),
+    "id": shift_.c.id,
+    "technician": shift_.c.technician_id,
+    "off": flag(shift_.c.off != ""),
     "home": func.coalesce(home_.c.id, 0),
-    "home_lat": home_.c.lat,
-    "home_lon": home_.c.lon,
+    "home_lat": case((_at_home, home_.c.lat)),
+    "home_lon": case((_at_home, home_.c.lon)),
 }
+#: Where a shift's id is in a row of it.
+ID = list(SHIFT).index("id")
 VISIT = {
-    "shift": shift_.c.id,
-    "id": visit_.c.id,
-    "job_type": visit_.c.job_type_id,
     "planned_at": Moment(visit_.c.planned_start),
-    "planned_min": visit_.c.planned_min,
     "window_at": Moment(visit_.c.window_start),
     "window_end_at": Moment(visit_.c.window_end),
-    "state": case({name: float(code) for code, name in enumerate(STATES)}, value=visit_.c.state),
     "on_my_way_at": Moment(visit_.c.on_my_way_at),
     "arrived_at": Moment(visit_.c.arrived_at),
     "finished_at": Moment(visit_.c.finished_at),
-    "late_min": visit_.c.late_min,
     "late_at": Moment(visit_.c.late_at),
     "deadline_at": Moment(visit_.c.deadline),
+    "shift": shift_.c.id,
+    "id": visit_.c.id,
+    "job_type": visit_.c.job_type_id,
+    "planned_min": visit_.c.planned_min,
+    "state": case({name: float(code) for code, name in enumerate(STATES)}, value=visit_.c.state),
+    "late_min": visit_.c.late_min,
     "deadline_arrive": flag(visit_.c.deadline_kind == "arrive"),
     "early_ok": flag(visit_.c.early_ok),
     "version": visit_.c.promise_version,
     "place": func.coalesce(place_.c.id, 0),
-    "lat": place_.c.lat,
-    "lon": place_.c.lon,
+    "lat": case((_placed, place_.c.lat)),
+    "lon": case((_placed, place_.c.lon)),
     "mailed": flag((func.coalesce(customer_.c.email, "") != "") & (customer_.c.email_bad == "")),
     "texted": flag((func.coalesce(customer_.c.phone, "") != "") & (customer_.c.phone_bad == "")),
     "travel": null(),
 }
+#: Visits come in the order in which they are made: what is over, by state, then the one under way, then the plan.
+_RANK = np.array([3 if s == "planned" else 2 if s == "on_my_way" else 1 if s == "arrived" else 0 for s in STATES])
+#: And each by this moment: a column of VISIT.
+_WHEN = np.array([list(VISIT).index(f"{s}_at" if s in ("planned", "on_my_way") else "arrived_at") for s in STATES])
 _TOLD = {
     "shift": shift_.c.id,
     "visit": visit_.c.id,
@@ -184,7 +193,7 @@ def days_as_they_stand(s: Session, shift_ids: Collection[int]) -> list[tuple[Any
     """Some days in order of id, as the driver gives them: shift and home, the sign of all its visits, the date, and what
     was kept of the last look. Two that are equal are of the same day, about which nobody has said anything in between."""
     found = _SHIFTS.rows(s.connection(), ids=json.dumps(sorted(set(shift_ids))))
-    return sorted(found, key=itemgetter(0))
+    return sorted(found, key=itemgetter(ID))
 
 
 def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at: datetime | None = None) -> Seen:
@@ -193,37 +202,38 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
     """
     c, found = s.connection(), days_as_they_stand(s, shift_ids)
-    shift, named = table(SHIFT, found), [r[0] for r in found]
+    of_shift, named = table(SHIFT, found), [r[ID] for r in found]
     routed = any(r[len(SHIFT)] for r in found[:1])
     if memory is None or at is None:
-        visit = _visits(c, named)
-        days = days_of(shift, visit)
+        of_visit = _visits(c, named)
+        days = days_of(of_shift, of_visit)
         if routed:
-            days.travel[:] = travel(c, days, shift["home"])
+            days.travel[:] = travel(c, days, of_shift["home"])
     else:
-        read = partial(_visits_with_ways, c, shift) if routed else partial(_visits, c)
-        visit = memory.rows(named, [r[-4] for r in found], at, read)
-        days = days_of(shift, visit)
-    told = _news(_NEWS.rows(c, ids=json.dumps(named)), days, visit["version"])
+        read = partial(_visits_with_ways, c, of_shift) if routed else partial(_visits, c)
+        of_visit = memory.rows(named, [r[-4] for r in found], at, read)
+        days = days_of(of_shift, of_visit)
+    version = of_visit["version"].astype(np.int64)
+    told = _news(_NEWS.rows(c, ids=json.dumps(named)), days, version)
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[-2] for r in found], [r[-1] for r in found]
     stands = Stands(
-        state=visit["state"].astype(np.int64),
-        reachable=(visit["mailed"] > 0) | (texts & (visit["texted"] > 0)),
+        state=of_visit["state"].astype(np.int64),
+        reachable=(of_visit["mailed"] > 0) | (texts & (of_visit["texted"] > 0)),
         held=told.held,
-        since=_since(days, visit["version"], marks),
+        since=_since(days, version, marks),
         set_out=told.set_out,
         told=told.at > -np.inf,
         told_start=told.start,
         told_end=told.end,
-        off=shift["off"] > 0,
-        nudged=np.ascontiguousarray(shift["nudged_at"]),
+        off=of_shift["off"] > 0,
+        nudged=np.ascontiguousarray(of_shift["nudged_at"]),
     )
     return Seen(
         days=days,
         stands=stands,
         kept=beside(days, packed),
-        version=visit["version"].astype(np.int64),
+        version=version,
         stood=found,
         dates=[date.fromisoformat(r[-3]) for r in found],
         packed=packed,
@@ -232,65 +242,54 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
     )
 
 
-def _visits(c: Connection, ids: Sequence[int]) -> NDArray[np.void]:
+def _visits(c: Connection, ids: Sequence[int]) -> Table:
     """The visits of some shifts, in order."""
-    visit = table(VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else [])
-    return visit[ordered(visit)]
+    return ordered(table(VISIT, _VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else []))
 
 
-def _visits_with_ways(c: Connection, shift: NDArray[np.void], ids: Sequence[int]) -> NDArray[np.void]:
+def _visits_with_ways(c: Connection, shift: Table, ids: Sequence[int]) -> Table:
     """The visits of some of these shifts, in order, with the way into each."""
-    some = shift if len(ids) == len(shift) else shift[np.isin(shift["id"], ids)]
+    some = shift if len(ids) == len(shift) else shift.rows(np.isin(shift["id"], ids))
     visit = _visits(c, ids)
-    visit["travel"] = travel(c, days_of(some, visit), some["home"])
+    visit["travel"][:] = travel(c, days_of(some, visit), some["home"])
     return visit
 
 
-def ordered(visit: NDArray[np.void]) -> Ints:
-    """Made visits in the order they were made, then the one under way, then the plan; day by day."""
-    state = visit["state"]
-    over, arrived, away = state >= ENDED, state == ENDED - 1, state == ON_MY_WAY
-    planned = visit["planned_at"]
-    made = np.where(np.isnan(visit["arrived_at"]), visit["finished_at"], visit["arrived_at"])
-    when = np.where(over, np.where(np.isnan(made), planned, made), planned)
-    when = np.where(arrived, visit["arrived_at"], np.where(away, visit["on_my_way_at"], when))
-    rank = np.where(over, 0, np.where(arrived, 1, np.where(away, 2, 3)))
-    return np.asarray(np.lexsort((visit["id"], when, rank, visit["shift"])))
+def ordered(visit: Table) -> Table:
+    """Visits day by day, in the order in which they are made."""
+    state = visit["state"].astype(np.int64)
+    when = visit.values[np.arange(len(state)), _WHEN[state]]
+    unseen = np.isnan(when)
+    if np.count_nonzero(unseen):  # over, and nobody said when they came
+        ended = visit["finished_at"]
+        when = np.where(unseen, np.where(np.isnan(ended), visit["planned_at"], ended), when)
+    return visit.rows(np.lexsort((visit["id"], when, _RANK[state], visit["shift"])))
 
 
-def days_of(shifts: NDArray[np.void], visits: NDArray[np.void]) -> Days:
+def days_of(shifts: Table, visits: Table) -> Days:
     """Columns of some days: shifts in order of id, visits as `ordered` has them."""
-    shift, visit = by_name(shifts), by_name(visits)
-    counts = np.bincount(np.searchsorted(shift["id"], visit["shift"]), minlength=len(shift["id"]))
-    broken = np.isnan(shift["break_at"]) | np.isnan(shift["break_end_at"])
-    nowhere = np.isnan(visit["lat"]) | np.isnan(visit["lon"])
-    homeless = np.isnan(shift["home_lat"]) | np.isnan(shift["home_lon"])
-
-    def ints(column: Floats) -> Ints:
-        return column.astype(np.int64)
-
-    def known(column: Floats, missing: Bools) -> Floats:
-        return np.where(missing, np.nan, column)
-
+    shift, visit = shifts.columns(), visits.columns()
+    offset = np.full(len(shifts) + 1, len(visits), dtype=np.int64)
+    offset[:-1] = visit["shift"].searchsorted(shift["id"])
     return Days(
-        offset=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        day_id=ints(shift["id"]),
-        technician=ints(shift["technician"]),
+        offset=offset,
+        day_id=shift["id"].astype(np.int64),
+        technician=shift["technician"].astype(np.int64),
         shift_start=shift["start_at"],
         shift_end=shift["end_at"],
-        break_start=known(shift["break_at"], broken),
-        break_end=known(shift["break_end_at"], broken),
-        home_lat=known(shift["home_lat"], homeless),
-        home_lon=known(shift["home_lon"], homeless),
-        visit_id=ints(visit["id"]),
-        job_type=ints(visit["job_type"]),
+        break_start=shift["break_at"],
+        break_end=shift["break_end_at"],
+        home_lat=shift["home_lat"],
+        home_lon=shift["home_lon"],
+        visit_id=visit["id"].astype(np.int64),
+        job_type=visit["job_type"].astype(np.int64),
         planned_start=visit["planned_at"],
         planned_min=visit["planned_min"],
         window_start=visit["window_at"],
         window_end=visit["window_end_at"],
-        lat=known(visit["lat"], nowhere),
-        lon=known(visit["lon"], nowhere),
-        place_id=ints(visit["place"]),
+        lat=visit["lat"],
+        lon=visit["lon"],
+        place_id=visit["place"].astype(np.int64),
         on_my_way=visit["on_my_way_at"],
         arrived=visit["arrived_at"],
         finished=visit["finished_at"],
@@ -324,7 +323,7 @@ def travel(c: Connection, days: Days, home: Floats) -> Floats:
     return out
 
 
-def _news(news: list[tuple[Any, ...]], days: Days, version: Floats) -> _Told:
+def _news(news: list[tuple[Any, ...]], days: Days, version: Ints) -> _Told:
     """What was said of each row's present promise, and when each day was answered for."""
     told = _Told(days)
     if not news:
@@ -355,7 +354,7 @@ class _Told:
         self.at, self.start, self.end = np.full(n, -np.inf), np.full(n, np.nan), np.full(n, np.nan)
         self.answered = np.full(len(days), np.nan)
 
-    def add(self, d: int, row: int, r: tuple[Any, ...], live: bool, version: Floats) -> None:
+    def add(self, d: int, row: int, r: tuple[Any, ...], live: bool, version: Ints) -> None:
         _, _, _, at, start, end, resolved, sent_start, sent_end, sent_at = r[: len(_TOLD)]
         key, decision, kind, sent_kind, resolved_by, _ = r[len(_TOLD) :]
         if decision == "task":
@@ -367,7 +366,7 @@ class _Told:
             self.held[row] = resolved is None
         elif live:
             self.set_out[row] |= kind == "on_my_way"
-            if key.split(":")[1:2] == [str(int(version[row]))] and at > self.at[row]:
+            if key.split(":")[1:2] == [str(version[row])] and at > self.at[row]:
                 newest = sent_kind == kind and sent_start is not None and sent_at is not None and sent_at >= at
                 self.at[row] = at
                 self.start[row] = _minute(sent_start if newest else start)
@@ -378,7 +377,7 @@ def _minute(milliseconds: float | None) -> float:
     return np.nan if milliseconds is None else round(milliseconds) / 60000.0
 
 
-def _since(days: Days, version: Floats, marks: Sequence[str | None]) -> Floats:
+def _since(days: Days, version: Ints, marks: Sequence[str | None]) -> Floats:
     """Since when rows have been over the limit, of the present promise; NaN for those that were not at the last look."""
     since = np.full(days.rows, np.nan)
     which = [d for d, kept in enumerate(marks) if kept is not None]

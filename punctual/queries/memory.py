@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from punctual.queries.numbers import Table
 
 #: Fewer days than this are read anew at every look: it costs nothing.
 FEW = 200
 #: Every day is read anew once in so many minutes, for what leaves no sign on a visit: a place found, an address mended.
 EVERY_MIN = 20
-
-Table = NDArray[np.void]
 
 
 class Memory:
@@ -45,16 +43,16 @@ class Memory:
             i for i, sign, (was, _) in zip(ids, signs, known, strict=True) if was != sign or (i + turn) % EVERY_MIN == 0
         ]
         fresh = read(stale)
-        kind: Any = fresh.dtype
         found = _cut(fresh, stale)
         for i, sign in zip(ids, signs, strict=True):
             if i in found:
                 self._days[i] = sign, found[i]
-        return np.frombuffer(b"".join([self._days[i][1] for i in ids]), dtype=kind)
+        values = np.frombuffer(b"".join([self._days[i][1] for i in ids]))
+        return Table(fresh.names, values.reshape(-1, len(fresh.names)))
 
 
 def _cut(table: Table, ids: Sequence[int]) -> dict[int, bytes]:
     """The rows of each day as bytes; rows are in order of ids."""
     ends = np.searchsorted(table["shift"], np.asarray([*ids, np.inf]))
-    packed, size = table.tobytes(), table.dtype.itemsize
+    packed, size = table.values.tobytes(), len(table.names) * table.values.itemsize
     return {i: packed[a * size : b * size] for i, a, b in zip(ids, ends.tolist(), ends[1:].tolist(), strict=False)}

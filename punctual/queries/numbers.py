@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Float, case
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
+
+from punctual.core.day import Bools, Floats, Ints
 
 
 class Moment(FunctionElement[float]):
@@ -53,25 +55,45 @@ def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
     return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
 
 
-def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> NDArray[np.void]:
-    """Number columns of a result, by name, the first of each row; instants become minutes."""
-    wide = len(names)
-    moments, kind = _laid_out(tuple(names))
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbers of a result, `values` [rows, names]."""
+
+    names: tuple[str, ...]
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, name: str) -> Floats:
+        """One column, as a view."""
+        return np.asarray(self.values[:, self.names.index(name)])
+
+    def rows(self, which: Ints | Bools) -> Table:
+        """Some of its rows, in that order."""
+        return Table(self.names, self.values[which])
+
+    def columns(self) -> dict[str, Floats]:
+        """All columns by name, each of them in one piece."""
+        return dict(zip(self.names, np.ascontiguousarray(self.values.T), strict=True))
+
+
+def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> Table:
+    """Number columns of a result by name, the first of each row; instants become minutes."""
+    called, instants = _laid_out(tuple(names))
+    wide = len(called)
     numbers = chain.from_iterable(rows if not rows or len(rows[0]) == wide else map(itemgetter(slice(wide)), rows))
     made = np.fromiter(numbers, dtype=np.float64, count=len(rows) * wide).reshape(len(rows), wide)
-    made[:, moments] = np.rint(made[:, moments]) / 60000.0
-    return made.view(kind)[:, 0]
+    moments = made[:, :instants]
+    np.rint(moments, out=moments)
+    moments /= 60000.0
+    return Table(called, made)
 
 
 @lru_cache(maxsize=32)
-def _laid_out(names: tuple[str, ...]) -> tuple[list[int], np.dtype[np.void]]:
-    """Which of these columns are instants, and the kind of a row: worked out once, it costs more than a few rows."""
-    moments = [i for i, name in enumerate(names) if name.endswith("_at")]
-    return moments, np.dtype([(name, "f8") for name in names])
-
-
-def by_name(rows: NDArray[np.void]) -> dict[str, NDArray[np.float64]]:
-    """A table's columns, each of them in one piece."""
-    names = rows.dtype.names or ()
-    made = np.ascontiguousarray(rows.view("f8").reshape(len(rows), len(names)).T)
-    return dict(zip(names, made, strict=True))
+def _laid_out(names: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    """The names, and how many of them are instants, which come first: they are made minutes in one go."""
+    count = sum(name.endswith("_at") for name in names)
+    if not all(name.endswith("_at") for name in names[:count]):
+        raise ValueError(f"Instants come first, and these are not all first: {', '.join(names)}.")
+    return names, count

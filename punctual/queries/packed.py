@@ -79,8 +79,8 @@ def read(s: Session, first: date, last: date, technicians: Collection[int] | Non
         who = json.dumps(sorted(technicians))
         shift = table(SHIFT, _MY_SHIFTS.rows(c, **values, who=who))
         visit = table(_STOP, _MY_VISITS.rows(c, **values, who=who))
-    visit = visit[np.isin(visit["shift"], shift["id"])]  # a writer may see a shift come between the two questions
-    days = days_of(shift, visit[ordered(visit)])
+    visit = visit.rows(np.isin(visit["shift"], shift["id"]))  # a writer may see a shift come between the two questions
+    days = days_of(shift, ordered(visit))
     days.travel[:] = travel(c, days, shift["home"])
     return days
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from punctual.core.day import Bools, Ints
-from punctual.queries.columns import Seen
+from punctual.queries.columns import ID, Seen
 
 #: Columns that have one value a day.
 BY_DAY = frozenset(
@@ -53,8 +53,8 @@ def unchanged(before: Seen, which: Ints, now: Seen) -> Bools:
 def untouched(before: Seen, which: Ints, now: Sequence[tuple[Any, ...]]) -> Bools:
     """Which of some days (indexes of `before`) have the sign they had, and what was kept of them; `now` holds their
     columns.days_as_they_stand. What leaves no sign, as a customer's address, may have changed."""
-    stands = {r[0]: r for r in now}
-    return np.array([stands.get(before.stood[d][0]) == before.stood[d] for d in which.tolist()], dtype=np.bool_)
+    stands = {r[ID]: r for r in now}
+    return np.array([stands.get(before.stood[d][ID]) == before.stood[d] for d in which.tolist()], dtype=np.bool_)
 
 
 def _pairs(before: Seen, now: Seen, *, by_day: bool) -> Iterator[tuple[Any, Any]]:
