@@ -54,15 +54,26 @@
   document.addEventListener("htmx:response:error", (event) => {
     if (polled.includes(event.target)) return;
     const page = new DOMParser().parseFromString(event.detail.ctx.text || "", "text/html");
-    refuse(page.querySelector("h1")?.textContent || "That did not work. Nothing was saved. Try again.", event.target);
+    const said = page.querySelector("h1");
+    refuse(said?.textContent || "That did not work. Nothing was saved. Try again.", event.target, said?.dataset.field);
   });
-  const refuse = (sentence, near) => {
+  const refuse = (sentence, near, name) => {
     document.getElementById("refused")?.remove();
+    document.querySelectorAll("[aria-invalid]").forEach((el) => { el.removeAttribute("aria-invalid"); el.removeAttribute("aria-describedby"); });
     const p = document.createElement("p");
     p.id = "refused";
     p.className = "banner late";
     p.setAttribute("role", "alert");
     p.textContent = sentence;
+    const field = name && near?.querySelector?.(`[name="${CSS.escape(name)}"]:not([type=hidden])`);
+    if (field) {
+      p.className = "late wide";
+      field.setAttribute("aria-invalid", "true");
+      field.setAttribute("aria-describedby", p.id);
+      (field.closest("label") || field).before(p);
+      field.focus();
+      return;
+    }
     const room = near?.closest?.("#drawer") || document.getElementById("banners");
     room.prepend(p);
     p.scrollIntoView({ block: "nearest" });

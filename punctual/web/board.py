@@ -14,6 +14,7 @@ from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
 from punctual import clock, links
+from punctual.actions import Refused
 from punctual.actions.effect import Effect, candidates, rescue
 from punctual.core.day import local
 from punctual.models import db
@@ -22,6 +23,7 @@ from punctual.queries import figures as head
 from punctual.queries import heard, tasks, truth
 from punctual.queries.board import Board, Line, Stamp
 from punctual.web import (
+    board_again,
     board_concerns,
     board_good,
     board_heard,
@@ -45,6 +47,7 @@ door.register_blueprint(board_concerns.door)
 door.register_blueprint(board_summary.door)
 door.register_blueprint(board_good.door)
 door.register_blueprint(board_heard.door)
+door.register_error_handler(Refused, board_again.refused)
 
 #: More technicians than this are shown one line each, without words in the bars.
 ROOMY = 15

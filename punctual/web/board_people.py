@@ -46,7 +46,7 @@ def technician(technician_id: int) -> str:
     if found is None:
         raise Refused("There is no such technician.", status=404)
     here = board.zone(s)
-    on = form.day("day") if request.args.get("day") else local(g.at, here).date()
+    on = form.day("day") if request.values.get("day") else local(g.at, here).date()
     return render_template(
         "board/technician.html" if partial() else "board/technician_page.html",
         found=found,

@@ -211,7 +211,7 @@ def resolve(task_id: int) -> Response:
 @allow("dispatcher")
 def new() -> str:
     """The form to add a visit: for a customer we know or a new one, now (a walk-in) or later."""
-    return render_template("board/new.html", **board_story.blank(db.session(), request.args, g.at))
+    return render_template("board/new.html", **board_story.blank(db.session(), request.values, g.at))
 
 
 @door.post("/visits")

@@ -97,8 +97,18 @@ def answer(status: int, sentence: str, **more: object) -> BaseResponse:
     if status == 404 and g.get("role") == "customer":
         page = render_template("customer/gone.html", company=db.session.get(Company, 1), lang=lang)
     else:
-        page = render_template("error.html", status=status, sentence=sentence, back=_back(), lang=lang)
+        page = render_template(
+            "error.html", status=status, sentence=sentence, field=more.get("field"), back=_back(), lang=lang
+        )
     return Response(page, status=status, mimetype="text/html")
+
+
+def refused(error: Refused) -> BaseResponse:
+    """An act that cannot be done: its sentence, the field at fault, and the errors of a file by row and column."""
+    more: dict[str, object] = {"field": error.field} if error.field else {}
+    if "errors" in error.facts:
+        more["errors"] = error.facts["errors"]
+    return answer(error.status, error.sentence, **more)
 
 
 def _back() -> tuple[str, str] | None:
@@ -116,12 +126,7 @@ def _back() -> tuple[str, str] | None:
 def init_app(app: Flask) -> None:
     """Register the table."""
 
-    @app.errorhandler(Refused)
-    def refused(error: Refused) -> BaseResponse:
-        more: dict[str, object] = {"field": error.field} if error.field else {}
-        if "errors" in error.facts:  # of a file: row, column, sentence
-            more["errors"] = error.facts["errors"]
-        return answer(error.status, error.sentence, **more)
+    app.register_error_handler(Refused, refused)
 
     @app.errorhandler(CSRFError)
     def csrf_error(error: CSRFError) -> BaseResponse:
