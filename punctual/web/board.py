@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app, g, get_template_attribute, r
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
-from punctual import clock, links
+from punctual import links
 from punctual.actions import Refused
 from punctual.actions.effect import Effect, candidates, rescue
 from punctual.core.day import local
@@ -51,8 +51,6 @@ door.register_error_handler(Refused, board_again.refused)
 
 #: More technicians than this are shown one line each, without words in the bars.
 ROOMY = 15
-#: A worker silent for this many real seconds is dead: with the minute until it is asked again, seen within two minutes.
-DEAD_S = 100.0
 #: Stands for a reader's own CSRF token in what is kept for all of them.
 TOKEN = f"@{secrets.token_hex(12)}@"
 #: Pieces kept: a few dates and orders, this minute's and the last one's.
@@ -75,7 +73,7 @@ class View(NamedTuple):
 
     def etag(self, piece: str, at: datetime) -> str:
         minute = int(at.timestamp() // 60)
-        dead = dead_since(self.stamp, at) is not None
+        dead = board_sending.dead_since(self.stamp, at) is not None
         return f"{piece}-{self.day}-{self.stamp.version}-{minute}-{self.sort}-{self.today:d}{self.all_tasks:d}{dead:d}"
 
 
@@ -295,18 +293,11 @@ def _figures(v: View, board: Board) -> head.Figures:
     return found
 
 
-def dead_since(stamp: Stamp, at: datetime) -> datetime | None:
-    """When the worker last lived, if that is too long ago in real seconds; a worker that never ran is not missed."""
-    if stamp.beat is None or clock.real_seconds(at - stamp.beat) <= DEAD_S:
-        return None
-    return stamp.beat
-
-
 def banners(stamp: Stamp | None = None) -> list[dict[str, str]]:
     """What is true for the whole board: a worker that has stopped, customers who know something else."""
     s = db.session()
     found = []
-    since = dead_since(stamp or queries.stamp(s, g.at.date()), g.at)
+    since = board_sending.dead_since(stamp or queries.stamp(s, g.at.date()), g.at)
     if since is not None:
         n = tasks.unwarned(s, g.at)
         text = f"Messages are not going out since {board_words.clock(since, queries.zone(s))}."

@@ -8,11 +8,12 @@ from flask import Blueprint, g, render_template
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as Answer
 
-from punctual import gate
+from punctual import clock, gate
 from punctual.actions import delivery
 from punctual.core.day import local
 from punctual.models import Gate, db
 from punctual.queries import board, heard, ways
+from punctual.queries.board import Stamp
 from punctual.web import board_words as words
 from punctual.web.access import allow, settings
 from punctual.web.board_forms import ID, back
@@ -21,6 +22,8 @@ from punctual.web.board_visit import by
 door = Blueprint("sending", __name__)
 
 
+#: A worker silent for this many real seconds is dead: with the minute until it is asked again, seen within two minutes.
+DEAD_S = 100.0
 #: What a channel's messages are called.
 NAMES = {"email": "E-mails", "sms": "Texts"}
 
@@ -37,6 +40,7 @@ def page() -> str:
         transports={"email": given.mail, "sms": given.sms},
         names=NAMES,
         shut=gate.shut(s, given),
+        dead=dead_since(board.stamp(s, today), g.at),
         stopped=heard.stopped(s),
         waiting=ways.unwarned(s, g.at),
         at=g.at,
@@ -96,3 +100,10 @@ def banner(s: Session) -> dict[str, str] | None:
     when = f" at {words.clock(row.paused_at, board.zone(s))}" if row.paused_at else ""
     text = f"{row.paused_by} paused all messages{when}. Resume them there."
     return {"id": "gate", "look": "late", "text": text, "href": "/board/messages"}
+
+
+def dead_since(stamp: Stamp, at: datetime) -> datetime | None:
+    """When the worker last lived, if that is too long ago in real seconds; a worker that never ran is not missed."""
+    if stamp.beat is None or clock.real_seconds(at - stamp.beat) <= DEAD_S:
+        return None
+    return stamp.beat

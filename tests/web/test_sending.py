@@ -159,6 +159,26 @@ def test_a_dead_worker_fails_the_health_check_within_two_minutes_which_says_that
         assert answer.status_code == status and said in answer.text and "database is busy" not in answer.text
 
 
+def test_sending_does_not_say_that_it_works_while_the_worker_is_dead_or_all_is_paused(
+    lite: Flask, at_desk: Desk
+) -> None:
+    gate_open(lite)
+    put(at_desk, "a")
+    send(worker(lite, Keeper()), AT)
+    beat(AT)
+    for minute, said in (
+        (1, "It works. Last message left at 08:40"),
+        (3, "worker that sends has been silent since 08:40."),
+    ):
+        clock.configure(f"{(AT + timedelta(minutes=minute)).isoformat()} x1")
+        shown = at_desk.text("/board/sending")
+        assert said in shown and shown.count("It works") == (minute == 1)
+    beat(AT + timedelta(minutes=3))
+    assert at_desk.post("/board/sending/pause").status_code == 303
+    shown = at_desk.text("/board/sending")
+    assert "Nothing leaves: all messages are paused. Last message left at 08:40" in shown and "It works" not in shown
+
+
 def gate_open(app: Flask) -> None:
     with transaction() as s:
         gate.opened(s, app.config["SETTINGS"])
