@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
 from punctual.core.kinds import KINDS
-from punctual.models import Attempt, Message, Plain, UtcDateTime, Visit, touch_board
+from punctual.models import Attempt, Message, Notice, Plain, UtcDateTime, Visit, touch_board
 from punctual.transports import Receipt
 
 
@@ -27,6 +27,8 @@ def accepted(s: Session, attempt_id: int, receipt: Receipt, *, at: datetime) -> 
     _HAS_IT.run(c, attempt=attempt_id, provider=receipt.provider_id, now=at)
     if row.state != "refused" and row.message_state in ("sending", "uncertain"):
         _SENT.run(c, message=row.message_id, now=at)
+        if row.number > 1 and row.visit_id is not None:
+            _no_call(s, row, at)
         if row.date is not None:
             touch_board(s, row.date)
         if row.customer_id is not None and row.date is not None:
@@ -34,6 +36,15 @@ def accepted(s: Session, attempt_id: int, receipt: Receipt, *, at: datetime) -> 
     for table, id_ in ((Attempt, attempt_id), (Message, row.message_id), (Visit, row.visit_id or 0)):
         if (known := s.identity_map.get(identity_key(table, id_))) is not None:
             s.expire(known)
+
+
+def _no_call(s: Session, row: Any, at: datetime) -> None:
+    """An earlier attempt failed or came back, and a person was asked to call instead: now it is with the provider."""
+    asked = Notice.visit_id == row.visit_id, Notice.decision == "task", Notice.kind == "call"
+    open_ = select(Notice).where(*asked, Notice.resolved_at.is_(None), Notice.reason.in_(("failed", "undelivered")))
+    for task in s.scalars(open_):
+        if task.key.startswith(f"{row.key}:call"):
+            task.resolved_at, task.resolved_by = at, "message"
 
 
 def _told(c: Connection, row: Any, at: datetime) -> None:
@@ -52,8 +63,8 @@ def _told(c: Connection, row: Any, at: datetime) -> None:
 
 _ANSWERED = Plain(
     select(
-        Attempt.state, Attempt.told_start, Attempt.told_end, Attempt.sequence, Attempt.message_id,
-        Message.state.label("message_state"), Message.kind, Message.customer_id, Message.visit_id, Visit.date,
+        Attempt.state, Attempt.number, Attempt.told_start, Attempt.told_end, Attempt.sequence, Attempt.message_id,
+        Message.state.label("message_state"), Message.key, Message.kind, Message.customer_id, Message.visit_id, Visit.date,
     )
     .join(Message, Message.id == Attempt.message_id)
     .outerjoin(Visit, Visit.id == Message.visit_id)

@@ -327,10 +327,10 @@ def lost(s: Session, message: Message, why: str, at: datetime) -> None:
 
 def _call(s: Session, message: Message, reason: str, at: datetime) -> None:
     visit = s.get(Visit, message.visit_id)
-    watched = visit is not None and reason in ("cap", "night")  # the watch asks for the same call at its next look
+    key = call_key(visit.id, visit.promise_version, reason) if visit and reason in ("cap", "night") else ""
     outbox.put(
         s,
-        key=call_key(visit.id, visit.promise_version, reason) if visit and watched else f"{message.key}:call",
+        key=key or f"{message.key}:call:{message.tries}",  # what comes back once more asks once more
         kind="call",
         at=at,
         reason=reason,

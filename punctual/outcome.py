@@ -43,9 +43,11 @@ def _lost(s: Session, message: Message, attempt: Attempt, got: Progress, at: dat
     deliver.lost(s, message, why, at)
 
 
-def bounced(s: Session, message: Message, why: str, *, address: bool, at: datetime) -> None:
-    """A mail came back: shown, the address not used again where it is at fault, and a person calls."""
-    if address and message.customer_id is not None:
-        s.get_one(Customer, message.customer_id).email_bad = why[:200]
+def bounced(s: Session, message: Message, why: str, *, address: str, at: datetime) -> None:
+    """A mail came back: shown, and a person calls. `address`: the one at fault, "" for none; it is not used again, unless
+    somebody has mended it meanwhile."""
+    who = s.get(Customer, message.customer_id) if message.customer_id is not None and address else None
+    if who is not None and (who.email or "").lower() == address:
+        who.email_bad = why[:200]
     if message.state in ("sent", "uncertain", "sending"):
         deliver.lost(s, message, why, at)

@@ -191,16 +191,16 @@ def _about(s: Session, refers: tuple[str, ...]) -> Message | None:
 
 
 def _bounced(s: Session, message: Message | None, got: incoming.Mail, at: datetime) -> str:
-    """A final bounce of our own mail to its own recipient counts; anything else is only kept."""
+    """A final bounce of our own mail from where it went last counts; anything else is only kept."""
     if message is None:
         return "about no mail of ours"
     attempts = select(Attempt.recipient).where(Attempt.message_id == message.id)
-    ours = {r.lower() for r in s.scalars(attempts)}
+    last = (s.scalars(attempts.order_by(Attempt.number.desc()).limit(1)).first() or "").lower()
     for bounce in got.bounces:
-        if bounce.final and bounce.recipient in ours:
+        if bounce.final and bounce.recipient == last:
             sentence = (
                 f"came back ({bounce.status}): {bounce.words}" if bounce.words else f"came back ({bounce.status})"
             )
-            outcome.bounced(s, message, sentence, address=bounce.address_is_bad, at=at)
+            outcome.bounced(s, message, sentence, address=last if bounce.address_is_bad else "", at=at)
             return sentence[:300]
     return "not final, nothing to do"

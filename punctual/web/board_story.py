@@ -26,7 +26,12 @@ from punctual.web import board_words as words
 from punctual.web.board_owed import owed
 
 #: How a task ended of itself.
-ENDED = {"": "not needed any more", "clock": "its time passed", "report": "a report came"}
+ENDED = {
+    "": "not needed any more",
+    "clock": "its time passed",
+    "report": "a report came",
+    "message": "the message left after all",
+}
 #: So many technicians are offered at once; the rest behind "others".
 OFFERED = 3
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from punctual.actions import conversation, dispatcher, inbound, people, transaction
-from punctual.models import Answer, Company, Notice, Promise, Received, Report, SlotClaim, Suppression, Visit, db
+from punctual.models import Answer, Company, Notice, Promise, Received, Report, SlotClaim, Suppression, User, Visit, db
 from tests import build
 from tests.build import wall
 from tests.mails import dsn, person
@@ -344,6 +344,38 @@ def test_a_bounce_of_our_mail_is_shown_with_its_visit_and_somebody_calls(way: Li
     assert way.messages() == [("late_first", "email", "undelivered", "came back (5.1.1): 550 no such user")]
     assert tasks() == [("call", "undelivered")]
     assert inbound.mail(dsn(sent), at=AT + timedelta(minutes=2)) == "again"
+
+
+def mended(line_: Line, email: str, at: datetime) -> None:
+    with transaction() as s:
+        by = dispatcher.By((s.scalars(select(User)).first() or build.dispatcher(s)).id, "Dana Price")
+    people.edit_customer(
+        line_.customer("Grace").id, name="Grace", email=email, phone="", language="en", early=False, at=at, by=by
+    )
+    line_.send(at)
+
+
+def test_the_call_for_a_mail_that_came_back_ends_when_it_is_with_the_mended_address_and_comes_again_with_it(
+    way: Line,
+) -> None:
+    sent = mailed(way, "booked")
+    inbound.mail(dsn(sent), at=AT + timedelta(minutes=1))
+    assert tasks() == [("call", "undelivered")]
+    mended(way, "grace.w@example.com", AT + timedelta(minutes=2))
+    assert way.messages()[0][2] == "sent" and tasks() == []
+    task = db.session.scalars(select(Notice).where(Notice.reason == "undelivered")).one()
+    assert (task.resolved_at, task.resolved_by) == (AT + timedelta(minutes=2), "message")
+    inbound.mail(dsn(sent, status="5.7.1"), at=AT + timedelta(minutes=3))
+    assert tasks() == [] and way.customer("Grace").email_bad == "", "the old address, once more"
+    inbound.mail(dsn(sent, status="5.1.2", to="grace.w@example.com"), at=AT + timedelta(minutes=4))
+    assert tasks() == [("call", "undelivered")] and way.customer("Grace").email_bad.startswith("came back (5.1.2)")
+
+
+def test_a_bounce_of_the_address_before_does_not_condemn_the_mended_one(lite: Line) -> None:
+    sent = mailed(lite, "booked")
+    mended(lite, "grace.w@example.com", AT + timedelta(minutes=1))
+    inbound.mail(dsn(sent), at=AT + timedelta(minutes=2))
+    assert lite.customer("Grace").email_bad == "" and tasks() == [("call", "undelivered")]
 
 
 @pytest.mark.parametrize(("status", "action"), [("4.4.1", "delayed"), ("2.0.0", "delivered")])
