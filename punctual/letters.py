@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from punctual import facts as more
 from punctual import invites, links, messages, mime, suppression
 from punctual.config import Settings
-from punctual.core.day import Window, local, outward
+from punctual.core.day import OVER, Window, local, outward
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
 from punctual.core.slot import in_order
@@ -269,17 +269,24 @@ def technician_facts(
                 Visit.technician_id == technician.id,
                 Visit.date == visit.date,
                 Visit.planned_start > visit.planned_start,
+                Visit.state.not_in(OVER),
             )
             .order_by(Visit.planned_start)
             .limit(1)
         ).first()
         steps = [t for t in (visit.late_at, visit.finished_at, visit.arrived_at, visit.on_my_way_at) if t is not None]
         facts |= {
-            "visit_ref": f"your {messages.clock_time(visit.window_start, visit.zone)} visit",
-            "last_report": messages.clock_time(max(steps), visit.zone) if steps else "the start of your day",
-            "next_from": messages.clock_time((after or visit).window_start, visit.zone),
+            "visit_ref": "your {} visit{}".format(*_begins(visit, company.zone)),
+            "last_report": messages.clock_time(max(steps), company.zone) if steps else "the start of your day",
+            "next_from": "".join(_begins(after or visit, company.zone)),
         }
     return facts
+
+
+def _begins(visit: Visit, here: str) -> tuple[str, str]:
+    """When a visit begins by its own clock, as on the technician's page, and which clock that is where it is not theirs."""
+    which = "" if visit.zone == here else f" ({messages.zone_words(visit.zone, visit.window_start)})"
+    return messages.clock_time(visit.window_start, visit.zone), which
 
 
 def mail_id(message: Message, key: bytes, domain: str) -> str:

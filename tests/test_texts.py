@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from punctual import messages, outbox, texting
+from punctual import letters, messages, outbox, texting
 from punctual.actions import transaction
 from punctual.core.segments import size
 from punctual.models import Company, Message, Suppression, Technician, Visit, db
@@ -153,6 +153,22 @@ def test_a_technician_is_nudged_on_the_phone(lite: Line) -> None:
         )  # fmt: skip
     lite.send()
     assert lite.texts(TOM)[0].startswith("Bellweather: still at your 9:00 visit? Reply LATE 15")
+
+
+def test_a_nudge_names_the_next_visit_by_the_clock_there_and_says_which_clock_that_is(lite: Line) -> None:
+    with transaction() as s:
+        tom = s.scalars(select(Technician).where(Technician.ref == "Tom")).one()
+        priya = s.get_one(Visit, lite.visits["Priya"])
+        priya.arrived_at = priya.window_start
+        s.get_one(Visit, lite.visits["Grace"]).state = "cancelled"
+        s.get_one(Visit, lite.visits["Helen"]).zone = "Europe/Paris"
+        outbox.put(s, key="n", kind="tech_nudge", at=AT, reason="silent", visit=priya, to="technician", person=tom)
+        facts = letters.technician_facts(s, s.scalars(select(Message)).one(), tom, s.get_one(Company, 1), lite.settings)
+    assert (facts["visit_ref"], facts["last_report"]) == ("your 9:00 visit", "9:00")
+    lite.send()
+    (text,) = lite.texts(TOM)
+    assert "still at your 9:00 visit?" in text and text.endswith("Next visit: 14:00 (Paris time, CET).")
+    assert size(text).segments <= 2
 
 
 # --- what becomes of it -----------------------------------------------------------------------------------------------
