@@ -10,6 +10,7 @@ import numpy as np
 from flask import render_template
 from sqlalchemy.orm import Session
 
+from punctual import messages
 from punctual.core.day import OVER, Window, instant, local, minutes
 from punctual.core.forecast import forecast
 from punctual.core.why import Why, why
@@ -108,6 +109,7 @@ def _facts(
     there = _there(s, w.visit, visit)
     likely = made.finish[row, made.finish.shape[1] // 2] if w.where == "here" else w.arrive[1]
     missed = float(made.p_deadline[row])
+    on = local(instant(likely), zone).date()
     facts = {
         "w": w,
         "n": lambda x: f"{x:.0f}",
@@ -115,6 +117,7 @@ def _facts(
         "since": "" if np.isnan(w.since) else _clock(instant(w.since), zone),
         "now": _clock(instant(w.at), zone),
         "time": _clock(instant(likely), zone),
+        "later": "" if on == local(at, zone).date() else messages.day_short(on),
         "range": _span(Window(instant(w.arrive[0]), instant(w.arrive[2])), zone),
         "opens": _clock(visit.window_start, zone),
         "window": _span(Window(visit.window_start, visit.window_end), zone),

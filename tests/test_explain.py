@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ def test_a_long_wait_is_told_in_hours(board: Desk) -> None:
     assert found.sum[0] == ("Ana has not started yet", "02:00")
     (wait,) = [adds for what, adds in found.sum if what.startswith(("Waiting", "Nobody"))]
     assert re.fullmatch(r"\+ \d+ h [1-5]?\d min", wait)
+
+
+def test_a_wait_for_another_day_names_the_day_and_counts_no_hours(board: Desk) -> None:
+    found = said(board, "Lewis", at="02:00")
+    with board.app.test_request_context():
+        lewis = db.session.get_one(Visit, board.visit("Lewis"))
+        before = explain.explain(db.session(), lewis, wall("08:54", build.DATE - timedelta(days=1)), build.ZONE)
+    (wait,) = [adds for what, adds in before.sum if what.startswith(("Waiting", "Nobody"))]
+    assert wait == "until Tue 24 Nov" and before.sum[-1] == found.sum[-1]
 
 
 def test_board_and_api_say_the_same(board: Desk) -> None:
