@@ -250,9 +250,8 @@ def _message(e: Entry, at: str, zone: str, today: Any) -> Said:
     assert m is not None
     until = words.when(m.due_at, zone, today)
     last = e.attempts[-1] if e.attempts else None
-    told = ""
-    if n is not None and n.told_start and n.told_end:
-        told = f": {words.span(Window(n.told_start, n.told_end), zone)}"
+    range_ = _range(e)
+    told = f": {words.span(range_, zone)}" if range_ else ""
     return Said(
         id=f"m{m.id}",
         at=at,
@@ -265,6 +264,13 @@ def _message(e: Entry, at: str, zone: str, today: Any) -> Said:
         to=last.recipient if last else "",
         look="late" if m.state in ("failed", "undelivered", "uncertain") else "",
     )
+
+
+def _range(e: Entry) -> Window | None:
+    """The range a message told: as a provider accepted it, else as it was decided, which may be older by then."""
+    accepted = next((a for a in reversed(e.attempts) if a.state == "accepted"), None)
+    said = accepted or e.notice
+    return Window(said.told_start, said.told_end) if said and said.told_start and said.told_end else None
 
 
 def _looked(e: Entry, zone: str) -> str:

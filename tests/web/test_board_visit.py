@@ -9,9 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from punctual import clock
+from punctual import clock, outbox
 from punctual.actions import transaction
+from punctual.core.day import Window
 from punctual.models import (
+    Attempt,
     Customer,
     Message,
     Shift,
@@ -20,6 +22,7 @@ from punctual.models import (
     db,
 )
 from tests.build import DATE, wall
+from tests.sender import Keeper, send, worker
 from tests.web.desk import Desk, deliver, desk, notices, overrun, words
 
 DAY = f"?day={DATE}"
@@ -37,6 +40,21 @@ def test_why_was_this_customer_told_is_answered_by_the_visits_page(board: Desk) 
     assert "Set off by a technician's report." in page
     assert "As sent to grace@example.com New arrival time We now expect to arrive between 11:20 and 12:00." in page
     assert "e-mail, sent" in page
+
+
+def test_the_log_says_the_range_that_left_and_until_then_the_one_that_was_decided(board: Desk) -> None:
+    at, grace = wall("09:25"), board.visit("Grace")
+    with transaction() as s:
+        visit = s.get_one(Visit, grace)
+        told = Window(wall("10:40"), wall("11:15"))
+        outbox.put(s, key="1:1:late_first:9", kind="late_first", at=at, reason="late", visit=visit, told=told)
+    assert "Running late: 10:40 – 11:15" in board.text(f"/board/visits/{grace}")
+    send(worker(board.app, Keeper()), at)
+    db.session.rollback()
+    left = db.session.scalars(select(Attempt).where(Attempt.state == "accepted").order_by(Attempt.id.desc())).first()
+    assert left is not None and left.told_start != told.start
+    shown = board.text(f"/board/visits/{grace}")
+    assert f"Running late: {left.told_start:%H:%M} – {left.told_end:%H:%M}" in shown and "10:40 – 11:15" not in shown
 
 
 def test_why_this_time_is_a_sum_that_names_the_visit_under_way(board: Desk) -> None:
