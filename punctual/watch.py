@@ -17,7 +17,7 @@ from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
 from punctual.core.notice import Decided, Known, Quiet, decide
 from punctual.core.policy import AUTOMATIC, Rules, acted
-from punctual.core.sift import ENDED, REASONS, STEP, Sifted, sift
+from punctual.core.sift import ENDED, OPEN, REASONS, STEP, Sifted, sift
 from punctual.models import Notice, touch_board
 from punctual.queries import columns, told
 from punctual.queries import day as queries
@@ -70,10 +70,23 @@ def look(
     Writes forecast rows, the reasons for silence, and what is told or asked through outbox.put, all in the caller's
     transaction. Looking twice at the same instant changes nothing. `cause` names the act behind it ("report:7").
     """
+    return _looked(s, shift_ids, at, cause, learned)[1]
+
+
+def look_at(s: Session, shift_id: int, *, at: datetime, cause: str) -> tuple[list[Notice], list[core.Eta]]:
+    """Look at one day; also returns when the visits that are ahead will be reached, in order."""
+    thought, put = _looked(s, [shift_id], at, cause, None)
+    ahead = (thought.seen.stands.state < OPEN).nonzero()[0]
+    return put, core.expected(thought.made, thought.seen.days, ahead)
+
+
+def _looked(
+    s: Session, shift_ids: Collection[int], at: datetime, cause: str, learned: Learned | None
+) -> tuple[Thought, list[Notice]]:
     s.flush()
     queries.lock(s, shift_ids)
     thought = think(s, shift_ids, at=at, cause=cause, learned=learned)
-    return _settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
+    return thought, _settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
 
 
 def think(

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from punctual import outbox, watch
 from punctual.actions import Refused, correct, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Visit, Window, fold
+from punctual.core.forecast import Eta
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
 from punctual.models import Customer, Notice, Plain, Shift, touch_board
@@ -34,20 +35,23 @@ AHEAD = timedelta(minutes=2)
 AROUND = timedelta(hours=12)
 MOST_MINUTES = 600
 KINDS = frozenset(get_args(ReportKind)) - {"undo"}
+#: Nobody is there yet in these states.
+UNREACHED = ("planned", "on_my_way")
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A report that is kept: its row, whether it was here `already`, and who is told because of it.
+    """A report that is kept: its row, whether it was here `already`, and what follows from it.
 
-    `told` holds for each customer visit_id, kind, name (first name), decision (tell or task), from and to (instants or
-    None).
+    `told` holds for each customer who is told visit_id, kind, name (first name), decision (tell or task), from and to
+    (instants or None). `etas`: when the day's visits that are ahead will be reached, in order.
     """
 
     report_id: int
     already: bool
     shift_id: int | None
     told: list[dict[str, Any]]
+    etas: list[Eta]
 
 
 def report(
@@ -244,13 +248,14 @@ def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) ->
     r = s.connection().execute(select(report_).where(report_.c.key == key)).one()
     if r.visit_id != visit_id or r.technician_id != technician_id:
         raise Refused("This key belongs to another tap. Make a new one.", status=409, field="key")
-    ids = _around(s, row.shift_id)
-    told = s.scalars(select(Notice).where(Notice.visit_id.in_(ids), Notice.cause == f"report:{r.id}")).all()
-    return Taken(r.id, True, row.shift_id, _told(s, told))
-
-
-def _around(s: Session, shift_id: int | None) -> list[int]:
-    return [v.id for d in queries.load(s, [shift_id] if shift_id else []) for v in d.visits]
+    shift_ids = [row.shift_id] if row.shift_id else []
+    visits = [v for d in queries.load(s, shift_ids) for v in d.visits]
+    because = Notice.visit_id.in_([v.id for v in visits]), Notice.cause == f"report:{r.id}"
+    told = s.scalars(select(Notice).where(*because)).all()
+    known = queries.forecasts(s, shift_ids)
+    ahead = [known[v.id] for v in visits if v.state in UNREACHED and v.id in known]
+    etas = [Eta(f.visit_id, f.mean_arrive, f.arrive[0], f.arrive[2]) for f in ahead]
+    return Taken(r.id, True, row.shift_id, _told(s, told), etas)
 
 
 def _theirs(row: Any, technician_id: int, tapped_at: datetime) -> None:
@@ -299,9 +304,9 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
         _heard(s, row.shift_id, at)
     if row.shift_id is None:
         touch_board(s, row.date)
-        return Taken(report_id, False, None, [])
-    told = watch.look(s, [row.shift_id], at=at, cause=f"report:{report_id}")
-    return Taken(report_id, False, row.shift_id, _told(s, rescue.alone(s, told, at=at)))
+        return Taken(report_id, False, None, [], [])
+    told, etas = watch.look_at(s, row.shift_id, at=at, cause=f"report:{report_id}")
+    return Taken(report_id, False, row.shift_id, _told(s, rescue.alone(s, told, at=at)), etas)
 
 
 def _heard(s: Session, shift_id: int, at: datetime) -> None:

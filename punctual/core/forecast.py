@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,6 +59,15 @@ class VisitForecast:
     p_window: float
     p_deadline: float | None
     stops_before: int
+
+
+class Eta(NamedTuple):
+    """When a visit will be reached: on average, and eight times in ten between `start` and `end`."""
+
+    visit_id: int
+    expected: datetime
+    start: datetime
+    end: datetime
 
 
 def forecast(
@@ -201,6 +211,13 @@ def _certain(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
     missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]
     made.p_deadline[row] = np.where(np.isnan(days.deadline[row]), np.nan, missed)
+
+
+def expected(made: Forecast, days: Days, rows: Ints) -> list[Eta]:
+    """When some visits will be reached, in the order of their rows."""
+    columns = (made.mean_arrive[rows], made.arrive[rows, P10], made.arrive[rows, P90])
+    moments = (map(instant, column.tolist()) for column in columns)
+    return [Eta(*eta) for eta in zip(days.visit_id[rows].tolist(), *moments, strict=True)]
 
 
 def visit(made: Forecast, days: Days, row: int) -> VisitForecast:

@@ -25,6 +25,15 @@
     flush();
   });
 
+  // A tap's answer carries the new times: they are shown though the fresh day may not come through.
+  const wall = (iso) => new Date(iso).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: body.dataset.zone }).replace(/^0/, "");
+  function expect(etas) {
+    for (const eta of etas) {
+      const time = document.querySelector(`time[data-eta="${eta.visit}"]`);
+      if (time) Object.assign(time, { dateTime: eta.expected, textContent: wall(eta.expected) });
+    }
+  }
+
   const told = (list) => list.length ? " Being told: " + list.map((t) => t.name).join(", ") + "." : " Nobody needs to be told.";
 
   async function flush() {
@@ -47,6 +56,7 @@
       keep();
       const result = await answer.json().catch(() => ({}));
       if (answer.ok) say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told(result.told || [])), "sent");
+      if (answer.ok) expect(result.etas || []);
       else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
       await refresh(true);
     }

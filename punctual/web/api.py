@@ -137,7 +137,8 @@ def report(visit_id: int, body: given.ReportIn) -> out.ReportOut:
     """Report a technician's tap; the same key counts once."""
     taken = verbs.report(visit_id, **body.model_dump(), at=g.at)
     told = [out.ToldOut(**{k: x[k] for k in out.ToldOut.model_fields}) for x in taken.told]
-    return out.ReportOut(report_id=taken.report_id, already=taken.already, told=told)
+    etas = [out.EtaOut(**e._asdict()) for e in taken.etas]
+    return out.ReportOut(report_id=taken.report_id, already=taken.already, told=told, etas=etas)
 
 
 @api.operation("get", "/visits/{visit_id}/forecast", answer=out.ForecastOut)

@@ -124,12 +124,22 @@ class ToldOut(Out):
     name: str
 
 
+class EtaOut(Out):
+    """When a visit that is ahead will be reached: on average, and eight times in ten between `start` and `end`."""
+
+    visit_id: int
+    expected: datetime
+    start: datetime
+    end: datetime
+
+
 class ReportOut(Out):
-    """A report that is kept; `already` when the same key was here before."""
+    """A report that is kept, whom it concerns and what it makes of the day; `already` when the same key was here before."""
 
     report_id: int
     already: bool
     told: list[ToldOut]
+    etas: list[EtaOut]
 
 
 class DecisionOut(Out):

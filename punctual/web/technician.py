@@ -16,6 +16,7 @@ from punctual.actions import Refused
 from punctual.actions import note as notes
 from punctual.actions import technician as verbs
 from punctual.core.day import at_wall, local
+from punctual.core.forecast import Eta
 from punctual.models import Company, Technician, db
 from punctual.queries import technician as queries
 from punctual.queries import whole
@@ -121,9 +122,10 @@ def tap(visit_id: int, step: str) -> Response | Base:
             note=str(given.get("note") or "")[:500],
         )
     if request.is_json:
-        return jsonify(report=taken.report_id, already=taken.already, told=[_told(t) for t in taken.told])
-    told = ", ".join(t["name"] for t in taken.told)
-    return redirect(url_for("technician.day", sent=kind, told=told or None), 303)
+        told, etas = [_told(t) for t in taken.told], [_eta(e) for e in taken.etas]
+        return jsonify(report=taken.report_id, already=taken.already, told=told, etas=etas)
+    names = ", ".join(t["name"] for t in taken.told)
+    return redirect(url_for("technician.day", sent=kind, told=names or None), 303)
 
 
 def _told(told: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +138,12 @@ def _told(told: dict[str, Any]) -> dict[str, Any]:
         "decision": told["decision"],
         **spans,
     }
+
+
+def _eta(eta: Eta) -> dict[str, Any]:
+    """When a visit will be reached, as JSON values."""
+    spans = {"from": eta.start.isoformat(), "to": eta.end.isoformat()}
+    return {"visit": eta.visit_id, "expected": eta.expected.isoformat(), **spans}
 
 
 def _given() -> dict[str, Any]:

@@ -110,6 +110,15 @@ def test_an_overrun_past_the_customers_own_limit_asks_them(day: Days) -> None:
     assert [(t["name"], t["kind"]) for t in taken.told if t["name"] == "Grace"] == [("Grace", "deadline_done")]
 
 
+def test_a_tap_says_when_the_visits_that_are_ahead_will_be_reached(day: Days) -> None:
+    before = day.tap("Priya", "arrived", "09:02").etas
+    after = day.tap("Priya", "late", "09:05", minutes=60).etas
+    names = [day.visit(name).id for name in ("Grace", "Helen")]
+    assert [e.visit_id for e in before] == [e.visit_id for e in after] == names
+    assert all(e.start <= e.expected <= e.end for e in after)
+    assert after[0].expected - before[0].expected > timedelta(minutes=40), "she is next"
+
+
 def test_a_delay_that_slack_absorbs_tells_nobody(day: Days) -> None:
     day.tap("Lewis", "arrived", "11:00", by="Ana")
     assert day.tap("Lewis", "late", "11:10", minutes=15, by="Ana").told == []
@@ -120,7 +129,7 @@ def test_the_same_key_counts_once_and_gives_the_same_answer(day: Days) -> None:
     first = day.tap("Priya", "late", "09:05", minutes=60, key="one-and-only")
     again = day.tap("Priya", "late", "09:05", minutes=60, key="one-and-only", at="09:20")
     assert again.already
-    assert (again.report_id, again.told) == (first.report_id, first.told)
+    assert (again.report_id, again.told, again.etas) == (first.report_id, first.told, first.etas)
     assert day.visit("Priya").late_min == 60
 
 

@@ -132,6 +132,20 @@ def test_a_day_that_renews_itself_leaves_the_keyboard_where_it_was(plain: Served
     assert page.evaluate("document.activeElement.textContent.trim()") == "+30"
 
 
+def test_a_tap_shows_the_new_times_though_the_fresh_day_does_not_come_through(plain: Served, browser: Browser) -> None:
+    page = signed_in(plain, browser, "phone")
+    page.route("**/t/live*", lambda route: route.abort())
+    times = page.locator("time[data-eta]")
+    before = times.all_text_contents()
+    page.get_by_role("button", name="+60").click()
+    expect(page.locator("#strip")).to_contain_text("sent at")
+    expect(times.first).not_to_have_text(before[0])
+    after = times.all_text_contents()
+    page.unroute("**/t/live*")
+    page.reload()
+    assert times.all_text_contents() == after, "the page itself says the same"
+
+
 def test_a_dispatcher_answers_a_concern_by_keyboard_alone(stocked: Served, browser: Browser) -> None:
     page = signed_in(stocked, browser, "board")
     page.goto(stocked.url + "/board/concerns")
