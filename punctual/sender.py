@@ -12,14 +12,15 @@ from functools import partial
 from typing import NamedTuple
 
 from flask import Flask
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from punctual import acceptance, clock, deliver, fallback, fault, gate, outage, outbox
 from punctual.actions import transaction
 from punctual.config import Settings
 from punctual.deliver import Ready
-from punctual.models import db
+from punctual.models import Attempt, Message, db
 from punctual.queries import sending
 from punctual.transports import CannotTell, Overtaken, Receipt, Transport, TransportError, ways
 
@@ -35,6 +36,8 @@ PAUSES_S = (10.0, 20.0, 40.0, 60.0)
 SURE_S = 0.5
 #: Real seconds before a message is tried again that could not be written: a full disk is not asked without a pause.
 AGAIN_S = 1.0
+#: Why a message is shown of which more was tried than it says itself, as in databases from before a fault was mended.
+MISCOUNTED = "more was tried than was counted: see whether it arrived, then send it again"
 #: So many failures of different messages in a row close a way out, whatever each of them was.
 FAILURES = 5
 
@@ -172,6 +175,10 @@ class Sender:
             db.session.rollback()
             until = at + timedelta(seconds=AGAIN_S * clock.speed())
             self._safely(partial(self._give_back, [message_id], until), at)
+        except IntegrityError:
+            log.exception("message %s has an attempt of that number, or waits for its lease to end", message_id)
+            db.session.rollback()
+            self._safely(partial(self._recount, message_id), at)
         except SQLAlchemyError:
             log.exception("message %s waits for its lease to end", message_id)
             db.session.rollback()
@@ -315,6 +322,15 @@ class Sender:
     def _park(self, message_id: int, at: datetime) -> None:
         with about([message_id]) as s:
             deliver.park(s, message_id, self.name, at)
+
+    def _recount(self, message_id: int, at: datetime) -> None:
+        """A message with more attempts than it counts could never be written: counted anew, and shown to a person."""
+        with about([message_id]) as s:
+            message = s.get_one(Message, message_id)
+            highest = s.scalar(select(func.max(Attempt.number)).where(Attempt.message_id == message_id)) or 0
+            if highest > message.tries and message.state == "claimed" and message.lease_by == self.name:
+                message.tries = highest
+                deliver.mark(s, message, "uncertain", MISCOUNTED, at)
 
     def _safely(self, chore: Callable[[datetime], None], at: datetime) -> None:
         try:

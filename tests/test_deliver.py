@@ -13,11 +13,11 @@ from flask import Flask
 from sqlalchemy import delete, select
 
 from punctual import acceptance, clock, deliver, outbox
+from punctual.actions import delivery, transaction
 from punctual.actions import technician as taps
-from punctual.actions import transaction
 from punctual.core.day import Window
 from punctual.models import Attempt, Company, Customer, Message, Notice, Visit, db
-from punctual.sender import PAUSES_S
+from punctual.sender import MISCOUNTED, PAUSES_S
 from punctual.transports import Envelope, Receipt, TransportError
 from tests import build
 from tests.build import wall
@@ -235,6 +235,24 @@ def test_one_message_that_breaks_the_worker_never_stops_the_others(app: Flask, d
     assert [e.recipient for e in keeper.kept] == ["grace@example.com", "helen@example.com"]
     assert [state for _, state, _ in states()] == ["failed", "failed", "sent", "sent"]
     assert tasks() == [("call", "failed")] * 2
+
+
+@pytest.mark.parametrize("state", ["accepted", "refused", "intent"])
+def test_a_message_with_more_attempts_than_it_counts_is_shown_and_can_be_sent_again(
+    app: Flask, day: dict[str, int], state: str
+) -> None:
+    """As databases have them from before a fault was mended: it could never be written, at every lease anew."""
+    keeper = Keeper()
+    ids = [put(day[name]) for name in ("Grace", "Helen")]
+    with transaction() as s:
+        lost = {"transport": "file", "recipient": "grace@example.com", "mail_id": "<x@y>", "body": b"x", "at": AT}
+        s.add(Attempt(message_id=ids[0], number=1, state=state, **lost))
+    assert send(worker(app, keeper), AT) == 1, "the other one"
+    assert states() == [("booked", "uncertain", MISCOUNTED), ("booked", "sent", "")]
+    assert send(worker(app, keeper), TAKEN_OVER) == 0
+    delivery.send_again(ids[0], at=TAKEN_OVER)
+    assert send(worker(app, keeper), TAKEN_OVER) == 1
+    assert [s for _, s, _ in states()] == ["sent", "sent"]
 
 
 def killed_between(app: Flask, visit_id: int, kind: str) -> Keeper:
