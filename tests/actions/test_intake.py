@@ -308,13 +308,16 @@ def test_thousands_of_rows_are_taken_in_seconds(s: Session) -> None:
         for i in range(many)
     ]
     heard: list[float] = []
-    begun = time.perf_counter()
+    # By this thread's CPU, which a busy machine cannot stretch: 0.3 to 0.5 ms a row new, 0.1 to 0.2 unchanged; rows
+    # that are looked up one by one take 0.9 on PostgreSQL.
+    begun = time.thread_time()
     counts = take(sheet(*rows), progress=lambda done, of: heard.append(done / of))
-    assert time.perf_counter() - begun < 150
+    new = time.thread_time() - begun
     assert counts.added == many and heard == sorted(heard) and heard[-1] == 1
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert take(sheet(*rows)).unchanged == many
-    assert time.perf_counter() - begun < 15
+    unchanged = time.thread_time() - begun
+    assert new < 0.002 * many and unchanged < 0.0006 * many
 
 
 def test_imports_at_once_take_a_file_only_once(app: Flask) -> None:
