@@ -42,9 +42,9 @@ _HEARD = Quiet()
 class Thought:
     """What was made of some days, before anything is written.
 
-    `rows` and `head`: the forecast as it is kept. `quiet`: one a day. `alone` [rows]: visits to be decided one by one;
-    `plain` [rows]: those whose reason for silence is new. By day: `moved`, something shown has moved; `deciding`, a
-    visit is alone or plain; `busy`, there is something to write.
+    `rows` and `head`: the forecast as it is kept. `alone` [rows]: visits to be decided one by one; `plain` [rows]: those
+    whose reason for silence is new. By day: `nudged`, when the technician was asked in this silence (minutes, NaN: was
+    not); `moved`, something shown has moved; `deciding`, a visit is alone or plain; `busy`, there is something to write.
     """
 
     seen: Seen
@@ -53,7 +53,7 @@ class Thought:
     made: core.Forecast
     rows: kept.Rows
     head: kept.Rows
-    quiet: list[Quiet]
+    nudged: Floats
     sifted: Sifted
     alone: Bools
     plain: Bools
@@ -112,22 +112,24 @@ def worked_out(
     days, kept_ = seen.days, seen.kept
     made = core.forecast(days, learned, minutes(at), threshold=rules.threshold_min, others=fleet)
     open_, newest = _news(seen)
-    made.expected_report[:] = _expected(seen, made, open_, newest, learned)
+    same, before = kept.waited(kept_, open_, newest)
+    made.expected_report[:] = _expected(seen, made, before, open_, newest, learned)
     nudged = told.quiet(seen, made.expected_report, rules.silence_min)
-    stands = replace(seen.stands, nudged=nudged)
-    sifted = sift(days, made, stands, rules, at, second_look=not acted(cause))
+    sifted = sift(days, made, seen.stands, rules, at, second_look=not acted(cause), nudged=nudged)
     rows, head = kept.rows_of(made, days), kept.heads_of(made, open_, newest)
-    old = kept_.rows
-    differs = ~kept_.here | (old["version"] != seen.version) | (old["reason"] != sifted.reason)
-    differs |= np.abs(old["chance"] - sifted.chance) >= STEP
-    plain = differs & PLAIN[sifted.reason]
-    alone = (sifted.reason == 0) | (differs ^ plain)
     kept.remember(kept_, rows)
-    moved = _any(kept.moved(kept_, rows), days) | ~kept_.known
-    deciding = _any(alone | plain, days) | ~kept_.known
-    busy = moved | deciding | kept.waits(kept_, head)
-    quiet = _quiet(seen, nudged)
-    return Thought(seen, rules, zone, made, rows, head, quiet, sifted, alone, plain, moved, deciding, busy)
+    old, new = kept_.rows, ~kept_.known
+    differs = np.abs(old["chance"] - sifted.chance) >= STEP
+    differs |= old["reason"] != sifted.reason
+    differs |= old["version"] != seen.version
+    differs |= ~kept_.here
+    plain = differs & PLAIN[sifted.reason]
+    undecided = sifted.reason == 0
+    alone = undecided | (differs ^ plain)
+    moved = _any(kept.moved(kept_, rows), days) | new
+    deciding = _any(undecided | differs, days) | new
+    busy = moved | deciding | kept.waits(same, before, made.expected_report)
+    return Thought(seen, rules, zone, made, rows, head, nudged, sifted, alone, plain, moved, deciding, busy)
 
 
 def parts(thought: Thought, size: int) -> Iterator[Ints]:
@@ -190,7 +192,7 @@ def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str)
     mine = np.repeat(among, seen.days.counts)
     alone = np.flatnonzero(thought.alone & mine).tolist()
     known = told.known(s, seen, alone, thought.zone)
-    decided = decide(seen.days, thought.made, known, thought.quiet, rules, at=at, cause=cause, rows=alone)
+    decided = decide(seen.days, thought.made, known, _quiet(thought), rules, at=at, cause=cause, rows=alone)
     decided, storm = _paused(s, thought, alone, known, decided, at, cause)
     put, silent = remember.notices(s, decided.decisions, rules, at, cause)
     plain = np.flatnonzero(thought.plain & mine)
@@ -237,7 +239,7 @@ def _paused(
     days = thought.seen.days
     far = days.window_start[alone] > minutes(at + CRITICAL)
     held = [replace(k, paused=bool(far[i])) for i, k in enumerate(known)]
-    decided = decide(days, thought.made, held, thought.quiet, rules, at=at, cause=cause, rows=alone)
+    decided = decide(days, thought.made, held, _quiet(thought), rules, at=at, cause=cause, rows=alone)
     return decided, [n for n in asked if n is not None]
 
 
@@ -274,25 +276,27 @@ def _news(seen: Seen) -> tuple[Ints, Floats]:
     return open_, newest
 
 
-def _expected(seen: Seen, made: core.Forecast, open_: Ints, newest: Floats, learned: Learned) -> Floats:
+def _expected(seen: Seen, made: core.Forecast, before: Floats, open_: Ints, newest: Floats, learned: Learned) -> Floats:
     """When the next report should have come, as it was expected at the newest one: waiting makes nothing due later.
 
-    A dispatcher who answered for the technician restarts the wait.
+    `before`: as it was expected at the last look. A dispatcher who answered for the technician restarts the wait.
     """
-    days, before = seen.days, kept.expected(seen.kept, open_, newest)
     expected = np.fmin(made.expected_report, before)
-    unseen = np.isnan(before) & (open_ > 0) & (made.at - newest > UNSEEN_MIN)
+    unseen = made.at - newest > UNSEEN_MIN
     if np.count_nonzero(unseen):
-        expected = np.fmin(expected, core.next_report(days, learned, newest, unseen))
+        unseen &= np.isnan(before) & (open_ > 0)
+        if np.count_nonzero(unseen):
+            expected = np.fmin(expected, core.next_report(seen.days, learned, newest, unseen))
     return np.fmax(expected, seen.answered)  # NaN: nobody answered
 
 
-def _quiet(seen: Seen, nudged: Floats) -> list[Quiet]:
-    """As values, for the days in which visits are decided one by one."""
-    quiet = [_HEARD] * len(seen.days)
-    for d in (seen.stands.off | ~np.isnan(nudged)).nonzero()[0].tolist():
+def _quiet(thought: Thought) -> list[Quiet]:
+    """How quiet each day is, as values: for visits that are decided one by one."""
+    off, nudged = thought.seen.stands.off, thought.nudged
+    quiet = [_HEARD] * len(off)
+    for d in (off | np.isfinite(nudged)).nonzero()[0].tolist():
         asked = None if np.isnan(nudged[d]) else instant(float(nudged[d]))
-        quiet[d] = Quiet(asked, bool(seen.stands.off[d]))
+        quiet[d] = Quiet(asked, bool(off[d]))
     return quiet
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from punctual.core import additive, told
 from punctual.core.accuracy import LOOKS
-from punctual.core.chain import Chains, over_by
+from punctual.core.ahead import Chains
+from punctual.core.chain import over_by
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned, durations, forgotten_share, nothing, own_figure, weights
 from punctual.core.fleet import FALL, NAMES, OWN, Fleet, Looks, circumstances, fleet

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from punctual.core import told
-from punctual.core.chain import Chains, Steps, carry, over_by
+from punctual.core.ahead import Chains
+from punctual.core.chain import Steps, carry, over_by
 from punctual.core.day import Bools, Days, Floats, Ints, instant
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
@@ -80,16 +81,14 @@ def forecast(
     made = _empty(days, at, threshold)
     over = over_by(days)
     ahead = np.isnan(over)
-    done = (~ahead).nonzero()[0]
-    _over(days, over, done, made)
+    _over(days, over, (~ahead).nonzero()[0], made)
     chains = _open(days, ahead.nonzero()[0], at)
     plan = planned(days, learned)
     for part in _pieces(chains):
         _part(days, part, learned, over, plan, others, made)
-    _certain(days, over, done, made)
     head = chains.first
-    begun = ~np.isnan(days.arrived[head])
-    made.expected_report[chains.day] = np.where(begun, made.finish[head, P90], made.arrive[head, P90])
+    waits = np.isnan(days.arrived[head])
+    made.expected_report[chains.day] = np.where(waits, made.arrive[head, P90], made.finish[head, P90])
     return made
 
 
@@ -135,7 +134,7 @@ def _open(days: Days, row: Ints, at: float) -> Chains:
     """From the first visit that is not over to the last of each day that has one; `row`: all that are not."""
     day, first = days.firsts(row)
     n = len(day)
-    return Chains(day, first, days.offset[day + 1] - 1, _filled(n, at), _filled(n, np.inf))
+    return Chains(day, first, days.offset[1:][day] - 1, _filled(n, at), _filled(n, np.inf))
 
 
 def _pieces(chains: Chains) -> Iterator[Chains]:
@@ -161,11 +160,11 @@ def _part(
 
 def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, row, known, arrive = made.at, step.row, step.known.nonzero()[0], step.arrive
-    shown, shift = told.plain(step.moments), step.free
+    at, row, begun, arrive = made.at, step.row, step.known, step.arrive
+    shown, shift, known = told.plain(step.moments), None, begun.nonzero()[0]
     if around is not None:
         shift = around.shift + told.own_shift(learned, step.free)
-        new = (~step.known).nonzero()[0]
+        new = (~begun).nonzero()[0]
         shown[:, new] = told.ends(learned, around.of(new), shift[new], arrive[new], step.work[new])
     limits = (days.window_end[row] - at)[:, None] + np.array((0.0, made.threshold))
     chance = told.chance_after(learned, around, shift, arrive, limits)
@@ -173,13 +172,14 @@ def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps
         chance[known] = arrive[known, :1] > limits[known]
     made.p_window[row], made.p_late[row] = chance.T
     deadline = days.deadline[row]
-    asked = (~np.isnan(deadline)).nonzero()[0]
+    asked = np.isfinite(deadline).nonzero()[0]
     if len(asked):
         by = np.where(days.deadline_arrive[row[asked]][:, None], shown[0, asked], shown[1, asked])
         made.p_deadline[row[asked]] = _beyond(by, deadline[asked] - at)
     shown += at
     made.arrive[row], made.finish[row] = shown
-    made.mean_arrive[row], made.mean_finish[row] = at + step.mean_arrive, at + step.mean_finish
+    step.mean += at
+    made.mean_arrive[row], made.mean_finish[row] = step.mean
 
 
 def _beyond(quantiles: Floats, limit: Floats) -> Floats:
@@ -195,22 +195,17 @@ def _beyond(quantiles: Floats, limit: Floats) -> Floats:
 
 
 def _over(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
-    """What is over was as it was reported."""
-    if len(row):
-        came, ended = days.arrived[row], over[row]
-        came = np.where(np.isnan(came), ended, came)
-        made.arrive[row], made.finish[row] = came[:, None], ended[:, None]
-        made.mean_arrive[row], made.mean_finish[row] = came, ended
-
-
-def _certain(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
-    """What is over is not chance any more."""
+    """What is over was as it was reported, and is not chance any more."""
     if not len(row):
         return
-    came, end = made.arrive[row, 0], days.window_end[row]
+    came, ended, end = days.arrived[row], over[row], days.window_end[row]
+    came = np.where(np.isnan(came), ended, came)
+    made.arrive[row], made.finish[row] = came[:, None], ended[:, None]
+    made.mean_arrive[row], made.mean_finish[row] = came, ended
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
-    missed = np.where(days.deadline_arrive[row], came, over[row]) > days.deadline[row]
-    made.p_deadline[row] = np.where(np.isnan(days.deadline[row]), np.nan, missed)
+    deadline = days.deadline[row]
+    missed = np.where(days.deadline_arrive[row], came, ended) > deadline
+    made.p_deadline[row] = np.where(np.isnan(deadline), np.nan, missed)
 
 
 def expected(made: Forecast, days: Days, rows: Ints) -> list[Eta]:

@@ -35,21 +35,23 @@ ROW = np.dtype(
         ("chance", "<i2"),
     ]
 )
-#: Where its columns begin, and the same bytes as four: instants, chances, a count, and what is remembered.
+#: Where its columns begin, and the same bytes as three: instants, chances with the count, and what is remembered.
 _AT: Any = ROW.fields
-_FOUR: Any = {
-    "names": ["instants", "chances", "before", "remembered"],
-    "formats": [("<u4", 8), ("<u2", 3), "<u2", "V7"],
-    "offsets": [_AT[name][1] for name in ("arrive", "late", "before", "version")],
+_THREE: Any = {
+    "names": ["instants", "numbers", "remembered"],
+    "formats": [("<u4", 8), ("<u2", 4), "V7"],
+    "offsets": [_AT[name][1] for name in ("arrive", "late", "version")],
     "itemsize": ROW.itemsize,
 }
-TOGETHER: np.dtype[np.void] = np.dtype(_FOUR)
+TOGETHER: np.dtype[np.void] = np.dtype(_THREE)
 NONE = 65535
 SHOWN = slice(P10, P90 + 1, P50 - P10)
 #: A kept instant that moved by this many seconds, or a kept chance by this many ten-thousandths, is written again.
 STEP_S, STEP_CHANCE, STEP_WAIT = 60, 200, 1 / 60
-#: By how much what is shown of a visit has moved visibly: six instants, three chances, the stops before it.
-_STEPS: Ints = np.array([STEP_S] * 6 + [STEP_CHANCE] * 3 + [1])
+#: By how much what is shown of a visit has moved visibly: six instants - the mean schedule is not shown -, three chances,
+#: the stops before it. And what all of it is counted in.
+_STEPS: Ints = np.array([STEP_S] * 6 + [2**62] * 2 + [STEP_CHANCE] * 3 + [1])
+_UNITS: Floats = np.array([60.0] * 8 + [10000.0] * 3 + [1.0])
 
 Rows = NDArray[np.void]
 
@@ -70,21 +72,20 @@ class Kept:
 def rows_of(made: Forecast, days: Days) -> Rows:
     """What is shown of every visit, as ROW; nothing is remembered yet."""
     n = len(days.visit_id)
-    rows = np.zeros(n, dtype=ROW)
-    rows["visit"] = days.visit_id
-    instants = np.empty((8, n))
-    instants[:3], instants[3:6] = made.arrive[:, SHOWN].T, made.finish[:, SHOWN].T
-    instants[6], instants[7] = made.mean_arrive, made.mean_finish
-    instants *= 60.0
-    shown = rows.view(TOGETHER)
-    shown["instants"] = np.rint(instants, out=instants).T
-    chance = np.array((made.p_late, made.p_window, made.p_deadline))
-    chance *= 10000.0
-    chance[np.isnan(chance)] = NONE
-    shown["chances"] = np.rint(chance, out=chance).T
+    shown = np.empty((n, len(_UNITS)))
+    shown[:, :3], shown[:, 3:6] = made.arrive[:, SHOWN], made.finish[:, SHOWN]
+    shown[:, 6], shown[:, 7] = made.mean_arrive, made.mean_finish
+    shown[:, 8], shown[:, 9], shown[:, 10] = made.p_late, made.p_window, made.p_deadline
     total = np.zeros(n + 1, dtype=np.int64)
     np.add.accumulate(np.isnan(days.finished), dtype=np.int64, out=total[1:])
-    shown["before"] = total[:-1] - total[days.offset[days.day_of]]
+    shown[:, 11] = total[:-1] - total[days.offset[days.day_of]]
+    shown *= _UNITS
+    np.copyto(shown, NONE, where=np.isnan(shown))
+    np.rint(shown, out=shown)
+    rows = np.zeros(n, dtype=ROW)
+    rows["visit"] = days.visit_id
+    together = rows.view(TOGETHER)
+    together["instants"], together["numbers"] = shown[:, :8], shown[:, 8:]
     return rows
 
 
@@ -130,13 +131,17 @@ def beside(days: Days, packed: list[bytes | None]) -> Kept:
 
 def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
     """Which rows show something visibly different from what was kept: a minute, or two per cent."""
-    new, old = rows.view(TOGETHER), kept.rows.view(TOGETHER)
-    by = np.empty((len(rows), len(_STEPS)), dtype=np.int64)
-    np.subtract(new["instants"][:, :6], old["instants"][:, :6], out=by[:, :6], dtype=np.int64)
-    np.subtract(new["chances"], old["chances"], out=by[:, 6:9], dtype=np.int64)
-    np.subtract(new["before"], old["before"], out=by[:, 9], dtype=np.int64)
+    by = _numbers(rows)
+    by -= _numbers(kept.rows)
     far = np.logical_or.reduce(np.abs(by, out=by) >= _STEPS, axis=1)
     return np.asarray(far | ~kept.here)
+
+
+def _numbers(rows: Rows) -> Ints:
+    """All that is shown of rows, one number beside the other."""
+    together, out = rows.view(TOGETHER), np.empty((len(rows), len(_STEPS)), dtype=np.int64)
+    out[:, :8], out[:, 8:] = together["instants"], together["numbers"]
+    return out
 
 
 def remember(kept: Kept, rows: Rows) -> None:
@@ -144,20 +149,18 @@ def remember(kept: Kept, rows: Rows) -> None:
     rows.view(TOGETHER)["remembered"] = kept.rows.view(TOGETHER)["remembered"]
 
 
-def expected(kept: Kept, open_: Ints, newest: Floats) -> Floats:
-    """When the next report was expected at the last look, for days that wait for the same one still; NaN for all others."""
+def waited(kept: Kept, open_: Ints, newest: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Which days wait for the same report as at the last look, and when it was expected then; NaN for all others."""
     old = kept.head
-    same = kept.known & (old["open"] == open_) & (np.abs(old["newest"] - newest) < STEP_WAIT)
-    return np.where(same, old["expected"], np.nan)
+    same = np.abs(old["newest"] - newest) < STEP_WAIT
+    same &= old["open"] == open_
+    same &= kept.known
+    return same, np.where(same, old["expected"], np.nan)
 
 
-def waits(kept: Kept, head: Rows) -> NDArray[np.bool_]:
-    """Which days wait for another report than what was kept, or for the same one until another time."""
-    old = kept.head
-    same = kept.known & (old["open"] == head["open"]) & (np.abs(old["newest"] - head["newest"]) < STEP_WAIT)
-    before, now = old["expected"], head["expected"]
-    same &= (np.abs(before - now) < STEP_WAIT) | (np.isnan(before) & np.isnan(now))
-    return np.asarray(~same)
+def waits(same: NDArray[np.bool_], before: Floats, now: Floats) -> NDArray[np.bool_]:
+    """Which days wait for another report than was kept (`waited`), or for the same one until another time than `before`."""
+    return np.asarray(~(same & ((np.abs(before - now) < STEP_WAIT) | (np.isnan(before) & np.isnan(now)))))
 
 
 def expected_report(data: bytes | None) -> datetime | None:

@@ -21,11 +21,11 @@ def limits(lead_s: Floats | float, rules: Rules) -> Floats:
 
     Farther ahead much may still change, and later a warning spares little waiting: there it must be all but certain.
     """
-    lead = np.asarray(lead_s) / 60.0
-    own = (lead <= NEAR) & (lead >= LAST)
+    lead = np.asarray(lead_s)
+    own = (lead <= 60.0 * NEAR) & (lead >= 60.0 * LAST)
     risen: Floats | float = rules.tell_chance
     if rules.tell_rise:
-        risen = risen + (1.0 - risen) * lifted(lead, rules.tell_rise, rules.warn_by_min)
+        risen = risen + (1.0 - risen) * lifted(lead / 60.0, rules.tell_rise, rules.warn_by_min)
     return np.where(own, risen, max(rules.tell_chance, SURE_CHANCE))
 
 

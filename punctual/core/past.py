@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from punctual.core.accuracy import LOOKS
-from punctual.core.chain import Chains, carry
+from punctual.core.ahead import Chains
+from punctual.core.chain import carry
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import Learned
 from punctual.core.planned import planned

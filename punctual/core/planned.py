@@ -19,13 +19,16 @@ REMEMBERED = 256
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """Columns [rows]: minutes of travel into each visit; mean and spread of the log of its work - `middle` and `spread` as
-    columns of singles, ready to meet samples -, and how long it takes on average."""
+    columns of singles, ready to meet samples -, and how long it takes on average; `opens`: the earliest start, minutes
+    since 1970. breaks: whether any technician has one."""
 
     travel: Floats
     sd: Floats
     expected: Floats
     middle: Singles
     spread: Singles
+    opens: Floats
+    breaks: bool
 
 
 def planned(days: Days, learned: Learned) -> Plan:
@@ -34,11 +37,15 @@ def planned(days: Days, learned: Learned) -> Plan:
 
 
 def _made(days: Days, learned: Learned) -> Plan:
-    mean, sd = spread_of(learned, days.job_type, days.technician[days.day_of])
+    day_of = days.day_of
+    mean, sd = spread_of(learned, days.job_type, days.technician[day_of])
     middle = mean + np.log(days.planned_min)
+    travel, opens = travelled(days, learned.changeover, learned.drive), days.window_start
+    if np.count_nonzero(days.early_ok):
+        opens = np.where(days.early_ok, days.shift_start[day_of] + travel, opens)
     return Plan(
-        travelled(days, learned.changeover, learned.drive), sd, days.planned_min * np.exp(mean),
-        middle.astype(np.float32)[:, None], sd.astype(np.float32)[:, None],
+        travel, sd, days.planned_min * np.exp(mean), middle.astype(np.float32)[:, None], sd.astype(np.float32)[:, None],
+        opens, bool(np.count_nonzero(np.isfinite(days.break_start))),
     )  # fmt: skip
 
 
@@ -50,7 +57,8 @@ class _Sameness:
     def __init__(self, days: Days) -> None:
         self.days = days
         columns = (
-            days.technician, days.home_lat, days.home_lon, days.job_type, days.planned_min, days.lat, days.lon, days.travel,
+            days.technician, days.shift_start, days.break_start, days.home_lat, days.home_lon, days.job_type,
+            days.planned_min, days.window_start, days.lat, days.lon, days.early_ok, days.travel,
         )  # fmt: skip
         self.key = b"".join([column.tobytes() for column in columns])
 

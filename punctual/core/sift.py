@@ -57,17 +57,28 @@ class Sifted:
     chance: Ints
 
 
-def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime, *, second_look: bool = True) -> Sifted:
+def sift(
+    days: Days,
+    made: Forecast,
+    stands: Stands,
+    rules: Rules,
+    at: datetime,
+    *,
+    second_look: bool = True,
+    nudged: Floats | None = None,
+) -> Sifted:
     """The reason for silence of every visit that columns decide; exactly what notice.decide() says of it.
 
-    `second_look`: a visit over the limit waits for one, because nothing but time has passed (policy.acted).
+    `second_look`: a visit over the limit waits for one, because nothing but time has passed (policy.acted). `nudged`
+    [days]: when somebody was asked in this silence, where that is not as it stands.
     """
     now, second = minutes(at), at.timestamp()
     chance = made.p_late
     limit = limits(np.rint(days.window_start * 60.0) - second, rules)
-    reason = _untold(days, made, stands, rules, limit)
+    crossed = chance >= limit
+    reason = _untold(days, made, stands, rules, crossed)
     if np.count_nonzero(stands.told):
-        reason = np.where(stands.told, _told(made, stands, rules, at, limit), reason)
+        reason = np.where(stands.told, _told(made, stands, rules, at, ~crossed), reason)
     if second_look:
         reason[(reason == 0) & ~stands.told & _waits(stands, rules, at)] = CODES["second_look"]
     if np.count_nonzero(stands.held):
@@ -76,15 +87,17 @@ def sift(days: Days, made: Forecast, stands: Stands, rules: Rules, at: datetime,
         reason[_setting_out(days, stands, rules, second)] = 0
     if np.count_nonzero(np.isnan(days.deadline)) < len(reason):
         reason[_missing(days, made, rules, second)] = 0
+    nudged = stands.nudged if nudged is None else nudged
     stale = stands.off | (now - made.expected_report - rules.silence_min >= 0)
     some = np.count_nonzero(stale)
     if some:
         day_of = days.day_of
-        reason = np.where(stale[day_of], _silent(days, made, stands, rules, second, limit, day_of), reason)
-    reason[(chance >= limit) == np.isnan(stands.since)] = 0
+        silent = _silent(days, made, stands, nudged, rules, second, crossed, day_of)
+        reason = np.where(stale[day_of], silent, reason)
+    reason[crossed == np.isnan(stands.since)] = 0
     reason[stands.state >= OPEN] = CODES["over"]
     if some:
-        reason[(stale & np.isnan(stands.nudged))[day_of]] = 0
+        reason[(stale & np.isnan(nudged))[day_of]] = 0
     return Sifted(reason, np.rint(1000.0 * chance).astype(np.int64))
 
 
@@ -104,14 +117,14 @@ def _missing(days: Days, made: Forecast, rules: Rules, second: float) -> Bools:
     return np.asarray(ahead & (1.0 - made.p_deadline < rules.deadline_chance))
 
 
-def _untold(days: Days, made: Forecast, stands: Stands, rules: Rules, limit: Floats) -> Ints:
+def _untold(days: Days, made: Forecast, stands: Stands, rules: Rules, crossed: Bools) -> Ints:
     """Below the limit: how far; 0 from the limit on."""
     over = made.mean_arrive - _second(days.window_end)
-    code = np.where(over > 0, CODES["inside_threshold"], CODES["fine"])
-    code[(over > rules.threshold_min) | (made.p_late >= 0.2)] = CODES["below_limit"]
+    code = np.array((-np.inf, 0.0, rules.threshold_min)).searchsorted(over)  # so many of them it is more than
+    code[made.p_late >= 0.2] = CODES["below_limit"]
     if np.count_nonzero(stands.reachable) < len(code):
-        limit = np.where(stands.reachable, limit, np.minimum(limit, CALL_CHANCE))
-    code[made.p_late >= limit] = 0
+        crossed = crossed | (~stands.reachable & (made.p_late >= CALL_CHANCE))
+    code[crossed] = 0
     return code
 
 
@@ -121,7 +134,7 @@ def _waits(stands: Stands, rules: Rules, at: datetime) -> Bools:
     return np.asarray(stands.reachable & (round(at.timestamp() * 1e6) < until))
 
 
-def _told(made: Forecast, stands: Stands, rules: Rules, at: datetime, limit: Floats) -> Ints:
+def _told(made: Forecast, stands: Stands, rules: Rules, at: datetime, back: Bools) -> Ints:
     """Told already: silent while the range stays inside the update band; 0 where it has left it."""
     low, high = _second(made.arrive[:, LOW]), _second(np.maximum(made.arrive[:, LOW], made.arrive[:, HIGH]))
     now = minutes(at)
@@ -129,17 +142,23 @@ def _told(made: Forecast, stands: Stands, rules: Rules, at: datetime, limit: Flo
     start, end = np.floor(low / step) * step, np.ceil(high / step) * step
     need = np.maximum(rules.update_min, rules.update_share * np.maximum(0.0, stands.told_end - now))
     inside = (end - stands.told_end < need) & (stands.told_start - start < rules.update_min)
-    back = made.p_late < limit
     still = np.where(back, high >= stands.told_start, inside) | np.isnan(stands.told_start)
     return np.where(still, CODES["already_told"], 0)
 
 
 def _silent(
-    days: Days, made: Forecast, stands: Stands, rules: Rules, second: float, limit: Floats, day_of: Ints
+    days: Days,
+    made: Forecast,
+    stands: Stands,
+    nudged: Floats,
+    rules: Rules,
+    second: float,
+    crossed: Bools,
+    day_of: Ints,
 ) -> Ints:
     """A day nothing is heard from: no news, until somebody was asked in vain and a promise is at risk."""
-    waited = second >= np.rint(stands.nudged * 60.0) + rules.silence_answer_min * 60.0
-    risk = (made.p_late >= limit) | (~np.isnan(days.deadline) & (1.0 - made.p_deadline < rules.deadline_chance))
+    waited = second >= np.rint(nudged * 60.0) + rules.silence_answer_min * 60.0
+    risk = crossed | (~np.isnan(days.deadline) & (1.0 - made.p_deadline < rules.deadline_chance))
     warn_by = np.rint(days.window_start * 60.0) - (rules.warn_by_min + rules.silence_answer_min) * 60.0
     risk |= stands.off[day_of] & (second >= warn_by)
     return np.where(waited[day_of] & risk, 0, CODES["no_news"])

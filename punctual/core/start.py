@@ -144,7 +144,10 @@ def _columns(stream: int) -> Singles:
 def started(learned: Learned, x: Singles, stream: int) -> Floats:
     """Minutes after the earliest start at which work starts, x [rows, SAMPLES] (ascending) after it the technician is free."""
     table, growth, _ = lookup(learned)
-    earliest, latest = min(x[:, 0].tolist(), default=LOW), max(x[:, -1].tolist(), default=LOW)
+    if len(x) == 1:
+        earliest, latest = x.item(0), x.item(-1)
+    else:
+        earliest, latest = min(x[:, 0].tolist(), default=LOW), max(x[:, -1].tolist(), default=LOW)
     place = x - _LOW
     place *= _PER_STEP
     if earliest < LOW or latest > HIGH:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from punctual.core.additive import apply, smooth
-from punctual.core.chain import Chains
+from punctual.core.ahead import Chains
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import Learned
 from punctual.core.fleet import FROM_FLEET, NAMES, OWN, Fleet, Looks, circumstances
@@ -33,6 +33,8 @@ WIDE: Floats = np.concatenate([[0.5 / SAMPLES], TOLD, [1 - 0.5 / SAMPLES]])
 _SPREAD = picked(np.interp(STRATA, WIDE, np.arange(len(WIDE))), len(WIDE))
 _PICK = picked(TOLD * SAMPLES - 0.5, SAMPLES)
 X = NAMES.index("x")
+#: As arrays: a NumPy call with a plain number takes half as long again. No level is taken as surer than the first two.
+_LEAST, _MOST, _ZERO, _ONE = (np.array(x) for x in (1e-4, 1 - 1e-4, 0.0, 1.0))
 #: A late start known no better than this is worth no correction: the carried delay counts from here, minutes.
 LEAST = -60.0
 
@@ -111,16 +113,19 @@ def _moved(learned: Learned, told: Told, shift: Floats, arrive: Singles | Floats
 
 
 def chance_after(
-    learned: Learned, told: Told | None, shift: Floats, arrive: Singles | Floats, moments: Floats
+    learned: Learned, told: Told | None, shift: Floats | None, arrive: Singles | Floats, moments: Floats
 ) -> Floats:
-    """Chances [n, m] of starting after moments [n, m]; told None: as the chain has it, whatever the shift."""
+    """Chances [n, m] of starting after moments [n, m]; told and shift None: as the chain has it."""
     level = level_of(arrive, moments, tail_of(arrive))
-    z = normal(np.minimum(np.maximum(level, 1e-4), 1 - 1e-4))
-    if told is not None:
+    z = normal(np.minimum(np.maximum(level, _LEAST), _MOST))
+    if told is not None and shift is not None:
         z -= shift[:, None]
         z /= np.exp(told.width)[:, None]
-    out = 1.0 - np.interp(z, learned.calm, LEVELS, left=0.0, right=1.0)
-    return np.maximum(out, 0.999, out=out, where=level <= 0.0)
+    out = _ONE - np.interp(z, learned.calm, LEVELS, left=0.0, right=1.0)
+    sure = level <= _ZERO
+    if np.count_nonzero(sure):
+        np.copyto(out, np.maximum(out, 0.999), where=sure)
+    return np.asarray(out)
 
 
 def plain(samples: Singles | Floats) -> Floats:

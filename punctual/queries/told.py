@@ -174,6 +174,8 @@ def _mark(kept: dict[str, Any] | None) -> Mark:
 def quiet(seen: Seen, expected: Floats, silence_min: float) -> Floats:
     """When each technician was asked in this silence (minutes): a nudge before it had lasted belongs to another one."""
     nudged, off = seen.stands.nudged, seen.stands.off
+    if not np.count_nonzero(np.isfinite(nudged)):
+        return nudged
     return np.where(off | (nudged > expected + silence_min - 1.0), nudged, np.nan)
 
 

@@ -14,7 +14,7 @@ from tests.core.test_forecast import under_way
 from tests.core.test_forecast_rules import learned
 
 #: A change of each column that a plan follows from.
-CHANGES = ("technician", "home_lat", "home_lon", "job_type", "planned_min", "lat", "lon")
+CHANGES = ("technician", "home_lat", "home_lon", "job_type", "planned_min", "window_start", "lat", "lon")
 
 
 def read_again(days: Days, **changed: np.ndarray) -> Days:
@@ -29,15 +29,16 @@ def test_a_day_that_is_read_again_has_the_plan_it_had() -> None:
     assert planned(first, learned()) is not planned(first, replace(learned())), "what was learned anew counts anew"
 
 
-@pytest.mark.parametrize("column", [*CHANGES, "travel"])
+@pytest.mark.parametrize("column", [*CHANGES, "travel", "early_ok", "shift_start", "break_start"])
 def test_a_changed_plan_is_worked_out_anew(column: str) -> None:
-    days, changed = under_way(), {column: getattr(under_way(), column) + 1}
-    if column == "travel":
-        changed = {column: np.full(days.rows, 21.0)}
+    days = read_again(under_way(), early_ok=np.full(under_way().rows, column == "shift_start"))
+    changed = {column: getattr(days, column) + 1}
+    if np.isnan(changed[column]).any():
+        changed[column] = np.full(len(changed[column]), 21.0)
     before, new = planned(days, learned()), read_again(days, **changed)
     after, among = planned(new, learned()), planned(joined([(new, np.array([0, 0]))]), learned())
-    names = ("travel", "sd", "expected", "middle", "spread")
-    assert any(not np.array_equal(getattr(after, n), getattr(before, n)) for n in names)
+    names = ("travel", "sd", "expected", "middle", "spread", "opens")
+    assert any(not np.array_equal(getattr(after, n), getattr(before, n)) for n in (*names, "breaks"))
     assert all(np.array_equal(getattr(after, n), getattr(among, n)[: days.rows]) for n in names), "as among others"
 
 
