@@ -18,15 +18,24 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from punctual.config import Settings
-from punctual.models import Attempt, Gate, Plain
+from punctual.models import Attempt, Gate, Plain, db
 
 Shut = Literal["", "copied", "paused"]
 SEAL = "seal.json"
 
 
 def shut(s: Session, settings: Settings) -> Shut:
-    """Why nothing may be sent now; "" while messages go out. Reads only."""
-    return _shut(s, _GATE.first(s.connection()), _read(settings))
+    """Why nothing may be sent now; "" while messages go out. Reads only.
+
+    Who reads sees one moment, and what was sent since then is in the seal's file already: what looks like a copy is
+    looked at once more, by a transaction that begins after the seal was read.
+    """
+    found = _shut(s, _GATE.first(s.connection()), _read(settings))
+    if found != "copied":
+        return found
+    with Session(db.engine) as later:
+        kept = _read(settings)
+        return _shut(later, _GATE.first(later.connection()), kept)
 
 
 def _shut(s: Session, row: Any, seal: dict[str, Any] | None) -> Shut:
@@ -39,7 +48,7 @@ def _shut(s: Session, row: Any, seal: dict[str, Any] | None) -> Shut:
 
 def opened(s: Session, settings: Settings) -> Shut:
     """The same for a sender, in its writing transaction: a new instance is sealed, the mark follows what was sent."""
-    row, kept = _GATE.first(s.connection()), _read(settings)
+    kept, row = _read(settings), _GATE.first(s.connection())  # in this order: another sender's mark follows its commit
     if row is None and (kept is None or _begun(s, kept)):
         s.add(Gate(id=1, instance_id=kept["instance"] if kept else secrets.token_hex(8)))
         s.flush()

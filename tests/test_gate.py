@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import delete, text
+from sqlalchemy.orm import Session
 
 from punctual import gate, outbox
 from punctual.actions import delivery, transaction
@@ -45,6 +47,39 @@ def test_a_new_instance_sends_and_stays_open(app: Flask, grace: int) -> None:
         put(grace, key)
         assert send(sender, AT) == 1
     assert shut(app) == "" and len(keeper.kept) == 2
+
+
+def test_a_page_that_began_before_a_message_left_does_not_take_its_database_for_a_copy(app: Flask, grace: int) -> None:
+    settings, sender = app.config["SETTINGS"], worker(app, Keeper())
+    put(grace, "a")
+    send(sender, AT)
+    with Session(db.engine) as page:
+        assert gate.shut(page, settings) == "", "from here on the page sees this moment"
+        put(grace, "b")
+        assert send(sender, AT) == 1
+        assert gate.shut(page, settings) == ""
+        with transaction() as s:
+            s.execute(delete(Attempt))
+        assert gate.shut(page, settings) == "copied", "an older state is one, whenever the page began"
+
+
+def test_two_senders_in_turn_do_not_take_each_other_s_mark_for_a_copy(app: Flask, grace: int) -> None:
+    settings, other = app.config["SETTINGS"], worker(app, Keeper())
+    put(grace, "a")
+    send(other, AT)
+    put(grace, "b")
+
+    class Meanwhile(Settings):
+        """Settings whose seal is read right after another sender has sent - where two can write at once."""
+
+        def file(self, name: str) -> Path:
+            if name == gate.SEAL and db.engine.dialect.name == "postgresql":
+                with ThreadPoolExecutor(1) as pool:
+                    pool.submit(send, other, AT).result()
+            return super().file(name)
+
+    with transaction() as s:
+        assert gate.opened(s, Meanwhile(settings.instance, settings.database_url)) == ""
 
 
 def test_a_first_sender_that_dies_before_it_commits_silences_nobody(app: Flask, grace: int) -> None:
