@@ -212,8 +212,9 @@ def _visit(c: _Case) -> list[Decision]:
         return [c.silent("over", state=c.known.state)]
     if c.known.held:
         return [c.silent("held", why=c.known.held)]
-    if _setting_out(c):
-        return _try(c, "on_my_way", "on_my_way", c.told_now)
+    setting_out = _try(c, "on_my_way", "on_my_way", c.told_now) if _setting_out(c) else []
+    if setting_out and setting_out[0].reason != "night":  # then lateness is asked about at once, a call takes time
+        return setting_out
     return _deadline(c) or _late(c)
 
 

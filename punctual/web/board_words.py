@@ -126,7 +126,8 @@ ASKED = {
     "texts_stopped": "The provider of texts refuses us. E-mails go instead until it is mended.",
     "undelivered": "A message did not arrive.",
     "failed": "A message could not be sent.",
-} | dict.fromkeys(("night", "too_late", "too_soon"), "A warning could not go while it was worth sending.")
+    "night": "Message hours are closed where they are until it is too late to warn them.",
+} | dict.fromkeys(("too_late", "too_soon"), "A warning could not go while it was worth sending.")
 
 
 def asked(reason: str, facts: Mapping[str, Any]) -> str:

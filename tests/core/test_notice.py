@@ -285,7 +285,12 @@ def test_whom_nobody_can_write_to_is_called_once_for_night_and_morning() -> None
 
 def test_setting_out_at_night_is_nothing_to_call_about() -> None:
     gone = replace(DAWN, state="on_my_way", on_my_way_at=t("05:38"))
-    assert calls(look("05:40", visit=gone, cause="report:1", chance=0.0)) == []
+    assert only(look("05:40", visit=gone, cause="report:1", arrive="06:40", chance=0.0)).reason == "fine"
+
+
+def test_setting_out_late_at_night_is_called_about_at_once() -> None:
+    gone = replace(DAWN, state="on_my_way", on_my_way_at=t("05:38"))
+    assert calls(look("05:40", visit=gone, cause="report:1", **DAWN_LATE)) == [CALL]
 
 
 # The customer's own limit
