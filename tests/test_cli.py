@@ -85,7 +85,7 @@ def test_doctor_says_what_to_do_where_nothing_is_made_yet(instance: Path) -> Non
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [("--dispatcher", "nobody", "is not an e-mail address"), ("--zone", "Mars/Base", "is not a known zone"),
-     ("--origin", "visits.example.com", "write it like https://")],
+     ("--origin", "visits.example.com", "write it like https://"), ("--country", "England", "Write its two letters")],
 )  # fmt: skip
 def test_a_wrong_answer_makes_nothing_and_can_be_mended(instance: Path, option: str, value: str, words: str) -> None:
     wrong = list(INIT)
@@ -94,6 +94,26 @@ def test_a_wrong_answer_makes_nothing_and_can_be_mended(instance: Path, option: 
     assert refused.exit_code == 1 and words in refused.stderr
     assert not (instance / "config.toml").exists()
     assert punctual(*INIT).exit_code == 0
+
+
+def test_a_mistyped_answer_is_asked_for_again_by_itself(instance: Path) -> None:
+    typed = ("Northside Heating", "Europe/Lundon", "Europe/London", "visits.example.com", "https://visits.example.com",
+             "visits", "visits@northside.example", "", "", "England", "gb", "", "ana", "ana@northside.example", "Ana",
+             "too short", "a long password", "a long password")  # fmt: skip
+    made = punctual("init", stdin="\n".join(typed) + "\n")
+    assert made.exit_code == 0 and "Your company is made" in made.stdout, made.output
+    for sentence in ("is not a known zone", "write it like https://", "is not an e-mail address", "its two letters"):
+        assert sentence in made.output
+
+
+def test_the_database_that_a_company_was_made_in_is_kept(
+    instance: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert punctual(*INIT).exit_code == 0
+    monkeypatch.delenv("DATABASE_URL")
+    assert "ok     a company is made" in punctual("doctor").stdout
+    assert not (instance / "punctual.db").exists()
 
 
 def test_the_mail_server_is_asked_for_whole(instance: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from email_validator import EmailNotValidError, validate_email
+from phonenumbers import SUPPORTED_REGIONS
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,23 @@ def address(value: str, field: str = "email") -> str:
         return str(validate_email(value.strip(), check_deliverability=False).normalized)
     except EmailNotValidError as error:
         raise Refused(f'"{value}" is not an e-mail address: {error}', status=422, field=field) from error
+
+
+def known_zone(zone: str) -> str:
+    """An IANA zone there is, or Refused in a sentence."""
+    try:
+        return ZoneInfo(zone).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Refused(f'"{zone}" is not a known zone. Write for example Europe/London.', status=422) from error
+
+
+def known_country(country: str) -> str:
+    """Two letters that phone numbers without a country are read by, or Refused in a sentence."""
+    code = country.strip().upper()
+    if code not in SUPPORTED_REGIONS:
+        sentence = f'"{country}" is not the code of a country. Write its two letters, for example GB.'
+        raise Refused(sentence, status=422, field="country")
+    return code
 
 
 def found(
@@ -46,10 +64,7 @@ def found(
     kept = access.password_hash(password) if password else ""
     if not name.strip():
         raise Refused("A company needs a name.", status=422, field="name")
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Refused(f'"{zone}" is not a known zone. Write for example Europe/London.', status=422) from error
+    zone, country = known_zone(zone), known_country(country)
     policy.rules(rules or {})
     with transaction() as s:
         if s.get(Company, 1) is not None:

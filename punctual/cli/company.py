@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -9,26 +10,82 @@ import click
 from punctual.cli.frame import application, main, told
 
 
+class Wrong(click.UsageError):
+    """An answer that cannot be used: asked for again where somebody types, the end of the command where nobody does."""
+
+    exit_code = 1
+
+
+class Checked(click.ParamType):
+    """Text that is looked at as soon as it is typed: who mistypes the second answer need not give twelve again."""
+
+    name = "text"
+
+    def __init__(self, look: Callable[[str], object]) -> None:
+        self.look = look
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from punctual.actions import Refused
+        from punctual.config import SettingError
+
+        try:
+            self.look(value)
+        except (Refused, SettingError) as no:
+            raise Wrong(str(no)) from no
+        return value
+
+
+def _zone(given: str) -> None:
+    from punctual.actions.company import known_zone
+
+    known_zone(given)
+
+
+def _country(given: str) -> None:
+    from punctual.actions.company import known_country
+
+    known_country(given)
+
+
+def _address(given: str) -> None:
+    from punctual.actions.company import address
+
+    address(given)
+
+
+def _origin(given: str) -> None:
+    from punctual import config
+
+    config.written({"origin": given})
+
+
+def _password(given: str) -> None:
+    from punctual.actions.access import password_hash
+
+    password_hash(given)
+
+
 @main.command()
 @click.option("--name", prompt="Company name", help="As customers know it.")
-@click.option("--zone", prompt="Zone", default="Europe/London", help="IANA zone of the company.")
-@click.option("--origin", prompt="Public address of the pages", default="http://127.0.0.1:8000")
-@click.option("--mail-from", prompt="E-mail address that customers are written from")
+@click.option("--zone", prompt="Zone", default="Europe/London", type=Checked(_zone), help="IANA zone of the company.")
+@click.option("--origin", prompt="Public address of the pages", type=Checked(_origin), default="http://127.0.0.1:8000")
+@click.option("--mail-from", prompt="E-mail address that customers are written from", type=Checked(_address))
 @click.option("--phone", prompt="Company phone", default="", help="Shown to customers.")
 @click.option("--hours", prompt="Hours at that phone", default="Mon-Fri 8:00-18:00")
-@click.option("--country", prompt="Country code for phone numbers", default="GB")
+@click.option("--country", prompt="Country code for phone numbers", type=Checked(_country), default="GB")
 @click.option("--smtp", prompt="SMTP server, host:port (empty: mails go to a folder)", default="")
 @click.option("--smtp-user", default=None, help="User name at the SMTP server; asked for when there is a server.")
-@click.option("--dispatcher", prompt="E-mail of the first dispatcher")
+@click.option("--dispatcher", prompt="E-mail of the first dispatcher", type=Checked(_address))
 @click.option("--dispatcher-name", prompt="Their name")
-@click.password_option("--password", prompt="Their password (12 characters or more)")
+@click.password_option("--password", prompt="Their password (12 characters or more)", type=Checked(_password))
 @told
 def init(smtp: str, smtp_user: str | None, origin: str, **answers: Any) -> None:
     """Make your company: asks what it must know and writes it into the instance folder."""
     from punctual import clock, config
     from punctual.actions import company as verbs
 
-    told_so = {"origin": origin} | _mail_settings(smtp, smtp_user)
+    url = config.load().database_url  # kept: a shell without DATABASE_URL would silently begin an SQLite of its own
+    told_so = {"origin": origin} | ({"database_url": url} if url else {}) | _mail_settings(smtp, smtp_user)
     text = config.written(told_so)
     app = application()
     with app.app_context():

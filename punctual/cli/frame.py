@@ -19,7 +19,7 @@ def told(command: F) -> F:
 
     @wraps(command)
     def inner(*args: Any, **kwargs: Any) -> Any:
-        from sqlalchemy.exc import OperationalError, ProgrammingError
+        from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
         from punctual.actions import Refused
         from punctual.config import SettingError
@@ -32,7 +32,7 @@ def told(command: F) -> F:
             raise click.ClickException(no.sentence) from no
         except SettingError as no:
             raise click.ClickException(str(no)) from no
-        except (OperationalError, ProgrammingError) as no:
+        except (DataError, OperationalError, ProgrammingError) as no:
             raise click.ClickException(
                 f"The database does not answer as expected: {no.orig}. Try `punctual doctor`."
             ) from no
