@@ -80,6 +80,9 @@ def _texts(settings: Settings) -> Iterator[Finding]:
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:
+    if not settings.instance.exists():
+        yield Finding(False, "the instance folder is there", "run `punctual init`, which makes it")
+        return
     writable = os.access(settings.instance, os.W_OK)
     yield Finding(writable, "the instance folder can be written", f"give this user the folder {settings.instance}")
     if writable:
@@ -87,6 +90,17 @@ def _folder(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 len(settings.key("link")) == 32, "the link key is there", "restore instance/link.key from a backup"
             )
+
+
+def _named() -> str:
+    """Which database it is: somebody without DATABASE_URL looks at another one."""
+    return db.engine.url.render_as_string(hide_password=True)
+
+
+def _reason(error: Exception) -> str:
+    """What the database's own driver said, in one line."""
+    said = str(getattr(error, "orig", None) or type(error).__name__)
+    return " ".join(said.split())
 
 
 def _addresses(settings: Settings) -> Iterator[Finding]:
@@ -102,14 +116,13 @@ def _database(settings: Settings) -> Iterator[Finding]:
         made = inspect(db.engine).has_table("alembic_version")
         version = db.session.execute(text("SELECT version_num FROM alembic_version")).scalar() if made else None
     except Exception as error:
-        yield Finding(
-            False, "the database answers", f"look at DATABASE_URL and whether the server runs ({type(error).__name__})"
-        )
+        mend = f"look at DATABASE_URL and whether the server runs ({_reason(error)})"
+        yield Finding(False, f"the database {_named()} answers", mend)
         return
     if version is None:
         yield Finding(False, "the database has its tables", "run `punctual init`, or `punctual upgrade`")
         return
-    yield Finding(True, f"the database answers, version {version}")
+    yield Finding(True, f"the database {_named()} answers, version {version}")
     if db.engine.dialect.name == "sqlite":
         have = db.session.execute(text("SELECT sqlite_version()")).scalar_one()
         good = tuple(int(x) for x in have.split(".")) >= SQLITE_GOOD

@@ -116,6 +116,16 @@ def test_the_database_that_a_company_was_made_in_is_kept(
     assert not (instance / "punctual.db").exists()
 
 
+def test_doctor_names_the_database_and_says_what_its_driver_said(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://pia:secret@127.0.0.1:1/firm")
+    sick = punctual("doctor")
+    assert "WRONG  the instance folder is there  -> run `punctual init`" in sick.stdout
+    assert "WRONG  the database postgresql+psycopg://pia:***@127.0.0.1:1/firm answers" in sick.stdout
+    assert "Connection refused" in sick.stdout and "secret" not in sick.stdout
+
+
 def test_the_mail_server_is_asked_for_whole(instance: Path) -> None:
     made = punctual(*INIT, "--smtp", "mail.example.com:587", "--smtp-user", "", stdin="\n")
     assert made.exit_code == 0, made.stderr

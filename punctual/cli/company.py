@@ -16,7 +16,7 @@ class Wrong(click.UsageError):
     exit_code = 1
 
 
-class Checked(click.ParamType):
+class Checked(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
     """Text that is looked at as soon as it is typed: who mistypes the second answer need not give twelve again."""
 
     name = "text"

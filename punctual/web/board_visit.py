@@ -16,7 +16,7 @@ from punctual.models import Visit, db
 from punctual.queries import log, whole
 from punctual.web import board_forms as form
 from punctual.web import board_story
-from punctual.web.access import allow
+from punctual.web.access import allow, settings
 from punctual.web.board_forms import ID, back, partial
 
 door = Blueprint("visit", __name__)
@@ -55,7 +55,8 @@ def visit(visit_id: int) -> str:
     story = board_story.story(
         db.session(), found(visit_id), g.at, others="others" in request.args, times="times" in request.args
     )
-    return render_template("board/visit.html" if partial() else "board/visit_page.html", **story)
+    page = "board/visit.html" if partial() else "board/visit_page.html"
+    return render_template(page, geocoder=settings().geocoder_url, **story)
 
 
 @door.get(f"/visits/<{ID}:visit_id>/effect")

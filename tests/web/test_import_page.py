@@ -51,9 +51,12 @@ def test_the_example_can_be_imported_as_it_is(at_desk: Desk) -> None:
     location = upload(at_desk, EXAMPLE.read_bytes()).location
     shown = at_desk.text(location)
     assert "5 visits imported" in shown and "1 address without a place: no geocoder is set" in shown
+    helen = f"/board/visits/{db.session.query(Visit).filter_by(ref='A-103').one().id}"
+    assert "nobody looks the address up: this visit is planned without a drive" in at_desk.text(helen)
     config = at_desk.client.application.config
     config["SETTINGS"] = replace(config["SETTINGS"], geocoder_url="http://127.0.0.1:9/")
     assert "found, 1 still to be looked up" in at_desk.text(location)
+    assert "The address is being looked up" in at_desk.text(helen)
 
 
 def test_a_bad_file_is_shown_row_by_row_and_nothing_is_taken(at_desk: Desk) -> None:
