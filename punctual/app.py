@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from flask_babel import Babel
@@ -30,13 +32,20 @@ DOORS = (start, signin, technician, customer, feed, board, intake, api, inbound,
 TEMPLATES = next(p for p in (HERE / "templates", HERE.parent / "templates") if (p / "base.html").is_file())
 
 
+class _App(Flask):
+    """Flask, which asks of each function at each request whether it is a coroutine: none of ours is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(settings: config.Settings | None = None) -> Flask:
     """The web application of one instance; also the context in which worker and commands use the database."""
     settings = settings or config.load()
     settings.instance.mkdir(parents=True, exist_ok=True)
     clock.configure(settings.clock, settings.instance / "clock.anchor")
     fault.configure(settings.fault)
-    app = Flask("punctual", template_folder=str(TEMPLATES), static_folder=str(HERE / "static"))
+    app = _App("punctual", template_folder=str(TEMPLATES), static_folder=str(HERE / "static"))
     app.config.update(
         SECRET_KEY=settings.key("session"),
         SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,

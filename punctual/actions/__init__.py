@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from punctual import fault, outbox
-from punctual.models import db
+from punctual.models import db, raise_versions
 
 
 class Refused(ValueError):
@@ -41,14 +41,16 @@ def transaction() -> Iterator[Session]:
     What the session read before is dropped: a verb reads again inside its own transaction.
     """
     s = db.session()
-    s.rollback()
-    s.connection(execution_options={"writer": True})
     try:
+        c = s.write()
         yield s
         fault.reach("before_commit")
         outbox.wake(s)
-        s.commit()
-    except BaseException:
+        s.flush()
+        raise_versions(s)
+        c.commit()
+        if s.in_transaction():  # it has joined for its objects: they are read anew from here on
+            s.commit()
+    finally:
         s.rollback()
-        raise
     fault.reach("after_commit")

@@ -15,6 +15,7 @@ from punctual.models.schedule import (
     SlotClaim,
     Travel,
     Visit,
+    raise_versions,
     touch_board,
     touched,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Visit",
     "compile_all",
     "db",
+    "raise_versions",
     "touch_board",
     "touched",
     "tune",

@@ -12,9 +12,11 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import DateTime, Dialect, MetaData, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase, SessionTransaction
+from sqlalchemy.orm import DeclarativeBase, SessionTransaction, scoped_session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.types import TypeDecorator
+
+from punctual.models.plain import Plain, explained
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -76,9 +78,65 @@ def _from_text(value: str | None) -> datetime | None:
 
 
 class _Session(Session):
-    """Remembers its connection for as long as a transaction lasts: it is asked for at every statement."""
+    """A session with a connection of its own, where it need not keep account of objects.
 
+    For one question, and for a writer: SQLAlchemy's session joins such a connection at its first object. What it keeps
+    for their sake costs as much as a small transaction does.
+    """
+
+    own: Connection | None = None
+    #: The connection of the transaction under way: it is asked for at every statement.
     kept: Connection | None = None
+
+    def ask(self, question: Plain, **values: Any) -> Any:
+        """The first row for one question, without the transaction that several would need.
+
+        On SQLite the connection stays for what comes next; elsewhere the driver has begun, and the pool ends that.
+        """
+        if self.kept is not None:
+            return question.first(self.kept, **values)
+        self.own = self.own or db.engine.connect()
+        try:
+            return question.first(self.own, **values)
+        finally:
+            if self.own.dialect.name != "sqlite":
+                self._give_back()
+
+    def write(self) -> Connection:
+        """Begin as a writer, until the connection commits or rollback(); what was read before is dropped."""
+        super().rollback()
+        self.own = self.kept = (self.own or db.engine.connect()).execution_options(writer=True)
+        if self.own.dialect.name == "sqlite":
+            _begin_writing(self.own)
+        self.own.begin()
+        return self.own
+
+    def rollback(self) -> None:
+        try:
+            super().rollback()
+        finally:
+            self._give_back()
+
+    def close(self) -> None:
+        try:
+            if self.in_transaction() or self.identity_map:  # else it never had an object
+                super().close()
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """The connection; what was not committed on it is rolled back, and what was noted for its commit forgotten."""
+        if self.own is None:
+            return
+        own, self.own, self.kept = self.own, None, None
+        self.info.clear()
+        try:
+            own.rollback()  # close() alone would leave a transaction open whose commit has failed
+        finally:
+            own.close()
+
+    def get_bind(self, *about: Any, **more: Any) -> Engine | Connection:
+        return self.own or super().get_bind(*about, **more)
 
     def connection(
         self, bind_arguments: dict[str, Any] | None = None, execution_options: Mapping[str, Any] | None = None
@@ -107,7 +165,11 @@ def _drop(session: _Session, ended: SessionTransaction) -> None:
         session.kept = None
 
 
-db = SQLAlchemy(model_class=Base, session_options={"class_": _Session})
+class _Database(SQLAlchemy):
+    session: scoped_session[_Session]  # type: ignore[assignment]
+
+
+db = _Database(model_class=Base, session_options={"class_": _Session})
 
 if TYPE_CHECKING:  # mypy cannot see through db.Model; it is Base with Flask-SQLAlchemy's binds
 
@@ -121,8 +183,8 @@ else:
 def tune(engine: Engine) -> None:
     """SQLite: WAL, full sync, foreign keys, erased content overwritten, and BEGIN IMMEDIATE for writers.
 
-    A writer is a connection with the execution option `writer` (see actions.transaction); everybody else reads with
-    a deferred BEGIN. A deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout, hence
+    A writer is a connection with the execution option `writer` (see _Session.write); everybody else reads with a
+    deferred BEGIN. A deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout, hence
     the rule that only `actions/` and the worker write. PostgreSQL: who only reads sees one moment, as there; who writes
     sees with each statement what others have committed.
     """
@@ -138,13 +200,12 @@ def tune(engine: Engine) -> None:
         ):  # fmt: skip
             dbapi.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        given = connection.get_execution_options()
-        if given.get("writer", False):
-            _begin_writing(connection, given.get("try_again_s", TRY_AGAIN_S))
-        else:
-            connection.connection.execute("BEGIN")
+    engine.dialect.do_begin = _begin  # type: ignore[assignment,method-assign] # with a listener every connection costs a third more
+
+
+def _begin(driver: Any) -> None:
+    if not driver.in_transaction:
+        driver.execute("BEGIN")
 
 
 def _one_moment(connection: Connection) -> None:
@@ -157,25 +218,25 @@ def _one_moment(connection: Connection) -> None:
         driver.isolation_level = level
 
 
-def _begin_writing(connection: Connection, pauses: tuple[float, float]) -> None:
+def _begin_writing(connection: Connection) -> None:
     """BEGIN IMMEDIATE, tried again until PATIENCE_S have passed.
 
     SQLite's own waiting sleeps longer the longer it has waited already: while many write, the newest comes first and
     the oldest last, and between them nobody writes.
     """
     driver: Any = connection.connection.dbapi_connection
-    (pause, most), end = pauses, time.monotonic() + PATIENCE_S
+    pause, most = connection.get_execution_options().get("try_again_s", TRY_AGAIN_S)
+    end = time.monotonic() + PATIENCE_S
     driver.execute("PRAGMA busy_timeout=0")
     try:
-        while time.monotonic() < end:
+        while True:
             try:
                 driver.execute("BEGIN IMMEDIATE")
                 return
             except connection.dialect.loaded_dbapi.OperationalError as error:
-                if "locked" not in str(error):
-                    break
+                if "locked" not in str(error) or time.monotonic() >= end:
+                    raise explained(error, connection.dialect, "BEGIN IMMEDIATE") from error
             time.sleep(random.uniform(0.5, 1.5) * pause)
             pause = min(pause * LONGER, most)
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # its error is SQLAlchemy's
     finally:
         driver.execute(f"PRAGMA busy_timeout={BUSY_MS}")

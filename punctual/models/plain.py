@@ -38,7 +38,7 @@ class Reader:
         try:
             self.connection = self.engine.raw_connection()
         except _errors(self.dialect) as error:
-            raise _explained(error, self.dialect) from error
+            raise explained(error, self.dialect) from error
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -190,7 +190,7 @@ class _Ready:
         try:
             cursor.execute(self.sql, parameters)
         except _errors(c.dialect) as error:
-            raise _explained(error, c.dialect, self.sql, parameters) from error
+            raise explained(error, c.dialect, self.sql, parameters) from error
         return cursor
 
     def many(self, c: Open, values: list[dict[str, Any]]) -> None:
@@ -199,7 +199,7 @@ class _Ready:
         try:
             cursor.executemany(self.sql, parameters)
         except _errors(c.dialect) as error:
-            raise _explained(error, c.dialect, self.sql, parameters) from error
+            raise explained(error, c.dialect, self.sql, parameters) from error
 
     def _all_parameters(self, values: list[dict[str, Any]]) -> list[Any]:
         """Column by column: what many rows share, as the instant of a look, is converted once."""
@@ -269,7 +269,7 @@ def _errors(dialect: Dialect) -> type[Exception]:
     return found
 
 
-def _explained(error: Exception, dialect: Dialect, sql: str = "", parameters: Any = ()) -> BaseException:
+def explained(error: Exception, dialect: Dialect, sql: str = "", parameters: Any = ()) -> BaseException:
     """A driver's error as SQLAlchemy's: the doors answer those."""
     made: BaseException = DBAPIError.instance(sql, parameters, error, _errors(dialect), dialect=dialect)
     return made

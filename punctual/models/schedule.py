@@ -16,7 +16,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
-    event,
     text,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
@@ -206,18 +205,12 @@ def touched(s: Session) -> Collection[date]:
     return found
 
 
-@event.listens_for(Session, "before_commit")
-def _raise_versions(s: Session) -> None:
-    if touched(s) and not s.in_nested_transaction():
-        s.flush()
-        for day in sorted(s.info.pop(_TOUCHED)):
+def raise_versions(s: Session) -> None:
+    """Right before the commit: it holds them no longer than it must."""
+    dates = s.info.pop(_TOUCHED, None)
+    if dates:
+        for day in sorted(dates):
             _TOUCH.run(s.connection(), day=day)
-
-
-@event.listens_for(Session, "after_rollback")
-def _forget_touched(s: Session) -> None:
-    if not s.in_nested_transaction():
-        s.info.pop(_TOUCHED, None)
 
 
 _TOUCHED = "touched boards"

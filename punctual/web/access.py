@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, g, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import bindparam, func, select
-from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.datastructures import ImmutableMultiDict, WWWAuthenticate
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+from werkzeug.sansio.http import parse_cookie
+from werkzeug.utils import cached_property
 
 from punctual import clock, links
 from punctual.config import Settings
-from punctual.models import ApiToken, Plain, Reader, Signin, Technician, User, db
+from punctual.models import ApiToken, Plain, Signin, Technician, User, db
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,7 +36,21 @@ CSP = (
 )
 ALWAYS = {"Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
 PRIVATE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
+PUBLIC = ALWAYS | {"Referrer-Policy": "same-origin"}
+#: The headers of whatever a role is answered, unless the view has set its own.
+HEADERS = {
+    "technician": PUBLIC | PRIVATE,
+    "dispatcher": PUBLIC | PRIVATE,
+    "customer": PUBLIC | PRIVATE | {"Referrer-Policy": "no-referrer"},
+}
 csrf = CSRFProtect()
+
+
+class _Request(Request):
+    @cached_property
+    def cookies(self) -> ImmutableMultiDict[str, str]:
+        """Read from the one header they come in, without a look at all the others."""
+        return parse_cookie(self.environ.get("HTTP_COOKIE", ""), cls=ImmutableMultiDict)  # type: ignore[return-value]
 
 
 class _Sessions(SecureCookieSessionInterface):
@@ -41,6 +60,10 @@ class _Sessions(SecureCookieSessionInterface):
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if session or session.accessed or session.modified:
+            super().save_session(app, session, response)
 
 
 def allow(role: str) -> Callable[[View], View]:
@@ -89,8 +112,7 @@ def signed_in(kind: str, at: datetime) -> Any:
     value = request.cookies.get(cookie(kind), "")
     if not value:
         return None
-    with Reader(db.engine) as c:
-        found = _SIGNED_IN.first(c, token=links.hashed(value))
+    found = db.session().ask(_SIGNED_IN, token=links.hashed(value))
     if found is None or found.revoked_at is not None or found.expires_at <= at:
         return None
     return found if (found.user_id if kind == "dispatcher" else found.technician_id) else None
@@ -118,17 +140,18 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=app.config["SETTINGS"].origin.startswith("https://"),
     )
-    app.session_interface = _Sessions()
+    app.request_class, app.session_interface = _Request, _Sessions()
     csrf.init_app(app)
     app.before_request(guard)
-    app.after_request(headers)
+    app.wsgi_app = headed(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
 
 def guard() -> Response | None:
     """Refuse a request whose route does not allow it; put who is calling into g."""
-    if request.endpoint is None or request.endpoint == "static":
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined] # asked for once: it is looked up anew
+    if asked.endpoint is None or asked.endpoint == "static":
         return None
-    view = current_app.view_functions[request.endpoint]
+    view = current_app.view_functions[asked.endpoint]
     role = getattr(view, "allow", None)
     if role is None:
         raise NotFound()
@@ -136,8 +159,8 @@ def guard() -> Response | None:
     if hasattr(view, "quick") and (answer := view.quick()) is not None:
         short: Response = answer
         return short
-    if request.method not in SAFE and not role.startswith("api:") and role != "provider":
-        own_page()
+    if asked.method not in SAFE and not role.startswith("api:") and role != "provider":
+        own_page(asked)
     if role == "dispatcher":
         _dispatcher()
     elif role == "technician":
@@ -147,16 +170,16 @@ def guard() -> Response | None:
     return None
 
 
-def own_page() -> None:
+def own_page(asked: Request) -> None:
     """Refuse a change that another site's page sends in the name of this browser."""
-    site = request.headers.get("Sec-Fetch-Site")
+    site = asked.headers.get("Sec-Fetch-Site")
     if site is not None:
         if site not in ("same-origin", "none"):
             raise Forbidden("This came from another site. Open our own page and try again.")
         return
-    origin = request.headers.get("Origin")
+    origin = asked.headers.get("Origin")
     if origin not in (None, "null") and urlsplit(origin).netloc not in (
-        request.host,
+        asked.host,
         urlsplit(settings().origin).netloc,
     ):
         raise Forbidden("This came from another site. Open our own page and try again.")
@@ -199,14 +222,15 @@ def address() -> str:
     return hashlib.sha256(settings().key("link") + (request.remote_addr or "").encode()).hexdigest()[:32]
 
 
-def headers(response: Response) -> Response:
+def headed(answered: WSGIApplication) -> WSGIApplication:
     """The security headers of every answer; pages behind a link are neither stored, indexed nor referred from."""
-    role = g.get("role")
-    wanted = {**ALWAYS, "Referrer-Policy": "no-referrer" if role == "customer" else "same-origin"}
-    if role in ("customer", "technician", "dispatcher"):
-        wanted |= PRIVATE
-    here = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - Headers iterates over pairs
-    for name, value in wanted.items():
-        if name.lower() not in here:
-            response.headers.add(name, value)
-    return response
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        def begin(status: str, given: list[tuple[str, str]], *error: Any) -> Any:
+            here = {name.lower() for name, _ in given}
+            wanted = HEADERS.get(g.get("role"), PUBLIC).items()
+            return start(status, given + [(name, value) for name, value in wanted if name.lower() not in here], *error)
+
+        return answered(environ, begin)
+
+    return answer

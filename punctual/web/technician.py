@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from flask import Blueprint, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from sqlalchemy import text
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as Base
@@ -123,7 +124,8 @@ def tap(visit_id: int, step: str) -> Response | Base:
         )
     if request.is_json:
         told, etas = [_told(t) for t in taken.told], [_eta(e) for e in taken.etas]
-        return jsonify(report=taken.report_id, already=taken.already, told=told, etas=etas)
+        said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
+        return Response(json.dumps(said), mimetype="application/json")
     names = ", ".join(t["name"] for t in taken.told)
     return redirect(url_for("technician.day", sent=kind, told=names or None), 303)
 

@@ -102,8 +102,6 @@ def change(app: Flask, visit: int) -> None:
             update(Visit).where(Visit.id == visit).values(planned_start=crowd.NOON + timedelta(minutes=visit % 60))
         )
         touch_board(s, build.DATE)
-        s.commit()
-        db.session.remove()
 
 
 def rows(app: Flask, forget: bool) -> float:
