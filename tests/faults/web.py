@@ -29,19 +29,19 @@ def tear_apart() -> None:
     """A report is committed, and only then, in a transaction of its own, what it causes."""
     report, later = technician.report, []
 
-    def look(s: object, ids: list[int], **given: Any) -> list[Any]:
-        later.append((ids, given))
-        return []
+    def look_at(s: object, shift_id: int, **given: Any) -> tuple[list[Any], list[Any]]:
+        later.append((shift_id, given))
+        return [], []
 
     def both(*values: Any, **named: Any) -> technician.Taken:
         taken = report(*values, **named)
         while later:
-            ids, given = later.pop()
+            shift_id, given = later.pop()
             with transaction() as s:
-                watch.look(s, ids, **given)
+                watch.look_at(s, shift_id, **given)
         return taken
 
-    technician.watch = SimpleNamespace(look=look)  # type: ignore[assignment]
+    technician.watch = SimpleNamespace(look_at=look_at)  # type: ignore[assignment]
     technician.report = both
 
 
