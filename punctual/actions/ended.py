@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from punctual import clock, outbox, promises
 from punctual.actions import correct
 from punctual.core import promise as core
-from punctual.core.day import Visit
+from punctual.core.day import Standing
 from punctual.models import Company, Promise
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as days
@@ -19,7 +19,7 @@ from punctual.queries import day as days
 REPORT = "report"
 
 
-def promises_of(s: Session, visit_id: int, now: Visit, at: datetime) -> None:
+def promises_of(s: Session, visit_id: int, now: Standing, at: datetime) -> None:
     """The arrival window as the visit leaves it, and a restore time that its end keeps. In the caller's transaction."""
     _window(s, visit_id, now, at)
     if now.state == "done":
@@ -37,7 +37,7 @@ def _mine(s: Session, visit_id: int, kind: str, *which: ColumnElement[bool]) -> 
     return list(s.scalars(found.order_by(Promise.version.desc())))
 
 
-def _window(s: Session, visit_id: int, now: Visit, at: datetime) -> None:
+def _window(s: Session, visit_id: int, now: Standing, at: datetime) -> None:
     mine = _mine(s, visit_id, "window", Promise.state.in_(("open", "kept", "broken")))
     if not mine:
         return
@@ -57,7 +57,7 @@ def _came(s: Session, visit_id: int, arrived: datetime, broken: datetime, at: da
         correct.undone(s, visit_id, "missed", since=broken, at=at, cause=f"came:{visit_id}")
 
 
-def ask_customer(s: Session, visit_id: int, report_id: int, now: Visit, at: datetime) -> None:
+def ask_customer(s: Session, visit_id: int, report_id: int, now: Standing, at: datetime) -> None:
     """Nobody was reached at the door: the customer hears it at once and can say that they were there.
 
     It waits as long as "on my way" for an undo.

@@ -15,18 +15,17 @@ from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
 from punctual.actions import Refused, correct, ended, rescue, transaction
-from punctual.core.day import Report, ReportKind, Visit, Window, fold
+from punctual.core.day import Report, ReportKind, Standing, fold
 from punctual.core.forecast import Eta
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
-from punctual.models import Customer, Notice, Plain, Shift, touch_board
+from punctual.models import Customer, Notice, Plain, Shift, Visit, touch_board
 from punctual.models import Report as ReportRow
-from punctual.models import Visit as VisitRow
 from punctual.queries import day as queries
 from punctual.queries.numbers import Values
 
 report_, visit_, shift_, notice_, customer_ = (
-    cast(Table, x.__table__) for x in (ReportRow, VisitRow, Shift, Notice, Customer)
+    cast(Table, x.__table__) for x in (ReportRow, Visit, Shift, Notice, Customer)
 )
 
 #: A phone's clock may be this far ahead of ours.
@@ -196,7 +195,7 @@ _NAMES = Plain(
     ),
     "visits",
 )
-_FOLDED = ("state", "on_my_way_at", "arrived_at", "finished_at", "late_min", "late_at", "changed_at")
+_FOLDED = (*Standing._fields, "changed_at")
 _UPDATE = Plain(
     update(visit_)
     .where(visit_.c.id == bindparam("visit", 0))
@@ -272,7 +271,7 @@ def _possible(row: Any, before: Sequence[Report], kind: str, tapped: datetime) -
         when = f" at {clock(row.cancelled_at, row.zone)}" if row.cancelled_at else ""
         who = "The customer" if row.cancelled_by == "customer" else "The office"
         raise Refused(f"{who} cancelled this visit{when}.", status=409)
-    sentence = impossible(fold(_value(row), before), kind, tapped, row.zone)
+    sentence = impossible(fold(before), kind, tapped, row.zone)
     if sentence:
         raise Refused(sentence, status=409)
 
@@ -291,9 +290,8 @@ def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
 
 def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:
     """Write what the reports make of the visit, drop what is no longer true, then look at the day."""
-    now = fold(_value(row), reports)
-    values = {name: getattr(now, name) for name in _FOLDED[:-1]} | {"visit": row.id, "changed_at": at}
-    _UPDATE.run(s.connection(), **values)
+    now = fold(reports, cancelled=row.state == "cancelled")
+    _UPDATE.run(s.connection(), **now._asdict(), visit=row.id, changed_at=at)
     if kind == "arrived" or now.over:
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):
@@ -351,15 +349,3 @@ def _minutes_until(row: Any, arriving: datetime) -> int:
     if not 1 <= minutes <= MOST_MINUTES:
         raise Refused("That time is not later than planned. Choose a later one.", status=422, field="arriving")
     return minutes
-
-
-def _value(row: Any) -> Visit:
-    return Visit(
-        id=row.id,
-        job_type=row.job_type_id,
-        planned_start=row.planned_start,
-        planned_min=row.planned_min,
-        window=Window(row.window_start, row.window_end),
-        place=None,
-        state=row.state,
-    )

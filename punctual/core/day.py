@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -234,11 +234,25 @@ def pack(days: Sequence[Day], travel: Iterable[float] | None = None) -> Days:
     )
 
 
-def fold(visit: Visit, reports: Iterable[Report]) -> Visit:
-    """The visit as its append-only reports leave it: undone reports are gone, late minutes are summed.
+class Standing(NamedTuple):
+    """How a visit stands by its reports. `late_min` is the sum of "+15 +30 ..." since the last step (on my way or
+    arrived), because a step replaces what was announced before it; `late_at` is the newest of them."""
 
-    Reports are taken in the order they were tapped. `late_min` is the sum of "+15 +30 ..." since the last step
-    (on my way or arrived), because a step replaces what was announced before it; `late_at` is the newest of them.
+    state: State = "planned"
+    on_my_way_at: datetime | None = None
+    arrived_at: datetime | None = None
+    finished_at: datetime | None = None
+    late_min: float = 0.0
+    late_at: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+
+def fold(reports: Iterable[Report], *, cancelled: bool = False) -> Standing:
+    """How a visit stands by its append-only reports, taken in the order they were tapped; undone ones are gone.
+
     A cancelled visit stays cancelled.
     """
     ordered = sorted(reports, key=lambda r: (r.at, r.id))
@@ -259,17 +273,7 @@ def fold(visit: Visit, reports: Iterable[Report]) -> Visit:
             late, late_at = 0.0, None
         else:
             state, finished = r.kind, r.at
-    if visit.state == "cancelled":
-        state = "cancelled"
-    return replace(
-        visit,
-        state=state,
-        on_my_way_at=on_my_way,
-        arrived_at=arrived,
-        finished_at=finished,
-        late_min=late,
-        late_at=late_at,
-    )
+    return Standing("cancelled" if cancelled else state, on_my_way, arrived, finished, late, late_at)
 
 
 @lru_cache(maxsize=640)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from punctual.core.day import Visit, at_wall, local
+from punctual.core.day import Standing, at_wall, local
 
 Ending = Literal["open", "kept", "broken", "cancelled"]
 Step = Literal["", "remind", "escalate", "break"]
@@ -23,7 +23,7 @@ REMIND, ESCALATE = timedelta(hours=24), timedelta(hours=2)
 OFFICE = (8, 18)
 
 
-def window(visit: Visit, due: datetime) -> Ending:
+def window(visit: Standing, due: datetime) -> Ending:
     """How the promise of an arrival window stands: kept by arriving (or standing at the door) by `due`, else broken.
 
     It stays open until somebody came, however late it is: what is broken is known when it ends.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from punctual.core.day import Visit, local
+from punctual.core.day import Standing, local
 
 _CLOSED = {"done": "done", "nobody_home": "closed as nobody home", "cannot_finish": "closed as cannot finish"}
 #: Reports that end a visit.
 ENDS = frozenset(_CLOSED)
 
 
-def impossible(visit: Visit, kind: str, tapped: datetime, zone: str) -> str:
+def impossible(visit: Standing, kind: str, tapped: datetime, zone: str) -> str:
     """Why a report cannot be, as a sentence for the technician; "" when it can. `tapped` is the moment on the phone."""
     if visit.state in _CLOSED:
         return f"This visit is already {_CLOSED[visit.state]}. Undo first if that is wrong."

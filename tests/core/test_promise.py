@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from punctual.core import promise
-from punctual.core.day import Visit, Window
+from punctual.core.day import Standing
 
 START = datetime(2026, 11, 24, 9, tzinfo=UTC)
 DUE = START + timedelta(minutes=30)
-VISIT = Visit(1, 1, START, 60.0, Window(START, DUE), None)
+VISIT = Standing()
 
 
 def after(minutes: float) -> datetime:
@@ -20,26 +19,26 @@ def after(minutes: float) -> datetime:
 
 
 def test_a_window_is_kept_by_arriving_before_it_closes() -> None:
-    assert promise.window(replace(VISIT, state="arrived", arrived_at=after(29)), DUE) == "kept"
-    assert promise.window(replace(VISIT, state="arrived", arrived_at=after(30)), DUE) == "kept"
+    assert promise.window(VISIT._replace(state="arrived", arrived_at=after(29)), DUE) == "kept"
+    assert promise.window(VISIT._replace(state="arrived", arrived_at=after(30)), DUE) == "kept"
 
 
 def test_a_window_is_broken_by_arriving_after_it_closed() -> None:
-    assert promise.window(replace(VISIT, state="done", arrived_at=after(31), finished_at=after(80)), DUE) == "broken"
+    assert promise.window(VISIT._replace(state="done", arrived_at=after(31), finished_at=after(80)), DUE) == "broken"
 
 
 def test_a_window_stays_open_until_somebody_came() -> None:
     assert promise.window(VISIT, DUE) == "open"
-    assert promise.window(replace(VISIT, state="on_my_way", on_my_way_at=after(50)), DUE) == "open"
+    assert promise.window(VISIT._replace(state="on_my_way", on_my_way_at=after(50)), DUE) == "open"
 
 
 def test_standing_at_the_door_in_time_keeps_the_window_though_nobody_was_home() -> None:
-    assert promise.window(replace(VISIT, state="nobody_home", finished_at=after(20)), DUE) == "kept"
-    assert promise.window(replace(VISIT, state="nobody_home", finished_at=after(40)), DUE) == "broken"
+    assert promise.window(VISIT._replace(state="nobody_home", finished_at=after(20)), DUE) == "kept"
+    assert promise.window(VISIT._replace(state="nobody_home", finished_at=after(40)), DUE) == "broken"
 
 
 def test_a_cancelled_visit_has_no_broken_promise() -> None:
-    assert promise.window(replace(VISIT, state="cancelled"), DUE) == "cancelled"
+    assert promise.window(VISIT._replace(state="cancelled"), DUE) == "cancelled"
 
 
 def test_a_promise_of_an_hour_is_reminded_half_way_and_passed_on_at_three_quarters() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from punctual.core.day import Visit, Window
+from punctual.core.day import Standing
 from punctual.core.report import clock, impossible
 
 NINE = datetime(2026, 11, 24, 9, tzinfo=UTC)
-PLANNED = Visit(1, 1, NINE, 60.0, Window(NINE, NINE + timedelta(minutes=30)), None)
-AWAY = replace(PLANNED, state="on_my_way", on_my_way_at=NINE)
-THERE = replace(AWAY, state="arrived", arrived_at=NINE + timedelta(minutes=20))
-DONE = replace(THERE, state="done", finished_at=NINE + timedelta(minutes=80))
+PLANNED = Standing()
+AWAY = PLANNED._replace(state="on_my_way", on_my_way_at=NINE)
+THERE = AWAY._replace(state="arrived", arrived_at=NINE + timedelta(minutes=20))
+DONE = THERE._replace(state="done", finished_at=NINE + timedelta(minutes=80))
 LATER = NINE + timedelta(minutes=90)
 
 
@@ -33,7 +32,7 @@ LATER = NINE + timedelta(minutes=90)
         (THERE, "nobody_home"),
     ],
 )
-def test_a_day_in_its_order_has_no_objection(visit: Visit, kind: str) -> None:
+def test_a_day_in_its_order_has_no_objection(visit: Standing, kind: str) -> None:
     assert impossible(visit, kind, LATER, "Europe/London") == ""
 
 
@@ -49,10 +48,10 @@ def test_a_day_in_its_order_has_no_objection(visit: Visit, kind: str) -> None:
         (THERE, "on_my_way", "at 9:20"),
         (DONE, "late", "already done"),
         (DONE, "done", "already done"),
-        (replace(DONE, state="nobody_home"), "arrived", "nobody home"),
+        (DONE._replace(state="nobody_home"), "arrived", "nobody home"),
     ],
 )
-def test_a_report_out_of_order_is_answered_with_what_is_known(visit: Visit, kind: str, words: str) -> None:
+def test_a_report_out_of_order_is_answered_with_what_is_known(visit: Standing, kind: str, words: str) -> None:
     sentence = impossible(visit, kind, LATER, "Europe/London")
     assert words in sentence
     assert sentence.endswith(".")
