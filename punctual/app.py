@@ -70,11 +70,14 @@ def create_app(settings: config.Settings | None = None) -> Flask:
 
 
 def engine_options(settings: config.Settings) -> dict[str, object]:
-    """SQLite through pysqlite3 where it is installed (Debian's own library has the WAL-reset fault), else plain."""
+    """SQLite through pysqlite3 where it is installed (Debian's own library has the WAL-reset fault), else plain.
+
+    Its connections are used again last in, first out: the one that wrote last need not read its pages anew.
+    """
     if not settings.sqlalchemy_url.startswith("sqlite"):
         return {"pool_pre_ping": True}
     try:
         import pysqlite3.dbapi2 as driver
     except ImportError:
-        return {}
-    return {"module": driver}
+        return {"pool_use_lifo": True}
+    return {"pool_use_lifo": True, "module": driver}

@@ -102,3 +102,12 @@ def test_a_question_asked_before_holds_no_connection_when_the_request_is_over(ap
         assert db.session().ask(question, a="1 Upton Road").id == 1
         assert db.session.scalar(select(Place.address)) == "1 Upton Road"
     assert taken() == 0
+
+
+def test_on_sqlite_the_connection_that_came_back_last_goes_first(lite: Flask) -> None:
+    first, second = db.engine.connect(), db.engine.connect()
+    wrote = second.connection.dbapi_connection
+    first.close()
+    second.close()
+    with transaction() as s:
+        assert s.connection().connection.dbapi_connection is wrote
