@@ -129,7 +129,7 @@ def marks(seen: Seen, rows: Sequence[int], new: Sequence[Mark]) -> dict[int, dic
     for r, mark in zip(rows, new, strict=True):
         d = int(np.searchsorted(days.offset, r, side="right")) - 1
         if d not in found:
-            found[d] = json.loads(seen.marks[d] or "{}")
+            found[d] = _marked(seen, d)
         key = f"{days.visit_id[r]}:{seen.version[r]}"
         found[d].pop(key, None)
         if mark.since is not None or mark.crossings:
@@ -139,15 +139,20 @@ def marks(seen: Seen, rows: Sequence[int], new: Sequence[Mark]) -> dict[int, dic
     return found
 
 
+def _marked(seen: Seen, d: int) -> dict[str, Any]:
+    """The marks of a day as the last look left them."""
+    kept_ = seen.marks[d]
+    return json.loads(kept_) or {} if kept_ else {}
+
+
 def forecasts(
     s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Ints, marks: dict[int, Any], at: datetime
 ) -> None:
     """Write the packed forecasts of some days."""
-    packed = kept.pack(head, rows, seen.days.offset, which)
-    ids = seen.days.day_id[which].tolist()
-    lasting = (marks[d] if d in marks else json.loads(seen.marks[d] or "null") for d in which.tolist())
+    days, packed = which.tolist(), kept.pack(head, rows, seen.days.offset, which)
     made = [
-        {"shift_id": i, "at": at, "packed": p, "marks": m or None} for i, p, m in zip(ids, packed, lasting, strict=True)
+        {"shift_id": i, "at": at, "packed": p, "marks": (marks[d] if d in marks else _marked(seen, d)) or None}
+        for d, i, p in zip(days, seen.days.day_id[which].tolist(), packed, strict=True)
     ]
     _save(s, forecast_, _FORECAST, made)
 

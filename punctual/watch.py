@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -38,13 +40,14 @@ PLAIN = np.array([name in ("fine", "inside_threshold", "below_limit", "over") fo
 _HEARD = Quiet()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Thought:
     """What was made of some days, before anything is written.
 
     `rows` and `head`: the forecast as it is kept. `alone` [rows]: visits to be decided one by one; `plain` [rows]: those
     whose reason for silence is new. By day: `nudged`, when the technician was asked in this silence (minutes, NaN: was
-    not); `moved`, something shown has moved; `deciding`, a visit is alone or plain; `busy`, there is something to write.
+    not); `waits`, for another report than at the last look, or until another time. The rest is worked out when asked for:
+    a tap seldom does.
     """
 
     seen: Seen
@@ -57,9 +60,23 @@ class Thought:
     sifted: Sifted
     alone: Bools
     plain: Bools
-    moved: Bools
-    deciding: Bools
-    busy: Bools
+    waits: Bools
+
+    @cached_property
+    def moved(self) -> Bools:
+        """Days of which something shown has moved."""
+        return _any(kept.moved(self.seen.kept, self.rows), self.seen.days) | ~self.seen.kept.known
+
+    @cached_property
+    def deciding(self) -> Bools:
+        """Days with a visit that is alone or plain."""
+        return _any(self.alone | self.plain, self.seen.days) | ~self.seen.kept.known
+
+    @cached_property
+    def busy(self) -> Bools:
+        """Days about which there is something to write."""
+        sure = self.waits | self.deciding
+        return sure if sure.all() else sure | self.moved
 
 
 def look(
@@ -118,18 +135,15 @@ def worked_out(
     sifted = sift(days, made, seen.stands, rules, at, second_look=not acted(cause), nudged=nudged)
     rows, head = kept.rows_of(made, days), kept.heads_of(made, open_, newest)
     kept.remember(kept_, rows)
-    old, new = kept_.rows, ~kept_.known
+    old = kept_.rows
     differs = np.abs(old["chance"] - sifted.chance) >= STEP
     differs |= old["reason"] != sifted.reason
     differs |= old["version"] != seen.version
     differs |= ~kept_.here
     plain = differs & PLAIN[sifted.reason]
-    undecided = sifted.reason == 0
-    alone = undecided | (differs ^ plain)
-    moved = _any(kept.moved(kept_, rows), days) | new
-    deciding = _any(undecided | differs, days) | new
-    busy = moved | deciding | kept.waits(same, before, made.expected_report)
-    return Thought(seen, rules, zone, made, rows, head, nudged, sifted, alone, plain, moved, deciding, busy)
+    alone = (sifted.reason == 0) | (differs ^ plain)
+    waits = kept.waits(same, before, made.expected_report)
+    return Thought(seen, rules, zone, made, rows, head, nudged, sifted, alone, plain, waits)
 
 
 def parts(thought: Thought, size: int) -> Iterator[Ints]:
@@ -187,23 +201,39 @@ def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str)
     if not len(which):
         return []
     seen, rules = thought.seen, thought.rules
-    among = np.zeros(len(seen.days), dtype=np.bool_)
-    among[which] = True
-    mine = np.repeat(among, seen.days.counts)
-    alone = np.flatnonzero(thought.alone & mine).tolist()
-    known = told.known(s, seen, alone, thought.zone)
-    decided = decide(seen.days, thought.made, known, _quiet(thought), rules, at=at, cause=cause, rows=alone)
-    decided, storm = _paused(s, thought, alone, known, decided, at, cause)
-    put, silent = remember.notices(s, decided.decisions, rules, at, cause)
-    plain = np.flatnonzero(thought.plain & mine)
+    alone, plain = _of(which, thought.alone, seen.days).tolist(), _of(which, thought.plain, seen.days)
+    said, silent, marks = _one_by_one(s, thought, alone, at, cause) if alone else ([], [], {})
     silent += remember.plain(seen, thought.made, thought.sifted, plain, rules, at)
     changed = remember.reasons(s, seen, thought.rows, silent)
-    marks = remember.marks(seen, alone, decided.marks)
     remember.forecasts(s, seen, thought.head, thought.rows, which[thought.busy[which]], marks, at)
-    changed |= {n.shift_id for n in put if n.shift_id is not None}
-    new = np.array([i in changed for i in seen.days.day_id[which].tolist()], dtype=np.bool_)
-    _touch(s, thought, which if cause else which[thought.moved[which] | new])
-    return put + storm
+    if not cause:
+        changed |= {n.shift_id for n in said if n.shift_id is not None}
+        new = np.array([i in changed for i in seen.days.day_id[which].tolist()], dtype=np.bool_)
+        which = which[thought.moved[which] | new]
+    _touch(s, thought, which)
+    return said
+
+
+def _one_by_one(
+    s: Session, thought: Thought, rows: Sequence[int], at: datetime, cause: str
+) -> tuple[list[Notice], list[dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Decide about visits that need it, and put what is told or asked: that, the reasons for silence, and the marks."""
+    seen, rules = thought.seen, thought.rules
+    known = told.known(s, seen, rows, thought.zone)
+    decided = decide(seen.days, thought.made, known, _quiet(thought), rules, at=at, cause=cause, rows=rows)
+    decided, storm = _paused(s, thought, rows, known, decided, at, cause)
+    put, silent = remember.notices(s, decided.decisions, rules, at, cause)
+    return put + storm, silent, remember.marks(seen, rows, decided.marks)
+
+
+def _of(which: Ints, rows: Bools, days: Days) -> Ints:
+    """These rows, as far as they are of some days."""
+    found = rows.nonzero()[0]
+    if len(found) and len(which) < len(days):
+        among = np.zeros(len(days), dtype=np.bool_)
+        among[which] = True
+        found = found[among[days.day_of[found]]]
+    return found
 
 
 def _touch(s: Session, thought: Thought, which: Ints) -> None:

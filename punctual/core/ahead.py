@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned
@@ -32,14 +35,14 @@ class Ahead:
     """What is known of all positions before anything is carried, worked out at once: for one day, calls cost more than
     work.
 
-    Rows as in Steps, those of position k are ends[k]:ends[k + 1]. Moments are minutes after each chain's `at`, NaN for
+    Rows as in Steps, `of`: where those of each position are. Moments are minutes after each chain's `at`, NaN for
     none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
-    one. edge [n]: opens with the precision of samples. own: how long it takes by the technician's own word, 0 without
+    one. own: how long it takes by the technician's own word, 0 without
     one. rests: a break comes before it. By position, whether somebody is on the way, has begun, is over, has given their
     word or has a break: at_wheel, at_work, at_end, at_word, at_rest.
     """
 
-    ends: list[int]
+    of: list[slice]
     which: Ints
     row: Ints
     day: Ints
@@ -51,7 +54,6 @@ class Ahead:
     own: Floats
     drive: Floats
     opens: Floats
-    edge: Floats
     rests: Bools
     work: Work
     plan: Plan
@@ -61,11 +63,25 @@ class Ahead:
     at_word: list[bool]
     at_rest: list[bool]
 
+    @property
+    def alone(self) -> bool:
+        """Whether no position has more than one row, as in a single chain."""
+        return len(self.of) == len(self.row)
+
+    def each(self, rows: NDArray[Any]) -> Iterable[NDArray[Any]]:
+        """The rows of every position."""
+        return rows[:, None] if self.alone else [rows[of] for of in self.of]
+
+    def meeting(self, values: Floats | Singles) -> list[Any]:
+        """Values [n] of every position to meet its samples; those of single rows as numbers: with an array of one NumPy
+        takes twice as long."""
+        return [values[k, ...] for k in range(len(values))] if self.alone else [values[of, None] for of in self.of]
+
 
 def ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan) -> Ahead:
-    which, position, ends = _laid(chains.last - chains.first + 1)
+    which, position, of = _laid(chains.last - chains.first + 1)
     row, day, at, seen = chains.first[which] + position, chains.day[which], chains.at[which], chains.seen[which]
-    now, until = (chains.at[0, ...], chains.seen[0, ...]) if len(chains.at) == 1 else (at, seen)
+    now, until = (chains.at[0, ...], chains.seen[0, ...]) if len(chains.at) == 1 else (at, seen)  # as in meeting
     reported = np.array((days.on_my_way[row], days.arrived[row], over[row], days.late_at[row]))
     marks = np.zeros((5, len(row)), dtype=np.bool_)
     known = np.less_equal(reported, until, out=marks[:4])
@@ -78,11 +94,12 @@ def ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     if plan.breaks:
         _breaks(days, chains, which, row, marks[4])
     opens = plan.opens[row] - now
-    by_position = marks if len(ends) > len(row) else np.logical_or.reduceat(marks, ends[:-1], axis=1)
+    by_position = marks
+    if len(of) < len(row):
+        by_position = np.logical_or.reduceat(marks, [rows.start for rows in of], axis=1)
     return Ahead(
-        ends, which, row, day, at, out, come, gone, named, own, plan.travel[row], opens,
-        opens.astype(np.float32).astype(np.float64), marks[4], work(learned, plan, row, position, len(chains.day)), plan,
-        *by_position.tolist(),
+        of, which, row, day, at, out, come, gone, named, own, plan.travel[row], opens, marks[4],
+        work(learned, plan, row, position, len(chains.day)), plan, *by_position.tolist(),
     )  # fmt: skip
 
 
@@ -106,19 +123,20 @@ def _by_word(days: Days, row: Ints, at: Floats, known: Bools) -> tuple[Floats, F
     return named, own
 
 
-def _laid(length: Ints) -> tuple[Ints, Ints, list[int]]:
-    """Positions of chains of these lengths, first ones first: chain and position of each, and where positions end.
+def _laid(length: Ints) -> tuple[Ints, Ints, list[slice]]:
+    """Positions of chains of these lengths, first ones first: chain and position of each, and where positions are.
 
     The chains come longest first, so that whoever has a next position stands at the front.
     """
     if len(length) == 1:
         n = int(length[0])
-        return np.zeros(n, dtype=np.int64), np.arange(n), [*range(n + 1)]
+        return np.zeros(n, dtype=np.int64), np.arange(n), [slice(k, k + 1) for k in range(n)]
     by = np.argsort(-length, kind="stable")
     sizes = np.searchsorted(-length[by], -np.arange(length.max(initial=0)), side="left")
     ends = [0, *np.cumsum(sizes).tolist()]
     position = np.repeat(np.arange(len(sizes)), sizes)
-    return by[np.arange(ends[-1]) - np.asarray(ends)[position]], position, ends
+    of = [slice(low, high) for low, high in pairwise(ends)]
+    return by[np.arange(ends[-1]) - np.asarray(ends)[position]], position, of
 
 
 def _breaks(days: Days, chains: Chains, which: Ints, row: Ints, rests: Bools) -> None:
@@ -135,9 +153,3 @@ def rest(days: Days, a: Ahead, of: slice) -> tuple[Floats, Floats]:
     due, day = a.rests[of], a.day[of]
     begins = np.where(due, days.break_start[day] - a.at[of], -np.inf)
     return begins, np.where(due, days.break_end[day] - days.break_start[day], 0.0)
-
-
-def each(values: Floats | Singles, i: Any) -> Any:
-    """The values of rows `i` to meet their samples; of one row as a number: an array of one takes NumPy twice as long."""
-    alone = isinstance(i, slice) and i.stop - i.start == 1
-    return values[i.start, ...] if alone else values[i, None]

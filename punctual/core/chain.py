@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from punctual.core.ahead import Ahead, Chains, ahead, each, rest
+from punctual.core.ahead import Ahead, Chains, ahead, rest
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned, shape_of
 from punctual.core.overdue import SILENT, overdue
@@ -104,7 +103,7 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     free = over[chains.first - 1]
     np.copyto(free, days.shift_start[chains.day], where=head)
     free -= chains.at
-    top = a.which[: a.ends[1]] if len(a.ends) > 1 else a.which
+    top = a.which[a.of[0]] if a.of else a.which
     head, free = head[top], free[top]
     steps = Steps(a, head, np.empty((len(a.row), SAMPLES), dtype=np.float32), np.empty((2, len(a.row), SAMPLES)), free)
     _carried(days, steps, learned, _column(free))
@@ -114,27 +113,30 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
 
 def _carried(days: Days, steps: Steps, learned: Learned, samples: Singles) -> None:
     """Fill in the samples of all positions; `samples`: when the technicians are free first."""
-    a, (arrive, finish), added = steps.ahead, steps.moments, steps.ahead.work.added
-    shift = (a.drive - a.opens).astype(np.float32)
-    for k, (low, high) in enumerate(pairwise(a.ends)):
-        of = slice(low, high)
-        x, begins, ends = steps.x[of], arrive[of], finish[of]
-        samples = samples[: high - low]
-        if a.at_rest[k]:
+    a, (arrive, finish) = steps.ahead, steps.moments
+    rows = (a.each(every) for every in (steps.x, arrive, finish, a.work.added))
+    edge = a.opens.astype(np.float32)
+    shift, edges = a.meeting((a.drive - a.opens).astype(np.float32)), a.meeting(edge.astype(np.float64))
+    marks = a.at_rest, a.at_work, a.at_end
+    fewer = not a.alone
+    for k, (of, x, begins, ends, added, later, opens, rests, begun, over) in enumerate(
+        zip(a.of, *rows, shift, edges, *marks, strict=True)
+    ):
+        if fewer:
+            samples = samples[: len(x)]
+        if rests:
             break_, length = rest(days, a, of)
             samples = np.maximum(samples, _column(break_)) + _column(length)
-        np.add(samples, each(shift, of), x)
-        begun = None
-        if a.at_work[k]:
-            begun = np.isfinite(a.come[of])
-            _arrive(days, steps, k, of, begun, learned)
+        np.add(samples, later, x)
+        if begun:
+            _arrive(days, steps, k, of, learned, opens)
         else:
-            _starts(days, steps, k, of, learned, begins)
-        np.add(begins, added[of], ends)
+            _starts(days, steps, k, of, learned, x, opens, begins)
+        np.add(begins, added, ends)
         ends.sort()
-        if begun is not None:
-            _what_is_left(days, a, of, begun, learned, ends)
-        if a.at_end[k]:
+        if begun:
+            _what_is_left(days, a, of, learned, ends)
+        if over:
             done = np.isfinite(a.gone[of])
             ends[done] = a.gone[of][done, None]
         samples = ends.astype(np.float32)
@@ -147,7 +149,7 @@ def _column(values: Floats) -> Singles:
 
 def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
     """When each visit is reached and over if everything takes as long as it does on average; `mean`: free first."""
-    if len(a.ends) == len(a.row) + 1:
+    if a.alone:
         return _mean_of_one(days, a, mean)
     least = np.maximum(a.opens, a.named)
     lasts = a.plan.expected[a.row]
@@ -157,9 +159,8 @@ def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
         lasts = np.where(np.isnan(a.come), lasts, np.maximum(np.maximum(lasts, a.own), -a.come))
     np.maximum(least, 0.0, out=least)
     arrive, finish = both = np.empty((2, len(a.row)))
-    for k, (low, high) in enumerate(pairwise(a.ends)):
-        of = slice(low, high)
-        mean = mean[: high - low]
+    for k, of in enumerate(a.of):
+        mean = mean[: of.stop - of.start]
         if a.at_rest[k]:
             begins, length = rest(days, a, of)
             mean = np.maximum(mean, begins) + length
@@ -177,42 +178,46 @@ def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
 def _mean_of_one(days: Days, a: Ahead, free: Floats) -> Floats:
     """The same for no more than one visit a position, as plain numbers: all of it costs less than a few NumPy calls."""
     mean, arrive, finish = sum(free.tolist()), [], []
-    columns = np.array((a.drive, a.opens, a.named, a.plan.expected[a.row], a.own, a.out, a.come, a.gone)).T.tolist()
-    for k, (drive, opens, named, lasts, own, out, come, gone) in enumerate(columns):
-        earliest = max(opens, named)
-        if a.at_rest[k]:
-            begins, length = rest(days, a, slice(k, k + 1))
+    columns = np.array((a.drive, a.opens, a.named, a.plan.expected[a.row], a.own, a.out, a.come, a.gone)).tolist()
+    marks = a.at_rest, a.at_wheel, a.at_work, a.at_end
+    for of, drive, opens, named, lasts, own, out, come, gone, rests, driving, begun, over in zip(
+        a.of, *columns, *marks, strict=True
+    ):
+        if rests:
+            begins, length = rest(days, a, of)
             mean = max(mean, begins.item()) + length.item()
-        if a.at_wheel[k]:
-            mean, earliest = out, named
-        mean = max(mean + drive, earliest, 0.0)
-        if a.at_work[k]:
+        if begun:
             mean, lasts = come, max(lasts, own, -come)
+        elif driving:
+            mean = max(out + drive, named, 0.0)
+        else:
+            mean = max(mean + drive, opens, named, 0.0)
         arrive.append(mean)
-        mean += lasts
-        if a.at_end[k]:
-            mean = gone
+        mean = gone if over else mean + lasts
         finish.append(mean)
     return np.array((arrive, finish))
 
 
-def _arrive(days: Days, steps: Steps, k: int, of: slice, begun: Bools, learned: Learned) -> None:
+def _arrive(days: Days, steps: Steps, k: int, of: slice, learned: Learned, opens: Any) -> None:
     """When the visits of a position are reached of which some have begun: as reported, else as forecast."""
-    arrive = steps.moments[0]
-    arrive[of] = steps.ahead.come[of, None]
-    later = of.start + (~begun).nonzero()[0]
-    if len(later):
-        arrive[later] = _starts(days, steps, k, later, learned)
+    arrive, come = steps.moments[0], steps.ahead.come[of]
+    arrive[of] = come[:, None]
+    open_ = np.isnan(come).nonzero()[0]
+    if len(open_):
+        i = of.start + open_
+        arrive[i] = _starts(days, steps, k, i, learned, steps.x[i], opens[open_])
 
 
-def _starts(days: Days, steps: Steps, k: int, i: Any, learned: Learned, out: Floats | None = None) -> Floats:
+def _starts(
+    days: Days, steps: Steps, k: int, i: Any, learned: Learned, x: Singles, opens: Any, out: Floats | None = None
+) -> Floats:
     """Sorted samples of when visits `i` of a position that have not begun will.
 
     Only the first of a chain says something by its silence; that a later one has not begun follows from the earlier.
     """
-    a, x = steps.ahead, steps.x[i]
     arrive = started(learned, x, 2 * k) if k else _first_starts(learned, x, steps.head[i])
-    arrive += each(a.edge, i)
+    arrive += opens
+    a = steps.ahead
     if a.at_word[k]:
         np.maximum(arrive, _column(a.named[i]), out=arrive)
     if a.at_wheel[k]:
@@ -256,30 +261,27 @@ def _on_the_way(days: Days, a: Ahead, i: Any, learned: Learned, arrive: Floats) 
     arrive[driving] = np.maximum(there, least[:, None])
 
 
-def _what_is_left(days: Days, a: Ahead, of: slice, begun: Bools, learned: Learned, ends: Floats) -> None:
+def _what_is_left(days: Days, a: Ahead, of: slice, learned: Learned, ends: Floats) -> None:
     """When the visits of a position that have begun are over, given how long they have run: `ends`, for all of it."""
-    i: Any = begun.nonzero()[0]
-    if len(i) == len(ends):
-        i = slice(0, len(ends))
-    since, own = a.come[of][i], a.own[of][i]
+    since, own, row = a.come[of], a.own[of], a.row[of]
+    begun = slice(None) if a.alone else np.isfinite(since).nonzero()[0]
+    if not a.alone:
+        since, own, row = since[begun], own[begun], row[begun]
 
     def tail(finish: Floats) -> Floats:
-        row = a.row[of][i]
         most = np.maximum(finish[:, -1] - since, days.planned_min[row])
         return np.asarray(np.maximum(3.0, 0.25 * a.plan.sd[row] * most))
 
-    finish = _unreported(ends[i], tail, learned)
+    finish = _unreported(ends[begun], tail, learned)
     said = (own > _NOW).nonzero()[0]
     if len(said):
         finish[said] = np.maximum(finish[said], _as_said(own[said], since[said], learned))
-    ends[i] = finish
+    ends[begun] = finish
 
 
 def _as_said(own: Floats, since: Floats, learned: Learned) -> Floats:
     """Samples of the end by the technician's own word, as right as such words have been."""
-    every = slice(0, len(own))
-    named = each(since, every) + each(own, every) * _rightness(learned)
-    named = named.astype(np.float32)
+    named = (since[:, None] + own[:, None] * _rightness(learned)).astype(np.float32)
     return np.asarray(_unreported(named, lambda _: np.maximum(3.0, 0.25 * learned.own_sd * own), learned))
 
 

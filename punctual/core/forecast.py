@@ -81,8 +81,8 @@ def forecast(
     made = _empty(days, at, threshold)
     over = over_by(days)
     ahead = np.isnan(over)
-    _over(days, over, (~ahead).nonzero()[0], made)
     chains = _open(days, ahead.nonzero()[0], at)
+    _over(days, over, (~ahead).nonzero()[0], made)
     plan = planned(days, learned)
     for part in _pieces(chains):
         _part(days, part, learned, over, plan, others, made)

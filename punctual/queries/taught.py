@@ -24,8 +24,9 @@ _NEWEST = Plain(select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_b
 
 def current(s: Session) -> Learned:
     """The newest learned state of this database, or the built-in priors."""
-    newest = _NEWEST.scalar(s.connection())
-    key = (s.connection().engine, newest or 0)
+    c = s.connection()
+    newest = _NEWEST.scalar(c)
+    key = (c.engine, newest or 0)
     if key not in _kept:
         _kept.clear()
         _kept[key] = nothing() if newest is None else from_bytes(s.get_one(LearnedRow, newest).data)
