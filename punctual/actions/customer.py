@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from punctual import outbox, promises
 from punctual.actions import Refused, lock, schedule, transaction
 from punctual.core.day import OVER, Window, at_wall, local
-from punctual.core.kinds import KINDS
 from punctual.core.promise import office_due
 from punctual.models import Answer, Company, Look, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
@@ -113,40 +112,34 @@ def confirm(s: Session, visit: Visit, at: datetime) -> None:
 def keep(visit_id: int, seen: str = "", *, at: datetime, by: str = "page") -> Saved:
     """ "This works": the told range becomes the promise; before anything was told it confirms the window.
 
-    Refused where waiting cannot work, or where they have `seen` (queries.visit.seen) another range than the one told last.
-    Pressed again it changes nothing; a range told since makes it a new answer.
+    Who has `seen` a page (queries.visit.seen) agrees to what it shows, which may be later than what was told last. Refused
+    where waiting cannot work, or where that page is no longer true. Pressed again it changes nothing; a range told
+    since makes it a new answer.
     """
     with transaction() as s:
         visit = unfinished(s, visit_id, at)
-        told = _told(visit)
+        told = visits.told_range(visit)
         mark = told.start.isoformat() if told else ""
         last = last_answer(s, visit, "keep")
         same = last is not None and last.data.get("version") == str(visit.promise_version)
         if last is not None and same and (told is None or last.data.get("told") == mark):
             return _had(last)
-        if seen and seen != visits.seen(visit):
+        story = visits.story(s, visit_id, at=at)
+        if seen and seen != visits.seen(story):
             raise Refused(
                 "The time has changed since you opened this page. Nothing was saved. Here is what is true now."
             )
         _not_started(s, visit)
-        story = visits.story(s, visit_id, at=at)
         if not story.can_keep:
             raise Refused("We cannot keep that time any more, and we are sorry. Choose a new time or ask for a call.")
+        window = story.agreed if seen else told
         if told is not None and told.end <= at:
-            told = story.arrival  # what was told has passed: they wait for what is expected now
-        if told is not None:
-            schedule.agree(s, visit, window=told, at=at, by="customer")
+            window = story.arrival  # what was told has passed: they wait for what is expected now
+        if window is not None:
+            schedule.agree(s, visit, window=window, at=at, by="customer")
         saved = answered(s, visit, "keep", at, by=by, version=str(visit.promise_version), told=mark)
         confirm(s, visit, at)
     return saved
-
-
-def _told(visit: Visit) -> Window | None:
-    """The range last told in a delay notice of this promise."""
-    kind = KINDS.get(visit.told_kind)
-    if visit.told_start is None or visit.told_end is None or kind is None or kind.class_ != "delay":
-        return None
-    return Window(visit.told_start, visit.told_end)
 
 
 def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, by: str = "page") -> Saved:

@@ -12,6 +12,7 @@ from punctual.core.day import OVER, Window, outward
 from punctual.core.duration import usual
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
+from punctual.core.policy import Rules
 from punctual.models import Answer, Attempt, Company, Concern, Good, Message, Notice, Promise, Report, Visit
 from punctual.queries import day as days
 from punctual.queries import promises, taught
@@ -47,8 +48,9 @@ class Story:
     """Everything the customer's page shows.
 
     `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived, missed, done, nobody_home, cannot_finish,
-    cancelled_us, cancelled_you or expired. `news`: the last report of that day, where nobody knows when; `takes`: how many
-    minutes such work usually takes, once it has begun.
+    cancelled_us, cancelled_you or expired. `agreed`: what "This works" on this page agrees to, None before anything was
+    told; `news`: the last report of that day, where nobody knows when; `takes`: how many minutes such work usually takes,
+    once it has begun.
     """
 
     visit: Visit
@@ -67,6 +69,7 @@ class Story:
     can_keep: bool
     earlier: Window | None
     checked_at: datetime
+    agreed: Window | None = None
     news: datetime | None = None
     takes: tuple[int, int] | None = None
 
@@ -167,6 +170,7 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         can_keep=state in ("late", "at_risk", "on_time") and not doomed,
         earlier=earlier(s, visit, at),
         checked_at=made.at if made is not None else at,
+        agreed=_agreed(told_range(visit), arrival, rules),
         news=_news(s, visit) if state == "no_time" else None,
         takes=_takes(s, visit) if state == "arrived" else None,
     )
@@ -185,9 +189,29 @@ def _takes(s: Session, visit: Visit) -> tuple[int, int]:
     return int(low // 5) * 5, -int(-high // 5) * 5
 
 
-def seen(visit: Visit) -> str:
-    """What a page of this visit shows: which promise, and the range told last. Pressed on an older page it differs."""
-    return f"{visit.promise_version}:{visit.told_start.isoformat() if visit.told_start else ''}"
+def told_range(visit: Visit) -> Window | None:
+    """The range last told in a delay notice of this promise."""
+    kind = KINDS.get(visit.told_kind)
+    if visit.told_start is None or visit.told_end is None or kind is None or kind.class_ != "delay":
+        return None
+    return Window(visit.told_start, visit.told_end)
+
+
+def _agreed(told: Window | None, arrival: Window | None, rules: Rules) -> Window | None:
+    """The range told last, or the one the page shows where it ends so much later: nobody means a time that is gone."""
+    if told is None or arrival is None or arrival.end - told.end < timedelta(minutes=rules.update_min):
+        return told
+    return arrival
+
+
+def seen(story: Story) -> str:
+    """What a page of this visit shows: which promise, the range told last, a later one that "This works" would agree to.
+    Pressed on an older page it differs."""
+    visit, later = story.visit, story.agreed
+    mark = f"{visit.promise_version}:{visit.told_start.isoformat() if visit.told_start else ''}"
+    if later is None or later == told_range(visit):
+        return mark
+    return f"{mark}:{later.start.isoformat()}:{later.end.isoformat()}"
 
 
 def earlier(s: Session, visit: Visit, at: datetime) -> Window | None:

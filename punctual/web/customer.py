@@ -56,7 +56,7 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         given=lambda good: facts.given(good, story.visit.customer.language),
         noun=lambda kind: facts.noun(kind, story.visit.customer.language),
         promise_told=promises.told_of(db.session(), story.promises),
-        seen=visits.seen(story.visit),
+        seen=visits.seen(story),
         at=g.at,
         lang=story.visit.customer.language,
         **more,

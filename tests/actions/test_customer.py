@@ -10,10 +10,11 @@ from sqlalchemy import select
 
 from punctual import outbox, watch
 from punctual.actions import Refused, customer, technician, transaction
-from punctual.core.day import at_wall, local
+from punctual.core.day import Window, at_wall, local
 from punctual.core.promise import office_due
 from punctual.models import Answer, Message, Notice, Promise, Shift, Visit, db
 from punctual.queries import day as days
+from punctual.queries import visit as visits
 from tests import build
 from tests.build import DATE, Built, wall
 
@@ -88,6 +89,31 @@ def test_a_range_told_after_the_answer_can_be_kept_again(built: Built) -> None:
     told(grace, "11:00", "11:30", "late_update")
     assert not customer.keep(grace, at=NOW + timedelta(minutes=5)).already
     assert db.session.get_one(Visit, grace).window_start == wall("11:00")
+
+
+def test_who_presses_under_a_later_range_than_was_told_agrees_to_what_the_page_shows(built: Built) -> None:
+    grace = built.visits["Grace"].id
+    told(grace, "10:20", "10:45")
+    with transaction() as s:
+        story = visits.story(s, grace, at=NOW)
+    assert story.arrival is not None and story.arrival.end > wall("11:00") and story.agreed == story.arrival
+    with pytest.raises(Refused, match="The time has changed"):
+        customer.keep(grace, f"{story.visit.promise_version}:{wall('10:20').isoformat()}", at=NOW)
+    customer.keep(grace, visits.seen(story), at=NOW)
+    visit = db.session.get_one(Visit, grace)
+    assert Window(visit.window_start, visit.window_end) == story.arrival
+    assert customer.keep(grace, visits.seen(story), at=NOW).already
+
+
+@pytest.mark.parametrize("how", ["by a text, which answers what was told", "on a page that shows much the same"])
+def test_else_what_was_told_is_agreed_to(built: Built, how: str) -> None:
+    grace, text = built.visits["Grace"].id, how.startswith("by a text")
+    told(grace, "10:20", "10:45" if text else "11:20")
+    with transaction() as s:
+        seen = "" if text else visits.seen(visits.story(s, grace, at=NOW))
+    customer.keep(grace, seen, at=NOW, by="text" if text else "page")
+    visit = db.session.get_one(Visit, grace)
+    assert (visit.window_start, visit.window_end) == (wall("10:20"), wall("10:45" if text else "11:20"))
 
 
 def test_keeping_a_range_that_has_passed_keeps_what_is_expected_now(built: Built) -> None:
