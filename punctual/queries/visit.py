@@ -148,7 +148,7 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         arrival = outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
     rules = days.rules(s)
     last = _last_told(s, visit)
-    doomed = _doomed(visit, made, rules.deadline_chance) or last == "please_choose"
+    doomed = _doomed(visit, made, rules.deadline_chance) or _too_long(visit, made, rules) or last == "please_choose"
     quiet = last == "no_time_yet"
     state = _state(visit, made, at, rules.tell_chance, doomed=doomed, quiet=quiet)
     if state in ("on_time", "at_risk", "late", "very_late", "no_time", "expired") and missed(s, visit):
@@ -260,6 +260,13 @@ def _doomed(visit: Visit, made: VisitForecast | None, chance: float) -> bool:
     )
 
 
+def _too_long(visit: Visit, made: VisitForecast | None, rules: Rules) -> bool:
+    """Told that we are late, and it has become so late that nobody is asked to wait: they are asked to choose."""
+    if made is None or visit.arrived_at is not None or told_range(visit) is None:
+        return False
+    return made.mean_arrive - visit.window_end > timedelta(minutes=rules.wait_max_min)
+
+
 def _last_told(s: Session, visit: Visit) -> str:
     """The kind of the last thing said about this promise; "" before anything was."""
     last = s.scalar(
@@ -288,7 +295,7 @@ def _state(visit: Visit, made: VisitForecast | None, at: datetime, limit: float,
         return "very_late"
     if quiet:
         return "no_time"
-    if visit.told_start is not None and KINDS.get(visit.told_kind) and KINDS[visit.told_kind].class_ == "delay":
+    if told_range(visit) is not None:
         return "late"
     if made is not None and made.p_late >= min(limit, 0.5):
         return "at_risk"

@@ -56,6 +56,16 @@ def test_where_waiting_cannot_work_keep_is_neither_offered_nor_taken(grace: Page
     assert grace.visit.window_start == wall("10:00")
 
 
+def test_who_was_told_of_a_delay_is_not_asked_to_wait_when_it_grows_to_hours(grace: Page) -> None:
+    late(grace)
+    assert "This works" in grace.text()
+    grace.tap("Priya", "late", "08:31", minutes=240)
+    text = grace.text()
+    assert "We cannot keep your visit as promised. We are sorry" in text and "You do not have to wait." in text
+    assert "This works" not in text
+    assert "We cannot keep that time any more" in words(grace.post("keep", 409).text)
+
+
 #: The first story: due at nine, must leave at ten; at 9:27 the visit before is not over for an hour and more.
 NINE = """
 Tom 08:00-17:00 skills boiler home 51.4545,-2.5879
