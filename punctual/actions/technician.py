@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from punctual import outbox, watch
 from punctual.actions import Refused, correct, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Standing, fold
-from punctual.core.forecast import Eta
+from punctual.core.forecast import Eta, eta
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
 from punctual.models import Customer, Notice, Plain, Shift, Visit, touch_board
@@ -252,8 +252,7 @@ def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) ->
     because = Notice.visit_id.in_([v.id for v in visits]), Notice.cause == f"report:{r.id}"
     told = s.scalars(select(Notice).where(*because)).all()
     known = queries.forecasts(s, shift_ids)
-    ahead = [known[v.id] for v in visits if v.state in UNREACHED and v.id in known]
-    etas = [Eta(f.visit_id, f.mean_arrive, f.arrive[0], f.arrive[2]) for f in ahead]
+    etas = [eta(known[v.id]) for v in visits if v.state in UNREACHED and v.id in known]
     return Taken(r.id, True, row.shift_id, _told(s, told), etas)
 
 

@@ -63,12 +63,13 @@ class VisitForecast:
 
 
 class Eta(NamedTuple):
-    """When a visit will be reached: on average, and eight times in ten between `start` and `end`."""
+    """When a visit will be reached: on average, and eight times in ten between `start` and `end`. ISO 8601, as programs
+    and phones read them."""
 
     visit_id: int
-    expected: datetime
-    start: datetime
-    end: datetime
+    expected: str
+    start: str
+    end: str
 
 
 def forecast(
@@ -210,9 +211,16 @@ def _over(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
 
 def expected(made: Forecast, days: Days, rows: Ints) -> list[Eta]:
     """When some visits will be reached, in the order of their rows."""
-    columns = (made.mean_arrive[rows], made.arrive[rows, P10], made.arrive[rows, P90])
-    moments = (map(instant, column.tolist()) for column in columns)
-    return [Eta(*eta) for eta in zip(days.visit_id[rows].tolist(), *moments, strict=True)]
+    moments = np.array((made.mean_arrive[rows], made.arrive[rows, P10], made.arrive[rows, P90]))
+    moments *= 60.0
+    texts = np.datetime_as_string(np.rint(moments, out=moments).astype("datetime64[s]"), timezone="UTC").tolist()
+    return [Eta(*eta) for eta in zip(days.visit_id[rows].tolist(), *texts, strict=True)]
+
+
+def eta(known: VisitForecast) -> Eta:
+    """The same of a forecast that was kept."""
+    moments = (known.mean_arrive, known.arrive[0], known.arrive[2])
+    return Eta(known.visit_id, *(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in moments))
 
 
 def visit(made: Forecast, days: Days, row: int) -> VisitForecast:

@@ -17,7 +17,6 @@ from punctual.actions import Refused
 from punctual.actions import note as notes
 from punctual.actions import technician as verbs
 from punctual.core.day import at_wall, local
-from punctual.core.forecast import Eta
 from punctual.models import Company, Technician, db
 from punctual.queries import technician as queries
 from punctual.queries import whole
@@ -25,6 +24,8 @@ from punctual.web.access import allow
 
 door = Blueprint("technician", __name__, url_prefix="/t")
 
+#: What an eta's values are called on a phone.
+ETA = ("visit", "expected", "from", "to")
 STEPS = {
     "on-my-way": "on_my_way",
     "arrived": "arrived",
@@ -123,7 +124,7 @@ def tap(visit_id: int, step: str) -> Response | Base:
             note=str(given.get("note") or "")[:500],
         )
     if request.is_json:
-        told, etas = [_told(t) for t in taken.told], [_eta(e) for e in taken.etas]
+        told, etas = [_told(t) for t in taken.told], [dict(zip(ETA, e, strict=True)) for e in taken.etas]
         said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
     names = ", ".join(t["name"] for t in taken.told)
@@ -140,12 +141,6 @@ def _told(told: dict[str, Any]) -> dict[str, Any]:
         "decision": told["decision"],
         **spans,
     }
-
-
-def _eta(eta: Eta) -> dict[str, Any]:
-    """When a visit will be reached, as JSON values."""
-    spans = {"from": eta.start.isoformat(), "to": eta.end.isoformat()}
-    return {"visit": eta.visit_id, "expected": eta.expected.isoformat(), **spans}
 
 
 def _given() -> dict[str, Any]:

@@ -72,7 +72,8 @@ def test_plus_sixty_tells_the_next_customer_and_the_phone_says_whom(phone: Flask
 def test_the_answer_to_a_tap_carries_the_times_the_page_shows(phone: FlaskClient) -> None:
     etas = tap(phone, 1, "late", minutes=60).get_json()["etas"]  # type: ignore[attr-defined]
     shown = re.findall(r'<time data-eta="(\d+)" datetime="([^"]+)"', phone.get("/t/").text)
-    assert shown == [(str(e["visit"]), e["expected"]) for e in etas] and len(shown) == 2
+    said = [(int(visit), datetime.fromisoformat(at)) for visit, at in shown]
+    assert said == [(e["visit"], datetime.fromisoformat(e["expected"])) for e in etas] and len(said) == 2
 
 
 def test_whoever_cannot_be_written_to_is_called_and_the_phone_says_so(phone: FlaskClient) -> None:
