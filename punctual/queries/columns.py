@@ -381,6 +381,8 @@ def _since(days: Days, version: Ints, marks: Sequence[str | None]) -> Floats:
     """Since when rows have been over the limit, of the present promise; NaN for those that were not at the last look."""
     since = np.full(days.rows, np.nan)
     which = [d for d, kept in enumerate(marks) if kept is not None]
+    if not which:
+        return since
     kept = json.loads(f"[{','.join(marks[d] or '' for d in which)}]")
     found = [
         (d, *key.split(":"), minutes(datetime.fromisoformat(mark["since"])))
