@@ -138,11 +138,7 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
         yield _proposal(t, best, now.zone)
     for promise in t.owed:
         yield f"Promised {owed(promise.kind)} by {now.when(promise.due_at)}. {promise.owner} owns it."
-    for ask in t.asks:
-        if t.troubles and ask.reason in LOST:
-            continue  # what did not arrive, how and why is said below
-        words = asked(ask.reason, ask.facts) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
-        yield f"{words}{_said(ask.facts, now)} Since {now.when(ask.at)}."
+    yield from _asked(t, now)
     if t.call_by and t.answer and t.answer[0] == "call" and not t.asks and not t.look:
         yield f"{ANSWERS['call']}, {now.when(t.answer[1])}."
     for trouble in t.troubles:
@@ -150,6 +146,18 @@ def _sentences(t: Task, now: Here, best: Effect | None) -> Iterable[str]:
         yield f"{KINDS.get(trouble.kind, trouble.kind)} by {CHANNELS.get(trouble.channel, trouble.channel)} at {now.when(trouble.at)}: {state}."
     if t.lost_address:
         yield f"The address “{t.lost_address}” was not found."
+
+
+def _asked(t: Task, now: Here) -> Iterable[str]:
+    """What is asked of somebody, each in words once with the first time: several rows may ask the same."""
+    first: dict[str, datetime] = {}
+    for ask in t.asks:
+        if t.troubles and ask.reason in LOST:
+            continue  # what did not arrive, how and why is said beside it
+        words = asked(ask.reason, ask.facts) or f"{KINDS.get(ask.kind, ask.kind)}: {ask.reason.replace('_', ' ')}."
+        words += _said(ask.facts, now)
+        first[words] = min(first.get(words, ask.at), ask.at)
+    yield from (f"{words} Since {now.when(since)}." for words, since in first.items())
 
 
 def _said(facts: Mapping[str, Any], now: Here) -> str:

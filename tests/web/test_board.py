@@ -200,6 +200,17 @@ def test_a_call_leaves_the_queue_only_when_it_was_made(board: Desk) -> None:
     assert "Lewis Whitfield" not in board.text(f"/board/queue{DAY}")
 
 
+def test_what_two_rows_ask_alike_stands_there_once_since_the_first(board: Desk) -> None:
+    with transaction() as s:
+        row = s.get_one(Visit, board.visit("Lewis"))
+        for key, at in (("b", "09:33"), ("a", "09:31")):
+            outbox.put(
+                s, key=key, kind="call", at=wall(at), reason="differs", decision="task", visit=row, to="dispatcher"
+            )
+    queue = board.text(f"/board/queue{DAY}")
+    assert queue.count("What was told and what is planned differ") == 1 and "will say so. Since 09:31." in queue
+
+
 def test_a_warning_that_was_worth_nothing_any_more_asks_for_a_call_in_a_sentence(board: Desk) -> None:
     visit = board.visit("Lewis")
     with transaction() as s:
