@@ -186,12 +186,11 @@ class _Ready:
 
     def run(self, c: Open, values: dict[str, Any]) -> Any:
         """A cursor after the statement."""
-        cursor, parameters = c.connection.cursor(), self._parameters(values)
+        parameters = self._parameters(values)
         try:
-            cursor.execute(self.sql, parameters)
+            return c.connection.dbapi_connection.execute(self.sql, parameters)
         except _errors(c.dialect) as error:
             raise explained(error, c.dialect, self.sql, parameters) from error
-        return cursor
 
     def many(self, c: Open, values: list[dict[str, Any]]) -> None:
         """The statement once for each of these values."""
