@@ -29,6 +29,7 @@ SENTENCES = {
     409: "This contradicts what is true now. Load the page again.",
     413: "This is too large to be taken.",
     415: "Send this as application/json.",
+    422: "A value cannot be used. Change it and send this again.",
     429: "Too many tries. Wait a minute and try again.",
     500: lazy_gettext("That did not work, and it was not you. Nothing was saved. Try again."),
     503: lazy_gettext("The database is busy. Nothing was saved. Try again in a moment."),

@@ -153,7 +153,8 @@ def test_a_forecast_comes_with_the_reason_for_telling_or_for_silence(client: Fla
 def test_an_impossible_tap_gets_a_sentence(client: FlaskClient, made: build.Built) -> None:
     path = f"/visits/{made.visits['Priya']}/reports"
     assert "Arrived" in post(client, path, tap("done"), 409)["detail"]
-    assert "future" in post(client, path, tap("arrived", NOW + timedelta(hours=1)), 422)["detail"]
+    ahead = post(client, path, tap("arrived", NOW + timedelta(hours=1)), 422)
+    assert "future" in ahead["detail"] and ahead["title"] == "A value cannot be used. Change it and send this again."
 
 
 def test_free_times_keep_every_other_promise(client: FlaskClient, made: build.Built) -> None:
