@@ -35,14 +35,15 @@ class Ahead:
     """What is known of all positions before anything is carried, worked out at once: for one day, calls cost more than
     work.
 
-    Rows as in Steps, `of`: where those of each position are. Moments are minutes after each chain's `at`, NaN for
-    none: come, gone (begun and over), out (set out); named: not before this, by the technician's word, -inf without
-    one. own: how long it takes by the technician's own word, 0 without
-    one. rests: a break comes before it. By position, whether somebody is on the way, has begun, is over, has given their
-    word or has a break: at_wheel, at_work, at_end, at_word, at_rest.
+    Rows as in Steps, `of`: where those of each position are; chains: how many there are. Moments are minutes after each
+    chain's `at`, NaN for none: come, gone (begun and over), out (set out); named: not before this, by the technician's
+    word, -inf without one. own: how long it takes by the technician's own word, 0 without one. rests: a break comes
+    before it. By position, whether somebody is on the way, has begun, is over, has given their word or has a break:
+    at_wheel, at_work, at_end, at_word, at_rest.
     """
 
     of: list[slice]
+    chains: int
     which: Ints
     row: Ints
     day: Ints
@@ -98,7 +99,7 @@ def ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     if len(of) < len(row):
         by_position = np.logical_or.reduceat(marks, [rows.start for rows in of], axis=1)
     return Ahead(
-        of, which, row, day, at, out, come, gone, named, own, plan.travel[row], opens, marks[4],
+        of, len(chains.day), which, row, day, at, out, come, gone, named, own, plan.travel[row], opens, marks[4],
         work(learned, plan, row, position, len(chains.day)), plan, *by_position.tolist(),
     )  # fmt: skip
 

@@ -49,6 +49,12 @@ class Steps:
         return self.ahead.row
 
     @property
+    def rows(self) -> Any:
+        """The same rows to index columns by: of one chain as a slice, which takes no copies."""
+        row = self.row
+        return slice(int(row[0]), int(row[0]) + len(row)) if self.ahead.chains == 1 else row
+
+    @property
     def work(self) -> Singles:
         """How long each visit takes [n, SAMPLES], in the order in which it meets the arrivals."""
         return self.ahead.work.singles
@@ -103,8 +109,9 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     free = over[chains.first - 1]
     np.copyto(free, days.shift_start[chains.day], where=head)
     free -= chains.at
-    top = a.which[a.of[0]] if a.of else a.which
-    head, free = head[top], free[top]
+    if a.chains > 1:
+        top = a.which[a.of[0]]
+        head, free = head[top], free[top]
     steps = Steps(a, head, np.empty((len(a.row), SAMPLES), dtype=np.float32), np.empty((2, len(a.row), SAMPLES)), free)
     _carried(days, steps, learned, _column(free))
     steps.mean = _mean_schedule(days, a, free)
@@ -273,8 +280,9 @@ def _what_is_left(days: Days, a: Ahead, of: slice, learned: Learned, ends: Float
         return np.asarray(np.maximum(3.0, 0.25 * a.plan.sd[row] * most))
 
     finish = _unreported(ends[begun], tail, learned)
-    said = (own > _NOW).nonzero()[0]
+    said: Any = (own > _NOW).nonzero()[0]
     if len(said):
+        said = slice(None) if len(said) == len(own) else said
         finish[said] = np.maximum(finish[said], _as_said(own[said], since[said], learned))
     ends[begun] = finish
 

@@ -180,7 +180,7 @@ class Days:
     @cached_property
     def day_of(self) -> Ints:
         """The day of each row."""
-        return np.repeat(np.arange(len(self)), self.counts)
+        return np.arange(len(self)).repeat(self.counts)
 
     def firsts(self, rows: Ints) -> tuple[Ints, Ints]:
         """The days that have one of these rows (ascending), and the first one each has."""

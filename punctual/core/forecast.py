@@ -89,7 +89,7 @@ def forecast(
         _part(days, part, learned, over, plan, others, made)
     head = chains.first
     waits = np.isnan(days.arrived[head])
-    made.expected_report[chains.day] = np.where(waits, made.arrive[head, P90], made.finish[head, P90])
+    made.expected_report[chains.day] = np.where(waits, made.arrive[:, P90][head], made.finish[:, P90][head])
     return made
 
 
@@ -161,22 +161,22 @@ def _part(
 
 def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, row, begun, arrive = made.at, step.row, step.known, step.arrive
-    shown, shift, known = told.plain(step.moments), None, begun.nonzero()[0]
+    at, row, begun, arrive = made.at, step.rows, step.known, step.arrive
+    shown, shift = told.plain(step.moments), None
     if around is not None:
         shift = around.shift + told.own_shift(learned, step.free)
         new = (~begun).nonzero()[0]
         shown[:, new] = told.ends(learned, around.of(new), shift[new], arrive[new], step.work[new])
     limits = (days.window_end[row] - at)[:, None] + np.array((0.0, made.threshold))
     chance = told.chance_after(learned, around, shift, arrive, limits)
-    if len(known):
-        chance[known] = arrive[known, :1] > limits[known]
+    np.copyto(chance, arrive[:, :1] > limits, where=begun[:, None])
     made.p_window[row], made.p_late[row] = chance.T
     deadline = days.deadline[row]
     asked = np.isfinite(deadline).nonzero()[0]
     if len(asked):
-        by = np.where(days.deadline_arrive[row[asked]][:, None], shown[0, asked], shown[1, asked])
-        made.p_deadline[row[asked]] = _beyond(by, deadline[asked] - at)
+        who = step.row[asked]
+        by = np.where(days.deadline_arrive[who][:, None], shown[0, asked], shown[1, asked])
+        made.p_deadline[who] = _beyond(by, deadline[asked] - at)
     shown += at
     made.arrive[row], made.finish[row] = shown
     step.mean += at
