@@ -25,7 +25,9 @@ promise_, technician_ = Promise.__table__, Technician.__table__
 #: A failed message of an older day is history, not a task.
 RECENT = timedelta(hours=24)
 #: Tasks that warn of a coming visit; with the visit over there is nothing left to call about.
-ABOUT_LATENESS = frozenset({"no_channel", "cap", "late", "no_news", "night", "too_late", "too_soon"})
+ABOUT_LATENESS = frozenset(
+    {"no_channel", "cap", "late", "no_news", "night", "too_late", "too_soon", "earlier_than_told"}
+)
 
 
 #: Whom a task without a visit is about.

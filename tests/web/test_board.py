@@ -211,6 +211,17 @@ def test_what_two_rows_ask_alike_stands_there_once_since_the_first(board: Desk) 
     assert queue.count("What was told and what is planned differ") == 1 and "will say so. Since 09:31." in queue
 
 
+def test_nobody_is_to_be_asked_whether_earlier_suits_once_the_visit_is_over(board: Desk) -> None:
+    with transaction() as s:
+        row, reason = s.get_one(Visit, board.visit("Lewis")), "earlier_than_told"
+        outbox.put(
+            s, key="e", kind="call", at=wall("09:31"), reason=reason, decision="task", visit=row, to="dispatcher"
+        )
+    assert "We now come earlier than they were told" in board.text(f"/board/queue{DAY}")
+    assert board.post(f"/board/visits/{board.visit('Lewis')}/cancel").status_code == 303
+    assert "We now come earlier than they were told" not in board.text(f"/board/queue{DAY}")
+
+
 def test_a_warning_that_was_worth_nothing_any_more_asks_for_a_call_in_a_sentence(board: Desk) -> None:
     visit = board.visit("Lewis")
     with transaction() as s:
