@@ -161,7 +161,7 @@ def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
     least = np.maximum(a.opens, a.named)
     lasts = a.plan.expected[a.row]
     if any(a.at_wheel):
-        least = np.where(np.isnan(a.out), least, a.named)
+        least = np.where(np.isnan(a.out), least, _soonest(days, a, slice(None)))
     if any(a.at_work):
         lasts = np.where(np.isnan(a.come), lasts, np.maximum(np.maximum(lasts, a.own), -a.come))
     np.maximum(least, 0.0, out=least)
@@ -196,7 +196,7 @@ def _mean_of_one(days: Days, a: Ahead, free: Floats) -> Floats:
         if begun:
             mean, lasts = come, max(lasts, own, -come)
         elif driving:
-            mean = max(out + drive, named, 0.0)
+            mean = max(out + drive, _soonest(days, a, of).item(), 0.0)
         else:
             mean = max(mean + drive, opens, named, 0.0)
         arrive.append(mean)
@@ -260,12 +260,16 @@ def _not_before_now(a: Ahead, i: Any, head: Bools, learned: Learned, x: Singles,
 
 def _on_the_way(days: Days, a: Ahead, i: Any, learned: Learned, arrive: Floats) -> None:
     """Whoever has set out arrives by how long the drive takes, not by when the technician was free."""
-    out, way, named = a.out[i], a.drive[i], a.named[i]
+    out, way = a.out[i], a.drive[i]
     driving = (~np.isnan(out)).nonzero()[0]
     z = shape_of(learned)[None, :]
     there = out[driving, None] + way[driving, None] * np.exp(DRIVE_SD * z)
-    least = np.maximum(days.window_start[a.row[i][driving]] - a.at[i][driving] - EARLY, named[driving])
-    arrive[driving] = np.maximum(there, least[:, None])
+    arrive[driving] = np.maximum(there, _soonest(days, a, i)[driving, None])
+
+
+def _soonest(days: Days, a: Ahead, i: Any) -> Floats:
+    """Before when nobody who has set out for these visits arrives."""
+    return np.asarray(np.maximum(days.window_start[a.row[i]] - a.at[i] - EARLY, a.named[i]))
 
 
 def _what_is_left(days: Days, a: Ahead, of: slice, learned: Learned, ends: Floats) -> None:

@@ -273,9 +273,8 @@ def _update(c: _Case, last: Said) -> list[Decision]:
     facts: dict[str, Any] = {"told_at": last.at.isoformat(), "told_kind": last.kind}
     if old is None:
         return [c.silent("already_told", **facts)]
-    remains = max(0.0, minutes(old.end) - minutes(c.at))
     later, earlier = minutes(new.end) - minutes(old.end), minutes(old.start) - minutes(new.start)
-    need = max(c.rules.update_min, c.rules.update_share * remains)
+    need = max(c.rules.update_min, c.rules.update_share * max(0.0, minutes(old.end) - minutes(c.at)))
     facts |= {
         "told_from": old.start.isoformat(),
         "told_to": old.end.isoformat(),
@@ -288,7 +287,8 @@ def _update(c: _Case, last: Said) -> list[Decision]:
         return [*found, c.task("earlier_than_told", **facts)] if c.arrive.end < old.start else found
     if later < need and earlier < c.rules.update_min:
         return [c.silent("already_told", **facts)]
-    return _try(c, "late_update", "moved", new, **facts, **_in_time(c))
+    kind, told = ("please_choose", None) if _hopeless(c) else ("late_update", new)
+    return _try(c, kind, "moved", told, due=_due(c), **facts, **_in_time(c))
 
 
 def _try(c: _Case, kind: str, reason: str, told: Window | None, **facts: Any) -> list[Decision]:

@@ -13,6 +13,7 @@ from punctual.core import duration, travel
 from punctual.core.day import Day, Days, Place, Visit, Window, minutes, pack
 from punctual.core.fit import fit
 from punctual.core.forecast import forecast
+from punctual.core.splice import joined
 from tests.build import wall
 
 ON = date(2026, 11, 24)
@@ -68,6 +69,14 @@ def test_nobody_starts_before_the_window_unless_the_customer_said_so() -> None:
     shut = forecast(day(stop(1, "08:00", 30), early), NOTHING, at("08:00"))
     free = forecast(day(stop(1, "08:00", 30), replace(early, early_ok=True)), NOTHING, at("08:00"))
     assert shut.mean_arrive[1] >= at("11:00") > free.mean_arrive[1]
+
+
+def test_who_sets_out_hours_early_is_expected_within_the_range_that_is_shown() -> None:
+    gone = day(stop(1, "12:00", place=THERE, state="on_my_way", on_my_way_at=wall("10:40")), stop(2, "14:00"))
+    made = forecast(gone, NOTHING, at("10:42"))
+    assert made.arrive[0, 1] == made.mean_arrive[0] == at("11:30"), "half an hour before it opens, not sooner"
+    both = joined([(gone, np.zeros(2, dtype=np.int64))])
+    assert forecast(both, NOTHING, at("10:42")).mean_arrive[[0, 2]].tolist() == [at("11:30")] * 2
 
 
 def test_a_break_is_taken_before_the_visit_planned_after_it() -> None:

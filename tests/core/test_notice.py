@@ -407,6 +407,13 @@ def test_nobody_is_asked_to_wait_longer_than_the_company_allows() -> None:
     assert only(after).reason == "already_told", "no range follows when none was told"
 
 
+def test_a_delay_that_grows_past_what_anybody_is_asked_to_wait_offers_a_choice_and_no_range() -> None:
+    who = known(told_at("08:55", "11:20", "11:50"), mark=OVER)
+    told = only(look("09:20", who, cause="report:2", chance=1.0, arrive="13:31"))
+    assert (told.kind, told.told, told.facts["due"]) == ("please_choose", None, t("10:20").isoformat())
+    assert only(look("09:20", who, cause="report:2", chance=1.0, arrive="13:29")).kind == "late_update"
+
+
 # Flapping, holding, storms
 
 
