@@ -3,7 +3,7 @@
   const body = document.body, strip = document.getElementById("strip");
   const started = performance.now(), server = Date.parse(body.dataset.now), speed = Number(body.dataset.speed) || 1;
   const now = () => new Date(server + (performance.now() - started) * speed);
-  const clock = (d) => d.toTimeString().slice(0, 5);
+  const clock = (d) => new Date(d).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: body.dataset.zone }).replace(/^0/, "");
   const KEEP = "punctual-taps";
   let queue = [], sending = false, etag = null;
   try { queue = JSON.parse(localStorage.getItem(KEEP) || "[]"); } catch { queue = []; }
@@ -26,15 +26,18 @@
   });
 
   // A tap's answer carries the new times: they are shown though the fresh day may not come through.
-  const wall = (iso) => new Date(iso).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: body.dataset.zone }).replace(/^0/, "");
   function expect(etas) {
     for (const eta of etas) {
       const time = document.querySelector(`time[data-eta="${eta.visit}"]`);
-      if (time) Object.assign(time, { dateTime: eta.expected, textContent: wall(eta.expected) });
+      if (time) Object.assign(time, { dateTime: eta.expected, textContent: clock(eta.expected) });
     }
   }
 
-  const told = (list) => list.length ? " Being told: " + list.map((t) => t.name).join(", ") + "." : " Nobody needs to be told.";
+  function told(list) {
+    const names = (decision) => list.filter((t) => t.decision === decision).map((t) => t.name).join(", ");
+    const tell = names("tell"), task = names("task");
+    return (tell ? ` Being told: ${tell}.` : "") + (task ? ` The office is asked to call: ${task}.` : "") || " Nobody needs to be told.";
+  }
 
   async function flush() {
     if (sending) return;

@@ -17,6 +17,7 @@ from punctual.actions import Refused
 from punctual.actions import note as notes
 from punctual.actions import technician as verbs
 from punctual.core.day import at_wall, local
+from punctual.messages import clock_time
 from punctual.models import Company, Technician, db
 from punctual.queries import technician as queries
 from punctual.queries import whole
@@ -91,12 +92,14 @@ def live() -> Response:
 
 def _status() -> str:
     """What the last tap did, for a page without JavaScript: the redirect names the report and whom it told."""
-    what, told = request.args.get("sent", ""), request.args.get("told", "")
+    what, told, called = (request.args.get(name, "") for name in ("sent", "told", "called"))
     if what not in SAID:
         return ""
     zone = db.session.get_one(Company, 1).zone
-    names = f" Being told: {told[:120]}." if told else " Nobody needs to be told."
-    return f"{SAID[what]}, sent at {local(g.at, zone):%H:%M}.{names if what != 'undo' else ''}"
+    names = f" Being told: {told[:120]}." if told else ""
+    names += f" The office is asked to call: {called[:120]}." if called else ""
+    sent = f"{SAID[what]}, sent at {clock_time(g.at, zone)}."
+    return sent if what == "undo" else sent + (names or " Nobody needs to be told.")
 
 
 @door.post("/visits/<int:visit_id>/<step>")
@@ -127,8 +130,12 @@ def tap(visit_id: int, step: str) -> Response | Base:
         told, etas = [_told(t) for t in taken.told], [dict(zip(ETA, e, strict=True)) for e in taken.etas]
         said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
-    names = ", ".join(t["name"] for t in taken.told)
-    return redirect(url_for("technician.day", sent=kind, told=names or None), 303)
+    names = {word: _names(taken.told, decision) for word, decision in (("told", "tell"), ("called", "task"))}
+    return redirect(url_for("technician.day", sent=kind, **names), 303)
+
+
+def _names(told: list[dict[str, Any]], decision: str) -> str | None:
+    return ", ".join(t["name"] for t in told if t["decision"] == decision) or None
 
 
 def _told(told: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +203,7 @@ def read(visit_id: int) -> Base:
     return redirect(url_for("technician.day"), 303)
 
 
-@door.get("/photos/<int:photo_id>")
+@door.get("/photos/<int(max=2147483647):photo_id>")
 @allow("technician")
 def photo(photo_id: int) -> Response:
     """A photo of a customer whose visit is this technician's."""

@@ -83,6 +83,11 @@ def test_whoever_cannot_be_written_to_is_called_and_the_phone_says_so(phone: Fla
     assert tap(phone, 1, "late", minutes=60).get_json()["told"][0]["decision"] == "task"  # type: ignore[attr-defined]
     said = phone.get("/t/").text.split('id="told"')[1].split("</section>")[0]
     assert "Not told" in said and "The office has been asked to call." in said
+    with transaction() as s:
+        s.get_one(Visit, 3).customer.email = None
+    form = {"key": "without-script", "minutes": "240"}
+    answer = phone.post("/t/visits/1/late", data=form, follow_redirects=True).text
+    assert "The office is asked to call: Helen." in answer and "Being told" not in answer
 
 
 def test_the_same_key_counts_once(phone: FlaskClient) -> None:
