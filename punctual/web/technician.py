@@ -130,8 +130,8 @@ def tap(visit_id: int, step: str) -> Response | Base:
         told, etas = [_told(t) for t in taken.told], [dict(zip(ETA, e, strict=True)) for e in taken.etas]
         said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
-    names = {word: _names(taken.told, decision) for word, decision in (("told", "tell"), ("called", "task"))}
-    return redirect(url_for("technician.day", sent=kind, **names), 303)
+    names = _names(taken.told, "tell"), _names(taken.told, "task")
+    return redirect(url_for("technician.day", sent=kind, told=names[0], called=names[1]), 303)
 
 
 def _names(told: list[dict[str, Any]], decision: str) -> str | None:
