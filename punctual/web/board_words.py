@@ -295,9 +295,11 @@ def why_silent(reason: str, facts: Mapping[str, Any], zone: str) -> str:
 
 def _already(facts: Mapping[str, Any], zone: str) -> str:
     told = f"Told at {_time(facts, 'told_at', zone)}"
-    if str(facts.get("told_kind", "")).startswith("deadline") and facts.get("back_on_time"):
-        return f"{told} that their limit may not hold. The promise itself is not late enough for another message."
-    if facts.get("told_from"):
+    if str(facts.get("told_kind", "")).startswith("deadline"):  # which names no range
+        told += " that their limit may not hold"
+        if facts.get("back_on_time"):
+            return f"{told}. The promise itself is not late enough for another message."
+    elif facts.get("told_from"):
         told += f": {_time(facts, 'told_from', zone)} to {_time(facts, 'told_to', zone)}"
     if facts.get("back_on_time"):
         return f"{told}. It looks better now; the live page shows it, no message says so."

@@ -21,6 +21,7 @@ from punctual.models import (
     Visit,
     db,
 )
+from punctual.web.board_words import why_silent
 from tests.build import DATE, wall
 from tests.sender import Keeper, send, worker
 from tests.web.desk import Desk, deliver, desk, notices, overrun, words
@@ -73,6 +74,19 @@ def test_why_a_customer_was_not_told_is_a_sentence_with_figures(board: Desk) -> 
         r"Nothing is being sent now: On time: the chance of being over 15 min late is [\d.]+ %. The limit is 80 %.",
         page,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("late_first", "Told at 08:24: 11:00 to 12:00."),
+        ("deadline_done", "Told at 08:24 that their limit may not hold."),
+    ],
+)
+def test_a_message_that_named_no_range_is_not_said_to_have_named_one(kind: str, words: str) -> None:
+    facts = {"told_at": wall("08:24"), "told_from": wall("11:00"), "told_to": wall("12:00"), "told_kind": kind}
+    said = why_silent("already_told", {k: str(v) for k, v in facts.items()}, "Europe/London")
+    assert said == f"{words} Nothing new since."
 
 
 def test_a_night_abroad_is_told_by_the_customers_clock_and_by_ours(lite: Flask) -> None:
