@@ -17,7 +17,6 @@ from typing import Any
 from flask import Flask
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from punctual import config, letters, links, messages, outbox, watch
 from punctual.actions import access, transaction
@@ -26,7 +25,7 @@ from punctual.core.kinds import KINDS
 from punctual.migrations import upgrade
 from punctual.models import Notice, Promise, Visit, touch_board
 from tests import build
-from tests.browser import stocked
+from tests.browser import chromium, stocked
 from tests.browser.chromium import ARGUMENTS
 from tests.build import Built, wall
 
@@ -64,7 +63,7 @@ def served(folder: Path, *, full: bool = False) -> Iterator[Served]:
     app = create_app(settings)
     with app.app_context():
         upgrade()
-        server = make_server("127.0.0.1", 0, app, threaded=True)
+        server = chromium.server(app)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with transaction() as s:
             built = build.day(s)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
-from werkzeug.serving import make_server
 
 from punctual import clock, config
 from punctual.app import create_app
 from punctual.models import db
+from tests.browser import chromium
 from tests.browser.chromium import AXE, NAMES, RULES
 from tests.build import MORNING
 from tests.web.desk import Desk, desk
@@ -28,7 +28,7 @@ class Stage:
     """A company served on a free port, and pages of its dispatcher."""
 
     def __init__(self, app: Flask, browser: Browser, text: str) -> None:
-        self.server = make_server("127.0.0.1", 0, app, threaded=True)
+        self.server = chromium.server(app)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.app, self.browser = app, browser
         self.desk: Desk = desk(app, text)

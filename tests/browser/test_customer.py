@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from werkzeug.serving import make_server
 
 from punctual import clock, config, links, watch
 from punctual.actions import technician, transaction
 from punctual.app import create_app
 from punctual.models import Visit, db
 from tests import build
+from tests.browser import chromium
 from tests.browser.chromium import AXE, NAMES, RULES
 from tests.build import Built, wall
 
@@ -59,7 +59,7 @@ def grace(sqlite_url: str, tmp_path: Path, browser: Browser) -> Iterator[Grace]:
     )
     app = create_app(settings)
     with app.app_context():
-        server = make_server("127.0.0.1", 0, app, threaded=True)
+        server = chromium.server(app)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with transaction() as s:
             built = build.day(s)
