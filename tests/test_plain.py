@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError, NoResultFound, StatementError
 
 from punctual.actions import transaction
-from punctual.models import Customer, Place, Plain, Reader, Rows, Technician, Visit, compile_all, db
+from punctual.models import Customer, Place, Plain, Rows, Technician, Visit, compile_all, db
 from tests import build
 from tests.build import wall
 
@@ -117,8 +117,7 @@ def test_one_question_sees_what_another_process_has_committed(app: Flask) -> Non
     for name in ("Tom", "Thomas"):
         with create_engine(db.engine.url).begin() as other:  # an engine of its own, as another process has
             other.execute(text("UPDATE technician SET name = :name WHERE ref = 'T1'"), {"name": name})
-        with Reader(db.engine) as c:
-            assert names.scalar(c, ref="T1") == name
+        assert db.session().ask(names, ref="T1").name == name
 
 
 AROUND = Rows(

@@ -19,6 +19,7 @@ from punctual.core.day import Report, ReportKind, Standing, fold
 from punctual.core.forecast import Eta, eta
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
+from punctual.core.sift import OPEN, STATES
 from punctual.models import Customer, Notice, Plain, Shift, Visit, touch_board
 from punctual.models import Report as ReportRow
 from punctual.queries import day as queries
@@ -34,8 +35,6 @@ AHEAD = timedelta(minutes=2)
 AROUND = timedelta(hours=12)
 MOST_MINUTES = 600
 KINDS = frozenset(get_args(ReportKind)) - {"undo"}
-#: Nobody is there yet in these states.
-UNREACHED = ("planned", "on_my_way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +251,7 @@ def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) ->
     because = Notice.visit_id.in_([v.id for v in visits]), Notice.cause == f"report:{r.id}"
     told = s.scalars(select(Notice).where(*because)).all()
     known = queries.forecasts(s, shift_ids)
-    etas = [eta(known[v.id]) for v in visits if v.state in UNREACHED and v.id in known]
+    etas = [eta(known[v.id]) for v in visits if v.state in STATES[:OPEN] and v.id in known]
     return Taken(r.id, True, row.shift_id, _told(s, told), etas)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
 from punctual.core.limit import CALL_CHANCE, limits, muted_until
-from punctual.core.policy import AUTOMATIC, Rules, Said, acted, call_key, may, outlasts
+from punctual.core.policy import AUTOMATIC, Rules, Said, acted, call_key, may, outlasts, too_long
 
 Verb = Literal["tell", "silent", "task"]
 
@@ -260,7 +260,7 @@ def _late(c: _Case) -> list[Decision]:
     until = since + timedelta(minutes=c.rules.second_look_min)
     if c.known.reachable and not acted(c.cause) and c.at < until:
         return [c.silent("second_look", until, since=since.isoformat())]
-    kind, told = ("please_choose", None) if _hopeless(c) else ("late_first", c.told_now)
+    kind, told = _or_choose(c, "late_first")
     return _try(c, kind, "late", told, due=_due(c), **_in_time(c))
 
 
@@ -287,7 +287,7 @@ def _update(c: _Case, last: Said) -> list[Decision]:
         return [*found, c.task("earlier_than_told", **facts)] if c.arrive.end < old.start else found
     if later < need and earlier < c.rules.update_min:
         return [c.silent("already_told", **facts)]
-    kind, told = ("please_choose", None) if _hopeless(c) else ("late_update", new)
+    kind, told = _or_choose(c, "late_update")
     return _try(c, kind, "moved", told, due=_due(c), **facts, **_in_time(c))
 
 
@@ -371,9 +371,9 @@ def _untold(c: _Case, quiet: Quiet, expected: float) -> list[Decision]:
     return _try(c, asked[quiet.off], "no_news", None, due=_due(c), **facts)
 
 
-def _hopeless(c: _Case) -> bool:
-    """Nobody is asked to wait so long: they are asked to choose."""
-    return c.mean - minutes(c.window.end) > c.rules.wait_max_min
+def _or_choose(c: _Case, kind: str) -> tuple[str, Window | None]:
+    """A message with the range it tells, or the question which other time suits, which tells none."""
+    return ("please_choose", None) if too_long(c.mean - minutes(c.window.end), c.rules) else (kind, c.told_now)
 
 
 def _due(c: _Case) -> str:

@@ -204,6 +204,11 @@ def worth_telling(p_late: float, p_window: float, rules: Rules) -> bool:
     return p_late >= rules.tell_chance / 2 or p_window >= 0.5
 
 
+def too_long(late_min: float, rules: Rules) -> bool:
+    """Whether nobody is asked to wait so long: who is to be reached that late is asked to choose."""
+    return late_min > rules.wait_max_min
+
+
 def _better(kind: str, now: Now, rules: Rules) -> str:
     """What the forecast says; well past the limit, so that a wobble does not silence a warning."""
     if kind in ("deadline_done", "deadline_arrive"):

@@ -4,7 +4,7 @@ from punctual.models.base import Base, UtcDateTime, db, tune
 from punctual.models.care import Concern, Difference, Good, GoodRule, Look, Photo
 from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay, Outage
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
-from punctual.models.plain import Plain, Reader, Rows, compile_all, written
+from punctual.models.plain import Plain, Rows, compile_all, written
 from punctual.models.schedule import (
     BoardVersion,
     GeocodeAnswer,
@@ -53,7 +53,6 @@ __all__ = [
     "Place",
     "Plain",
     "Promise",
-    "Reader",
     "Received",
     "Report",
     "Rows",

@@ -5,51 +5,21 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import Dialect, Engine, Executable, Select, inspect, select
+from sqlalchemy import Connection, Dialect, Executable, Select, inspect, select
 from sqlalchemy.exc import CompileError, DBAPIError, NoResultFound
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 
 Convert = Callable[[Any], Any]
 
-
-class Open(Protocol):
-    """What a statement needs of a connection; SQLAlchemy's is one."""
-
-    @property
-    def connection(self) -> Any: ...
-
-    @property
-    def dialect(self) -> Dialect: ...
-
-
-class Reader:
-    """A connection for one question, given back at the end: without the transaction that several would need."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.dialect = engine, engine.dialect
-        self.connection: Any = None
-
-    def __enter__(self) -> Reader:
-        try:
-            self.connection = self.engine.raw_connection()
-        except _errors(self.dialect) as error:
-            raise explained(error, self.dialect) from error
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.connection.close()
-
-
 #: Every statement there is.
 _MADE: WeakSet[Plain] = WeakSet()
 
 
-def compile_all(c: Open) -> None:
+def compile_all(c: Connection) -> None:
     """Make every statement ready for this database: who needs one first does not wait for that. One that was made for
     another kind of database is passed over."""
     for plain in list(_MADE):
@@ -69,39 +39,39 @@ class Plain:
         self._ready: dict[str, _Ready] = {}
         _MADE.add(self)
 
-    def all(self, c: Open, **values: Any) -> list[Any]:
+    def all(self, c: Connection, **values: Any) -> list[Any]:
         """Every row, as named tuples of converted values."""
         ready = self.on(c)
         cursor = ready.run(c, values)
         return ready.named(cursor, cursor.fetchall())
 
-    def first(self, c: Open, **values: Any) -> Any:
+    def first(self, c: Connection, **values: Any) -> Any:
         """The first row as a named tuple, or None."""
         ready = self.on(c)
         cursor = ready.run(c, values)
         row = cursor.fetchone()
         return None if row is None else ready.named(cursor, [row])[0]
 
-    def scalar(self, c: Open, **values: Any) -> Any:
+    def scalar(self, c: Connection, **values: Any) -> Any:
         """The first column of the first row as the driver gives it, or None."""
         row = self.on(c).run(c, values).fetchone()
         return None if row is None else row[0]
 
-    def rows(self, c: Open, **values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, c: Connection, **values: Any) -> list[tuple[Any, ...]]:
         """The driver's own tuples."""
         found: list[tuple[Any, ...]] = self.on(c).run(c, values).fetchall()
         return found
 
-    def run(self, c: Open, **values: Any) -> int:
+    def run(self, c: Connection, **values: Any) -> int:
         """How many rows it wrote."""
         count: int = self.on(c).run(c, values).rowcount
         return count
 
-    def many(self, c: Open, values: list[dict[str, Any]]) -> None:
+    def many(self, c: Connection, values: list[dict[str, Any]]) -> None:
         """Once for each of these values."""
         self.on(c).many(c, values)
 
-    def on(self, c: Open) -> _Ready:
+    def on(self, c: Connection) -> _Ready:
         """Itself for one database, made on first use."""
         found = self._ready.get(c.dialect.name)
         if found is None:
@@ -184,15 +154,16 @@ class _Ready:
         self.dialect = dialect
         self.out: list[tuple[int, Convert]] | None = None
 
-    def run(self, c: Open, values: dict[str, Any]) -> Any:
+    def run(self, c: Connection, values: dict[str, Any]) -> Any:
         """A cursor after the statement."""
         parameters = self._parameters(values)
+        driver: Any = c.connection.dbapi_connection
         try:
-            return c.connection.dbapi_connection.execute(self.sql, parameters)
+            return driver.execute(self.sql, parameters)
         except _errors(c.dialect) as error:
             raise explained(error, c.dialect, self.sql, parameters) from error
 
-    def many(self, c: Open, values: list[dict[str, Any]]) -> None:
+    def many(self, c: Connection, values: list[dict[str, Any]]) -> None:
         """The statement once for each of these values."""
         cursor, parameters = c.connection.cursor(), self._all_parameters(values)
         try:

@@ -12,7 +12,7 @@ from punctual.core.day import OVER, Window, outward
 from punctual.core.duration import usual
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
-from punctual.core.policy import Rules
+from punctual.core.policy import Rules, too_long
 from punctual.models import Answer, Attempt, Company, Concern, Good, Message, Notice, Promise, Report, Visit
 from punctual.queries import day as days
 from punctual.queries import promises, taught
@@ -261,10 +261,10 @@ def _doomed(visit: Visit, made: VisitForecast | None, chance: float) -> bool:
 
 
 def _too_long(visit: Visit, made: VisitForecast | None, rules: Rules) -> bool:
-    """Told that we are late, and it has become so late that nobody is asked to wait: they are asked to choose."""
+    """Told that we are late, and it has become too late to wait for."""
     if made is None or visit.arrived_at is not None or told_range(visit) is None:
         return False
-    return made.mean_arrive - visit.window_end > timedelta(minutes=rules.wait_max_min)
+    return too_long((made.mean_arrive - visit.window_end) / timedelta(minutes=1), rules)
 
 
 def _last_told(s: Session, visit: Visit) -> str:

@@ -58,9 +58,10 @@
       queue.shift();
       keep();
       const result = await answer.json().catch(() => ({}));
-      if (answer.ok) say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told(result.told || [])), "sent");
-      if (answer.ok) expect(result.etas || []);
-      else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
+      if (answer.ok) {
+        say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told(result.told || [])), "sent");
+        expect(result.etas || []);
+      } else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
       await refresh(true);
     }
     sending = false;

@@ -32,7 +32,7 @@ def _page() -> str | None:
     for path in _above(request.path):
         try:
             endpoint, values = adapter.match(path, method="GET") if adapter else ("", {})
-            page = current_app.ensure_sync(current_app.view_functions[endpoint])(**values)
+            page = current_app.view_functions[endpoint](**values)
         except (HTTPException, Refused, KeyError):
             continue
         return page if isinstance(page, str) else None
