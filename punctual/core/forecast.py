@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from punctual.core import told
 from punctual.core.ahead import Chains
 from punctual.core.chain import Steps, carry, over_by
-from punctual.core.day import Bools, Days, Floats, Ints, instant
+from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
 from punctual.core.planned import Plan, planned
@@ -22,6 +23,7 @@ LEVELS: Floats = told.TOLD
 #: Days forecast in one piece, to bound memory.
 CHUNK = 1000
 P10, P50, P90 = 1, 9, 17
+_TWO = [f"{n:02}" for n in range(60)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +213,27 @@ def _over(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
 
 def expected(made: Forecast, days: Days, rows: Ints) -> list[Eta]:
     """When some visits will be reached, in the order of their rows."""
-    moments = np.array((made.mean_arrive[rows], made.arrive[rows, P10], made.arrive[rows, P90]))
-    moments *= 60.0
-    texts = np.datetime_as_string(np.rint(moments, out=moments).astype("datetime64[s]"), timezone="UTC").tolist()
-    return [Eta(*eta) for eta in zip(days.visit_id[rows].tolist(), *texts, strict=True)]
+    columns = made.mean_arrive[rows], made.arrive[rows, P10], made.arrive[rows, P90]
+    texts = [list(map(_text, column.tolist())) for column in columns]
+    return list(map(Eta, days.visit_id[rows].tolist(), *texts))
 
 
 def eta(known: VisitForecast) -> Eta:
     """The same of a forecast that was kept."""
-    moments = (known.mean_arrive, known.arrive[0], known.arrive[2])
-    return Eta(known.visit_id, *(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in moments))
+    return Eta(known.visit_id, *(_text(minutes(at)) for at in (known.mean_arrive, known.arrive[0], known.arrive[2])))
+
+
+def _text(value: float) -> str:
+    """A time column's value as ISO 8601, to the second, without a datetime in between, which costs more."""
+    minute, second = divmod(round(value * 60.0), 60)
+    hour, minute = divmod(minute, 60)
+    day, hour = divmod(hour, 24)
+    return f"{_date(day)}T{_TWO[hour]}:{_TWO[minute]}:{_TWO[second]}Z"
+
+
+@lru_cache(maxsize=8)
+def _date(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def visit(made: Forecast, days: Days, row: int) -> VisitForecast:
