@@ -36,7 +36,7 @@ class Steps:
 
     ahead: Ahead
     head: Bools
-    x: Singles
+    x: Floats
     moments: Floats
     mean: Floats
 
@@ -77,7 +77,7 @@ class Steps:
         """By how much the technician is free too late for each position [n], on average: at least by what is known of the
         first, where nothing has begun."""
         a, head = self.ahead, self.head
-        late: Floats = np.add.reduce(self.x, axis=1).astype(np.float64)
+        late: Floats = np.add.reduce(self.x, axis=1)
         late /= SAMPLES
         waits = (~head & np.isnan(a.come[: len(head)])).nonzero()[0]
         if len(waits):
@@ -112,18 +112,18 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     if a.chains > 1:
         top = a.which[a.of[0]]
         head, free = head[top], free[top]
-    steps = Steps(a, head, np.empty((len(a.row), SAMPLES), dtype=np.float32), np.empty((2, len(a.row), SAMPLES)), free)
-    _carried(days, steps, learned, _column(free))
+    samples = np.empty((3, len(a.row), SAMPLES))
+    steps = Steps(a, head, samples[0], samples[1:], free)
+    _carried(days, steps, learned, free[:, None])
     steps.mean = _mean_schedule(days, a, free)
     return steps
 
 
-def _carried(days: Days, steps: Steps, learned: Learned, samples: Singles) -> None:
+def _carried(days: Days, steps: Steps, learned: Learned, samples: Floats) -> None:
     """Fill in the samples of all positions; `samples`: when the technicians are free first."""
     a, (arrive, finish) = steps.ahead, steps.moments
     rows = (a.each(every) for every in (steps.x, arrive, finish, a.work.added))
-    edge = a.opens.astype(np.float32)
-    shift, edges = a.meeting((a.drive - a.opens).astype(np.float32)), a.meeting(edge.astype(np.float64))
+    shift, edges = a.meeting(a.drive - a.opens), a.meeting(a.opens)
     marks = a.at_rest, a.at_work, a.at_end
     fewer = not a.alone
     for k, (of, x, begins, ends, added, later, opens, rests, begun, over) in enumerate(
@@ -133,12 +133,14 @@ def _carried(days: Days, steps: Steps, learned: Learned, samples: Singles) -> No
             samples = samples[: len(x)]
         if rests:
             break_, length = rest(days, a, of)
-            samples = np.maximum(samples, _column(break_)) + _column(length)
+            samples = np.maximum(samples, break_[:, None]) + length[:, None]
         np.add(samples, later, x)
         if begun:
             _arrive(days, steps, k, of, learned, opens)
         else:
-            _starts(days, steps, k, of, learned, x, opens, begins)
+            starts = _starts(days, steps, k, of, learned, x, opens, begins)
+            if starts is not begins:
+                begins[:] = starts
         np.add(begins, added, ends)
         ends.sort()
         if begun:
@@ -146,12 +148,7 @@ def _carried(days: Days, steps: Steps, learned: Learned, samples: Singles) -> No
         if over:
             done = np.isfinite(a.gone[of])
             ends[done] = a.gone[of][done, None]
-        samples = ends.astype(np.float32)
-
-
-def _column(values: Floats) -> Singles:
-    """One value a row, to meet samples."""
-    return values.astype(np.float32)[:, None]
+        samples = ends
 
 
 def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
@@ -216,44 +213,44 @@ def _arrive(days: Days, steps: Steps, k: int, of: slice, learned: Learned, opens
 
 
 def _starts(
-    days: Days, steps: Steps, k: int, i: Any, learned: Learned, x: Singles, opens: Any, out: Floats | None = None
+    days: Days, steps: Steps, k: int, i: Any, learned: Learned, x: Floats, opens: Any, out: Floats | None = None
 ) -> Floats:
-    """Sorted samples of when visits `i` of a position that have not begun will.
+    """Sorted samples of when visits `i` of a position that have not begun will; into `out` if they fit.
 
     Only the first of a chain says something by its silence; that a later one has not begun follows from the earlier.
     """
-    arrive = started(learned, x, 2 * k) if k else _first_starts(learned, x, steps.head[i])
-    arrive += opens
     a = steps.ahead
+    arrive: Floats = np.add(started(learned, x, 2 * k) if k else _first_starts(learned, x, steps.head[i]), opens, out)
     if a.at_word[k]:
-        np.maximum(arrive, _column(a.named[i]), out=arrive)
+        np.maximum(arrive, a.named[i, None], out=arrive)
     if a.at_wheel[k]:
         _on_the_way(days, a, i, learned, arrive)
     arrive.sort()
-    if k:
-        return np.asarray(np.maximum(arrive, _NOW, out=out))
-    arrive = _not_before_now(a, i, steps.head[i], learned, x, arrive)
-    return arrive if out is None else np.positive(arrive, out=out)
+    if k == 0:
+        return _not_before_now(a, i, steps.head[i], learned, x, arrive)
+    if len(arrive) > 1 or arrive.item(0) < 0.0:
+        np.maximum(arrive, _NOW, out=arrive)
+    return arrive
 
 
-def _first_starts(learned: Learned, x: Singles, head: Bools) -> Floats:
+def _first_starts(learned: Learned, x: Floats, head: Bools) -> Floats:
     """When the first visits of chains start after they open; heads are the first of their day, too."""
     n = np.count_nonzero(head)
     if n == len(head):
-        return first_started(learned, x).astype(np.float64)
+        return first_started(learned, x)
     arrive = started(learned, x, 0)
     if n:
         arrive[head] = first_started(learned, x[head])
     return arrive
 
 
-def _not_before_now(a: Ahead, i: Any, head: Bools, learned: Learned, x: Singles, arrive: Floats) -> Floats:
+def _not_before_now(a: Ahead, i: Any, head: Bools, learned: Learned, x: Floats, arrive: Floats) -> Floats:
     """Sorted samples of first starts, given that nothing has been reported until now."""
     arrive = _unreported(arrive, tail_of, learned)
     opens = a.opens[i]
     silent = (~head & (opens < -SILENT[0]) & np.isnan(a.out[i]) & ~(a.named[i] > 0.0)).nonzero()[0]
     if len(silent):
-        opens, free = opens[silent], x[silent].mean(axis=1).astype(np.float64)
+        opens, free = opens[silent], x[silent].mean(axis=1)
         arrive[silent] = overdue(learned, free, -opens, a.drive[i][silent] - opens) + opens[:, None]
     return arrive
 
@@ -293,7 +290,7 @@ def _what_is_left(days: Days, a: Ahead, of: slice, learned: Learned, ends: Float
 
 def _as_said(own: Floats, since: Floats, learned: Learned) -> Floats:
     """Samples of the end by the technician's own word, as right as such words have been."""
-    named = (since[:, None] + own[:, None] * _rightness(learned)).astype(np.float32)
+    named = since[:, None] + own[:, None] * _rightness(learned)
     return np.asarray(_unreported(named, lambda _: np.maximum(3.0, 0.25 * learned.own_sd * own), learned))
 
 

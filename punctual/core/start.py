@@ -10,7 +10,7 @@ import numpy as np
 from punctual.core.additive import isotonic
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.duration import PRIOR_START, Learned, nothing
-from punctual.core.spread import LEVELS, SAMPLES, STRATA, Singles, blended, looked_up, order, shrunk
+from punctual.core.spread import LEVELS, STRATA, blended, looked_up, order, shrunk
 from punctual.core.travel import into
 
 #: No start is learned from fewer pairs of visits in one bin, nor in more bins than this.
@@ -21,10 +21,10 @@ ABSURD = 480.0
 SURPRISING = 20.0
 #: A step of the tables that samples are looked up in, and where they begin and end; minutes.
 STEP, LOW, HIGH = 3.0, -120.0, 240.0
-#: As arrays: a NumPy call with a plain number takes half as long again, and one day is nothing but calls.
-_LOW, _HIGH, _PER_STEP, _TOP, _ZERO, _SAMPLES = (
-    np.array(x, dtype=np.float32) for x in (LOW, HIGH, 1 / STEP, (HIGH - LOW) / STEP, 0.0, SAMPLES)
-)
+POINTS = int((HIGH - LOW) / STEP) + 1
+#: As arrays: a NumPy call with a plain number takes half as long again, and one day is nothing but calls. The first two are
+#: the tables' ends in steps.
+_FIRST, _END, _HIGH, _PER_STEP, _ZERO = (np.array(x) for x in (LOW / STEP, HIGH / STEP, HIGH, 1 / STEP, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,52 +117,46 @@ def travelled(days: Days, between: float, drive: float) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def lookup(learned: Learned) -> tuple[Floats, Floats, Singles]:
-    """The tables on an even grid of x: [G, SAMPLES] by stratum, its growth to the next row, and a first visit's in
-    the order of the first stream.
-
-    Values have the precision of singles; they are kept as doubles, as which they are added up.
-    """
+def lookup(learned: Learned) -> tuple[Floats, Floats, Floats]:
+    """The tables on an even grid of x: [SAMPLES, POINTS] by stratum, its growth to the next point, and a first visit's in the
+    order of the first stream. Values have the precision of singles."""
     grid = np.arange(LOW, HIGH + STEP, STEP)
     at = np.clip(np.searchsorted(learned.start_x, grid) - 1, 0, len(learned.start_x) - 2)
     x0, x1 = learned.start_x[at], learned.start_x[at + 1]
     share = np.clip((grid - x0) / np.maximum(x1 - x0, 1e-9), 0.0, 1.0)[:, None]
     by_level = learned.start[at] * (1 - share) + learned.start[at + 1] * share
     by_level += np.maximum(grid - learned.start_x[-1], 0.0)[:, None]
-    table = np.stack([np.interp(STRATA, LEVELS, row) for row in by_level]).astype(np.float32)
-    growth = np.diff(table, axis=0, append=table[-1:])
+    table = np.stack([np.interp(STRATA, LEVELS, row) for row in by_level], axis=1).astype(np.float32)
+    growth = np.diff(table, axis=1, append=table[:, -1:])
     first = np.interp(STRATA, LEVELS, learned.first).astype(np.float32)[order(0)]
-    return table.astype(np.float64), growth.astype(np.float64), first
+    return table.astype(np.float64), growth.astype(np.float64), first.astype(np.float64)
 
 
 @lru_cache(maxsize=64)
-def _columns(stream: int) -> Singles:
-    """The columns of the tables in the order of a stream, as one row."""
-    return order(stream).astype(np.float32)[None, :]
+def _origins(stream: int) -> Floats:
+    """Where x = 0 stands in the tables, laid flat, for each sample in the order of a stream, as one row."""
+    return np.asarray(order(stream) * POINTS - _FIRST)[None, :]
 
 
-def started(learned: Learned, x: Singles, stream: int) -> Floats:
+def started(learned: Learned, x: Floats, stream: int) -> Floats:
     """Minutes after the earliest start at which work starts, x [rows, SAMPLES] (ascending) after it the technician is free."""
     table, growth, _ = lookup(learned)
     if len(x) == 1:
         earliest, latest = x.item(0), x.item(-1)
     else:
         earliest, latest = min(x[:, 0].tolist(), default=LOW), max(x[:, -1].tolist(), default=LOW)
-    place = x - _LOW
-    place *= _PER_STEP
+    place: Floats = x * _PER_STEP
     if earliest < LOW or latest > HIGH:
-        np.minimum(np.maximum(place, _ZERO, out=place), _TOP, out=place)
+        np.minimum(np.maximum(place, _FIRST, out=place), _END, out=place)
     index = np.floor(place)
     place -= index
-    index *= _SAMPLES
-    index += _columns(stream)
+    index += _origins(stream)
     at = index.astype(np.intp)
-    out = place.astype(np.float64)
-    out *= growth.take(at)
-    out += table.take(at)
+    place *= growth.take(at)
+    place += table.take(at)
     if latest > HIGH:
-        out += np.maximum(x - _HIGH, _ZERO)
-    return out
+        place += np.maximum(x - _HIGH, _ZERO)
+    return place
 
 
 def known(learned: Learned, x: Floats) -> Floats:
@@ -170,10 +164,10 @@ def known(learned: Learned, x: Floats) -> Floats:
     table, growth, _ = lookup(learned)
     place = np.minimum(np.maximum((x - LOW) / STEP, 0.0), (HIGH - LOW) / STEP)
     low = place.astype(np.int64)
-    out = table[low] + (place - low)[:, None] * growth[low]
-    return np.asarray(out + np.maximum(x - HIGH, 0.0)[:, None])
+    out = table[:, low] + (place - low) * growth[:, low]
+    return np.ascontiguousarray((out + np.maximum(x - HIGH, 0.0)).T)
 
 
-def first_started(learned: Learned, x: Singles) -> Singles:
+def first_started(learned: Learned, x: Floats) -> Floats:
     """The same for a day's first visit."""
     return np.asarray(np.maximum(x, _ZERO) + lookup(learned)[2])
