@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,30 @@ from punctual.core.spread import Singles
 class Chains:
     """Stretches of days to forecast: rows first..last of a day, looked at `at` [n].
 
-    `seen` [n]: reports up to then are known. Live that is everything there is; for the past, what was known at `at`.
+    `seen` [n]: reports up to then are known, for the past as it looked at `at`; None: all there are, as live.
     """
 
     day: Ints
     first: Ints
     last: Ints
     at: Floats
-    seen: Floats
+    seen: Floats | None = None
+
+    def some(self, which: Ints | slice | Bools) -> Chains:
+        """Some of them."""
+        seen = None if self.seen is None else self.seen[which]
+        return Chains(self.day[which], self.first[which], self.last[which], self.at[which], seen)
+
+
+class Laid(NamedTuple):
+    """The rows of chains, first positions first: the chain, the row and the position of each, the same rows to index
+    columns by - of one chain as a slice, which takes no copies -, and where those of each position are."""
+
+    which: Ints
+    row: Ints
+    position: Ints
+    rows: Any
+    of: list[slice]
 
 
 @dataclass(slots=True)
@@ -35,19 +52,19 @@ class Ahead:
     """What is known of all positions before anything is carried, worked out at once: for one day, calls cost more than
     work.
 
-    Rows as in Steps, `of`: where those of each position are; chains: how many there are. Moments are minutes after each
-    chain's `at`, NaN for none: come, gone (begun and over), out (set out); named: not before this, by the technician's
-    word, -inf without one. own: how long it takes by the technician's own word, 0 without one. rests: a break comes
-    before it. By position, whether somebody is on the way, has begun, is over, has given their word or has a break:
-    at_wheel, at_work, at_end, at_word, at_rest.
+    which, row, rows, of: as in Laid; alone: whether there is one chain, and so one row a position. Moments are minutes
+    after each chain's `at`, NaN for none: come, gone (begun and over), out (set out); named: not before this, by the
+    technician's word, -inf without one. own: how long it takes by the technician's own word, 0 without one. rests: a
+    break comes before it. By position, whether somebody is on the way, has begun, is over, has given their word or has a
+    break: at_wheel, at_work, at_end, at_word, at_rest.
     """
 
-    of: list[slice]
-    chains: int
+    chains: Chains
+    alone: bool
     which: Ints
     row: Ints
-    day: Ints
-    at: Floats
+    rows: Any
+    of: list[slice]
     out: Floats
     come: Floats
     gone: Floats
@@ -64,10 +81,9 @@ class Ahead:
     at_word: list[bool]
     at_rest: list[bool]
 
-    @property
-    def alone(self) -> bool:
-        """Whether no position has more than one row, as in a single chain."""
-        return len(self.of) == len(self.row)
+    def at(self, i: Any) -> Floats:
+        """When some of the rows are looked at."""
+        return np.asarray(self.chains.at[self.which[i]])
 
     def each(self, rows: NDArray[Any]) -> Iterable[NDArray[Any]]:
         """The rows of every position."""
@@ -80,64 +96,71 @@ class Ahead:
 
 
 def ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan) -> Ahead:
-    which, position, of = _laid(chains.last - chains.first + 1)
-    row, day, at, seen = chains.first[which] + position, chains.day[which], chains.at[which], chains.seen[which]
-    now, until = (chains.at[0, ...], chains.seen[0, ...]) if len(chains.at) == 1 else (at, seen)  # as in meeting
-    reported = np.array((days.on_my_way[row], days.arrived[row], over[row], days.late_at[row]))
+    which, row, position, rows, of = _laid(chains.first, chains.last)
+    alone = len(chains.at) == 1
+    now = chains.at[0, ...] if alone else chains.at[which]  # as in meeting
+    reported = np.array((days.on_my_way[rows], days.arrived[rows], over[rows], days.late_at[rows]))
     marks = np.zeros((5, len(row)), dtype=np.bool_)
-    known = np.less_equal(reported, until, out=marks[:4])
+    known = marks[:4]
+    if chains.seen is None:
+        np.isfinite(reported, out=known)
+    else:
+        np.less_equal(reported, chains.seen[which], out=known)
+        np.copyto(reported, np.nan, where=~known)
     reported -= now
-    unknown = ~known
-    np.copyto(reported, np.nan, where=unknown)
     out, come, gone, _ = reported
-    np.copyto(come, gone, where=unknown[1])
-    named, own = _by_word(days, row, at, known)
+    if np.count_nonzero(known[2]):  # what is over has begun
+        np.copyto(come, gone, where=~known[1])
+        known[1] |= known[2]
+    named, own = _by_word(days, rows, now, known[1], known[3])
     if plan.breaks:
         _breaks(days, chains, which, row, marks[4])
-    opens = plan.opens[row] - now
     by_position = marks
     if len(of) < len(row):
         by_position = np.logical_or.reduceat(marks, [rows.start for rows in of], axis=1)
     return Ahead(
-        of, len(chains.day), which, row, day, at, out, come, gone, named, own, plan.travel[row], opens, marks[4],
-        work(learned, plan, row, position, len(chains.day)), plan, *by_position.tolist(),
+        chains, alone, which, row, rows, of, out, come, gone, named, own, plan.travel[rows], plan.opens[rows] - now,
+        marks[4], work(learned, plan, row, position, len(chains.day)), plan, *by_position.tolist(),
     )  # fmt: skip
 
 
-def _by_word(days: Days, row: Ints, at: Floats, known: Bools) -> tuple[Floats, Floats]:
+def _by_word(days: Days, rows: Any, now: Floats, came: Bools, word: Bools) -> tuple[Floats, Floats]:
     """Where a technician has given their word: not before when they arrive, and how long it takes.
 
-    `known` [4, n]: who is known to have set out, to have arrived, to be gone, to have given their word. What is gone has
-    begun, and a word counts for the arrival only before that: it is left so.
+    A word counts for the arrival only before that: `word`, where one was given, is left so.
     """
-    _, came, gone, word = known
-    named, own = np.empty((2, len(row)))
+    named, own = np.zeros((2, len(word)))
     named.fill(-np.inf)
-    own.fill(0.0)
     if np.count_nonzero(word):
-        late = days.late_min[row]
-        np.copyto(own, days.planned_min[row] + late, where=word & (late > 0))
+        late = days.late_min[rows]
+        np.copyto(own, days.planned_min[rows] + late, where=word & (late > 0))
         word &= ~came
         if np.count_nonzero(word):
-            np.copyto(named, days.planned_start[row] + late - at, where=word)
-    came |= gone
+            np.copyto(named, days.planned_start[rows] + late - now, where=word)
     return named, own
 
 
-def _laid(length: Ints) -> tuple[Ints, Ints, list[slice]]:
-    """Positions of chains of these lengths, first ones first: chain and position of each, and where positions are.
-
-    The chains come longest first, so that whoever has a next position stands at the front.
-    """
-    if len(length) == 1:
-        n = int(length[0])
-        return np.zeros(n, dtype=np.int64), np.arange(n), [slice(k, k + 1) for k in range(n)]
+def _laid(first: Ints, last: Ints) -> Laid:
+    """The chains come longest first, so that whoever has a next position stands at the front."""
+    if len(first) == 1:
+        return _one(first.item(), last.item())
+    length = last - first + 1
     by = np.argsort(-length, kind="stable")
     sizes = np.searchsorted(-length[by], -np.arange(length.max(initial=0)), side="left")
     ends = [0, *np.cumsum(sizes).tolist()]
     position = np.repeat(np.arange(len(sizes)), sizes)
     of = [slice(low, high) for low, high in pairwise(ends)]
-    return by[np.arange(ends[-1]) - np.asarray(ends)[position]], position, of
+    which = by[np.arange(ends[-1]) - np.asarray(ends)[position]]
+    row = first[which] + position
+    return Laid(which, row, position, row, of)
+
+
+@lru_cache(maxsize=64)
+def _one(first: int, last: int) -> Laid:
+    """A single chain."""
+    position = np.arange(last - first + 1)
+    of = [slice(k, k + 1) for k in range(len(position))]
+    return Laid(np.zeros_like(position), first + position, position, slice(first, last + 1), of)
 
 
 def _breaks(days: Days, chains: Chains, which: Ints, row: Ints, rests: Bools) -> None:
@@ -151,6 +174,6 @@ def _breaks(days: Days, chains: Chains, which: Ints, row: Ints, rests: Bools) ->
 
 def rest(days: Days, a: Ahead, of: slice) -> tuple[Floats, Floats]:
     """When the break before a position begins and how long it lasts; nobody waits for one that is taken elsewhere."""
-    due, day = a.rests[of], a.day[of]
-    begins = np.where(due, days.break_start[day] - a.at[of], -np.inf)
+    due, day = a.rests[of], a.chains.day[a.which[of]]
+    begins = np.where(due, days.break_start[day] - a.at(of), -np.inf)
     return begins, np.where(due, days.break_end[day] - days.break_start[day], 0.0)

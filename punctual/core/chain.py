@@ -49,12 +49,6 @@ class Steps:
         return self.ahead.row
 
     @property
-    def rows(self) -> Any:
-        """The same rows to index columns by: of one chain as a slice, which takes no copies."""
-        row = self.row
-        return slice(int(row[0]), int(row[0]) + len(row)) if self.ahead.chains == 1 else row
-
-    @property
     def work(self) -> Singles:
         """How long each visit takes [n, SAMPLES], in the order in which it meets the arrivals."""
         return self.ahead.work.singles
@@ -109,7 +103,7 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     free = over[chains.first - 1]
     np.copyto(free, days.shift_start[chains.day], where=head)
     free -= chains.at
-    if a.chains > 1:
+    if not a.alone:
         top = a.which[a.of[0]]
         head, free = head[top], free[top]
     samples = np.empty((3, len(a.row), SAMPLES))
@@ -156,7 +150,7 @@ def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
     if a.alone:
         return _mean_of_one(days, a, mean)
     least = np.maximum(a.opens, a.named)
-    lasts = a.plan.expected[a.row]
+    lasts = a.plan.expected[a.rows]
     if any(a.at_wheel):
         least = np.where(np.isnan(a.out), least, _soonest(days, a, slice(None)))
     if any(a.at_work):
@@ -182,10 +176,10 @@ def _mean_schedule(days: Days, a: Ahead, mean: Floats) -> Floats:
 def _mean_of_one(days: Days, a: Ahead, free: Floats) -> Floats:
     """The same for no more than one visit a position, as plain numbers: all of it costs less than a few NumPy calls."""
     mean, arrive, finish = sum(free.tolist()), [], []
-    columns = np.array((a.drive, a.opens, a.named, a.plan.expected[a.row], a.own, a.out, a.come, a.gone)).tolist()
+    columns = a.drive, a.opens, a.named, a.plan.expected[a.rows], a.own, a.out, a.come, a.gone
     marks = a.at_rest, a.at_wheel, a.at_work, a.at_end
     for of, drive, opens, named, lasts, own, out, come, gone, rests, driving, begun, over in zip(
-        a.of, *columns, *marks, strict=True
+        a.of, *(column.tolist() for column in columns), *marks, strict=True
     ):
         if rests:
             begins, length = rest(days, a, of)
@@ -266,7 +260,7 @@ def _on_the_way(days: Days, a: Ahead, i: Any, learned: Learned, arrive: Floats) 
 
 def _soonest(days: Days, a: Ahead, i: Any) -> Floats:
     """Before when nobody who has set out for these visits arrives."""
-    return np.asarray(np.maximum(days.window_start[a.row[i]] - a.at[i] - EARLY, a.named[i]))
+    return np.asarray(np.maximum(days.window_start[a.row[i]] - a.at(i) - EARLY, a.named[i]))
 
 
 def _what_is_left(days: Days, a: Ahead, of: slice, learned: Learned, ends: Floats) -> None:

@@ -65,8 +65,7 @@ def _circumstanced(days: Days, learned: Learned, targets: Ints, good: Bools, wei
     for k in range(FOLDS):
         here = np.flatnonzero(fold[chains.last] == k)
         apart = structure(days, np.flatnonzero(good & (fold != k)), weight)
-        part = Chains(*(getattr(chains, f)[here] for f in Chains.__dataclass_fields__))
-        x[:, here], z[here] = _left_over(days, part, apart, over, everyone)
+        x[:, here], z[here] = _left_over(days, chains.some(here), apart, over, everyone)
     by = fold[chains.last]
     shift, said = additive.fit(x, z, by, FALL)
     size = np.log(np.abs(z - said) + 0.1)

@@ -101,7 +101,7 @@ def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Float
     every = _open(days, np.isnan(over).nonzero()[0], 0.0)
     mine = which[every.day]
     day, row = every.day[mine], every.first[mine]
-    chains = Chains(day, row, row, at[day], every.seen[mine])
+    chains = Chains(day, row, row, at[day])
     step = carry(days, chains, learned, over, planned(days, learned))
     around = told.prepared(days, learned, row, day, chains.at, told.carried(days, chains, over), None)
     shift = around.shift + told.own_shift(learned, step.free)
@@ -136,8 +136,7 @@ def _filled(n: int, value: float) -> Floats:
 def _open(days: Days, row: Ints, at: float) -> Chains:
     """From the first visit that is not over to the last of each day that has one; `row`: all that are not."""
     day, first = days.firsts(row)
-    n = len(day)
-    return Chains(day, first, days.offset[1:][day] - 1, _filled(n, at), _filled(n, np.inf))
+    return Chains(day, first, days.offset[1:][day] - 1, _filled(len(day), at))
 
 
 def _pieces(chains: Chains) -> Iterator[Chains]:
@@ -146,7 +145,7 @@ def _pieces(chains: Chains) -> Iterator[Chains]:
         yield chains
         return
     for low in range(0, len(chains.first), CHUNK):
-        yield Chains(*(getattr(chains, f)[low : low + CHUNK] for f in Chains.__dataclass_fields__))
+        yield chains.some(slice(low, low + CHUNK))
 
 
 def _part(
@@ -163,7 +162,7 @@ def _part(
 
 def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, row, begun, arrive = made.at, step.rows, step.known, step.arrive
+    at, row, begun, arrive = made.at, step.ahead.rows, step.known, step.arrive
     shown, shift = told.plain(step.moments), None
     if around is not None:
         shift = around.shift + told.own_shift(learned, step.free)

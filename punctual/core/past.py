@@ -40,7 +40,7 @@ def last_steps(days: Days, chains: Chains, learned: Learned, over: Floats) -> tu
     samples, free = np.empty((n, SAMPLES), dtype=np.float32), np.empty(n)
     for low in range(0, n, PIECE):
         piece = slice(low, min(low + PIECE, n))
-        part = Chains(*(getattr(chains, f)[piece] for f in Chains.__dataclass_fields__))
+        part = chains.some(piece)
         steps = carry(days, part, learned, over, plan)
         end = np.flatnonzero(steps.row == part.last[steps.which])
         samples[low + steps.which[end]], free[low + steps.which[end]] = steps.arrive[end], steps.free[end]

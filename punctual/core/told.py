@@ -61,7 +61,7 @@ def carried(days: Days, chains: Chains, over: Floats) -> Floats:
     row, head = chains.first, chains.first == days.offset[chains.day]
     before = np.maximum(row - 1, 0)
     late = np.where(head, LEAST, over[before] - days.planned_start[before] - days.planned_min[before])
-    begun = days.arrived[row] <= chains.seen
+    begun = days.arrived[row] <= (np.inf if chains.seen is None else chains.seen)
     since = chains.at - days.planned_start[row]
     under_way = np.fmax(days.arrived[row] - days.planned_start[row], since - days.planned_min[row])
     return np.maximum(np.where(begun, under_way, np.fmax(late, since)), LEAST)
