@@ -52,9 +52,9 @@ class Ahead:
     """What is known of all positions before anything is carried, worked out at once: for one day, calls cost more than
     work.
 
-    which, row, rows, of: as in Laid; alone: whether there is one chain, and so one row a position. Moments are minutes
-    after each chain's `at`, NaN for none: come, gone (begun and over), out (set out); named: not before this, by the
-    technician's word, -inf without one. own: how long it takes by the technician's own word, 0 without one. rests: a
+    which, row, rows, of: as in Laid; alone: whether no position has more than one row, as in a single chain. Moments are
+    minutes after each chain's `at`, NaN for none: come, gone (begun and over), out (set out); named: not before this, by
+    the technician's word, -inf without one. own: how long it takes by the technician's own word, 0 without one. rests: a
     break comes before it. By position, whether somebody is on the way, has begun, is over, has given their word or has a
     break: at_wheel, at_work, at_end, at_word, at_rest.
     """
@@ -97,8 +97,7 @@ class Ahead:
 
 def ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan) -> Ahead:
     which, row, position, rows, of = _laid(chains.first, chains.last)
-    alone = len(chains.at) == 1
-    now = chains.at[0, ...] if alone else chains.at[which]  # as in meeting
+    now = chains.at[0, ...] if len(chains.at) == 1 else chains.at[which]  # as in meeting
     reported = np.array((days.on_my_way[rows], days.arrived[rows], over[rows], days.late_at[rows]))
     marks = np.zeros((5, len(row)), dtype=np.bool_)
     known = marks[:4]
@@ -115,8 +114,8 @@ def ahead(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
     named, own = _by_word(days, rows, now, known[1], known[3])
     if plan.breaks:
         _breaks(days, chains, which, row, marks[4])
-    by_position = marks
-    if len(of) < len(row):
+    by_position, alone = marks, len(of) == len(row)
+    if not alone:
         by_position = np.logical_or.reduceat(marks, [rows.start for rows in of], axis=1)
     return Ahead(
         chains, alone, which, row, rows, of, out, come, gone, named, own, plan.travel[rows], plan.opens[rows] - now,
