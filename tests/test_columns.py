@@ -19,7 +19,7 @@ from punctual.models import Customer, Forecast, Message, Notice, Shift, Travel, 
 from punctual.queries import columns
 from punctual.queries import day as days
 from punctual.queries.memory import EVERY_MIN, Memory
-from punctual.queries.numbers import Table
+from punctual.queries.numbers import Numbers, Table
 from punctual.queries.same import unchanged, untouched
 from tests import build
 from tests.build import wall
@@ -188,7 +188,8 @@ def test_what_is_remembered_of_a_day_is_what_it_is_after_every_change(built: bui
         remembered = columns.see(db.session(), ids(built), memory, QUIET)
         assert equal(remembered, columns.see(db.session(), ids(built))), name
     blind = Memory(few=0)
-    for day in (Table(("shift",), np.ones((1, 1))), Table(("shift",), np.empty((0, 1)))):
+    shift = Numbers({}, {"shift": None}, {})
+    for day in (Table(shift, np.ones((1, 1))), Table(shift, np.empty((0, 1)))):
         found = blind.rows([1], ["the same"], QUIET, lambda _, day=day: day)  # type: ignore[misc]
     assert len(found) == 1, "a change without a sign would not be seen"
 

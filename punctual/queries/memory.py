@@ -48,11 +48,11 @@ class Memory:
             if i in found:
                 self._days[i] = sign, found[i]
         values = np.frombuffer(b"".join([self._days[i][1] for i in ids]))
-        return Table(fresh.names, values.reshape(-1, len(fresh.names)))
+        return Table(fresh.numbers, values.reshape(-1, len(fresh.numbers)))
 
 
 def _cut(table: Table, ids: Sequence[int]) -> dict[int, bytes]:
     """The rows of each day as bytes; rows are in order of ids."""
     ends = np.searchsorted(table["shift"], np.asarray([*ids, np.inf]))
-    packed, size = table.values.tobytes(), len(table.names) * table.values.itemsize
+    packed, size = table.values.tobytes(), len(table.numbers) * table.values.itemsize
     return {i: packed[a * size : b * size] for i, a, b in zip(ids, ends.tolist(), ends[1:].tolist(), strict=False)}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Float, case
+from numpy.typing import NDArray
+from sqlalchemy import Float
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
@@ -18,7 +18,7 @@ from punctual.core.day import Bools, Floats, Ints
 
 
 class Moment(FunctionElement[float]):
-    """Milliseconds since 1970 of a column of instants, without a datetime object in between."""
+    """Minutes since 1970 of a column of instants, to the millisecond, without a datetime object in between."""
 
     type = Float()
     inherit_cache = True
@@ -26,17 +26,13 @@ class Moment(FunctionElement[float]):
 
 @compiles(Moment, "sqlite")
 def _on_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"((julianday({compiler.process(element.clauses, **kw)}) - 2440587.5) * 86400000.0)"
+    return f"(round((julianday({compiler.process(element.clauses, **kw)}) - 2440587.5) * 86400000.0) / 60000.0)"
 
 
 @compiles(Moment, "postgresql")
 def _on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"CAST(EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kw)}) * 1000 AS DOUBLE PRECISION)"
-
-
-def flag(condition: Any) -> Any:
-    """1.0 where it holds."""
-    return case((condition, 1.0), else_=0.0)
+    milliseconds = f"EXTRACT(EPOCH FROM {compiler.process(element.clauses, **kw)}) * 1000"
+    return f"(round(CAST({milliseconds} AS DOUBLE PRECISION)) / 60000.0)"
 
 
 class Values(FunctionElement[str]):
@@ -55,11 +51,45 @@ def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
     return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
 
 
+class Numbers:
+    """What a statement gives that is a number, by name: it comes first in each row, with a fraction, whole, yes or no.
+
+    None is NaN; what is whole is always there.
+    """
+
+    def __init__(self, floats: Mapping[str, Any], whole: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+        self.floats, self.whole, self.flags = floats, whole, flags
+        self.names = [*floats, *whole, *flags]
+        self.expressions = [*floats.values(), *whole.values(), *flags.values()]
+        self._whole, self._flags = slice(len(floats), len(floats) + len(whole)), slice(len(floats) + len(whole), None)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def without(self, *flags: str) -> Numbers:
+        """The same but for these."""
+        return Numbers(self.floats, self.whole, {k: v for k, v in self.flags.items() if k not in flags})
+
+    def table(self, rows: Sequence[tuple[Any, ...]]) -> Table:
+        """Those of a result."""
+        wide = len(self)
+        numbers = chain.from_iterable(rows if not rows or len(rows[0]) == wide else map(itemgetter(slice(wide)), rows))
+        made = np.fromiter(numbers, dtype=np.float64, count=len(rows) * wide)
+        return Table(self, made.reshape(len(rows), wide))
+
+    def columns(self, values: Floats) -> dict[str, NDArray[Any]]:
+        """By name, each from one row of `values`."""
+        found: dict[str, NDArray[Any]] = dict(zip(self.floats, values, strict=False))
+        found.update(zip(self.whole, values[self._whole].astype(np.int64), strict=True))
+        found.update(zip(self.flags, values[self._flags] > 0, strict=True))
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Numbers of a result, `values` [rows, names]."""
 
-    names: tuple[str, ...]
+    numbers: Numbers
     values: Floats
 
     def __len__(self) -> int:
@@ -67,33 +97,13 @@ class Table:
 
     def __getitem__(self, name: str) -> Floats:
         """One column, as a view."""
-        return np.asarray(self.values[:, self.names.index(name)])
+        found: Floats = self.values[:, self.numbers.names.index(name)]
+        return found
 
     def rows(self, which: Ints | Bools) -> Table:
         """Some of its rows, in that order."""
-        return Table(self.names, self.values[which])
+        return Table(self.numbers, self.values[which])
 
-    def columns(self) -> dict[str, Floats]:
+    def columns(self) -> dict[str, NDArray[Any]]:
         """All columns by name, each of them in one piece."""
-        return dict(zip(self.names, np.ascontiguousarray(self.values.T), strict=True))
-
-
-def table(names: dict[str, Any], rows: Sequence[tuple[Any, ...]]) -> Table:
-    """Number columns of a result by name, the first of each row; instants become minutes."""
-    called, instants = _laid_out(tuple(names))
-    wide = len(called)
-    numbers = chain.from_iterable(rows if not rows or len(rows[0]) == wide else map(itemgetter(slice(wide)), rows))
-    made = np.fromiter(numbers, dtype=np.float64, count=len(rows) * wide).reshape(len(rows), wide)
-    moments = made[:, :instants]
-    np.rint(moments, out=moments)
-    moments /= 60000.0
-    return Table(called, made)
-
-
-@lru_cache(maxsize=32)
-def _laid_out(names: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
-    """The names, and how many of them are instants, which come first: they are made minutes in one go."""
-    count = sum(name.endswith("_at") for name in names)
-    if not all(name.endswith("_at") for name in names[:count]):
-        raise ValueError(f"Instants come first, and these are not all first: {', '.join(names)}.")
-    return names, count
+        return self.numbers.columns(np.ascontiguousarray(self.values.T))

@@ -12,22 +12,20 @@ from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet, so_far
 from punctual.models import Plain, UtcDateTime
 from punctual.models import Visit as VisitRow
-from punctual.queries.numbers import Moment, table
+from punctual.queries.numbers import Moment, Numbers
 
 visit_ = VisitRow.__table__
 
 #: Visits planned this long ago up to this far ahead say how the day goes.
 BACK, AHEAD = timedelta(hours=10), timedelta(hours=2)
 
-#: name -> expression; every one a number.
-_START = {
-    "planned_at": Moment(visit_.c.planned_start),
-    "arrived_at": Moment(visit_.c.arrived_at),
-    "place": func.coalesce(visit_.c.place_id, 0),
-    "job_type": visit_.c.job_type_id,
-}
+_START = Numbers(
+    floats={"planned": Moment(visit_.c.planned_start), "arrived": Moment(visit_.c.arrived_at)},
+    whole={"place": func.coalesce(visit_.c.place_id, 0), "job_type": visit_.c.job_type_id},
+    flags={},
+)
 _STARTS = Plain(
-    select(*_START.values()).where(
+    select(*_START.expressions).where(
         visit_.c.date.in_([bindparam(f"on{n + 1}", None, Date) for n in (-1, 0, 1)]),
         visit_.c.state.not_in(("cancelled", "nobody_home")),
         visit_.c.planned_start.between(bindparam("first", None, UtcDateTime), bindparam("last", None, UtcDateTime)),
@@ -52,7 +50,5 @@ def others(s: Session, at: datetime, learned: Learned) -> Fleet | None:
 
 def _read(s: Session, at: datetime) -> Fleet:
     dates = {f"on{n + 1}": at.date() + timedelta(days=n) for n in (-1, 0, 1)}
-    found = table(_START, _STARTS.rows(s.connection(), first=at - BACK, last=at + AHEAD, **dates))
-    return so_far(
-        found["planned_at"], found["arrived_at"], found["place"].astype("int64"), found["job_type"].astype("int64")
-    )
+    found = _START.table(_STARTS.rows(s.connection(), first=at - BACK, last=at + AHEAD, **dates)).columns()
+    return so_far(found["planned"], found["arrived"], found["place"], found["job_type"])

@@ -18,15 +18,13 @@ from punctual.core.duration import Learned
 from punctual.core.room import Gaps, gaps
 from punctual.core.splice import joined
 from punctual.models import BoardVersion, Plain, Technician, touched
-from punctual.queries.columns import MINE, SHIFT, VISIT, days_of, home_, ordered, place_, shift_, travel, visit_
-from punctual.queries.numbers import Values, table
+from punctual.queries.numbers import Values
+from punctual.queries.visits import MINE, SHIFT, STOP, days_of, home_, ordered, place_, shift_, travel, visit_
 
 technician_, version_ = Technician.__table__, BoardVersion.__table__
 
 _FIRST, _LAST = bindparam("first", None, type_=Date), bindparam("last", None, type_=Date)
 _ASKED = Values(bindparam("who", "", type_=String)).table_valued("value", name="asked")
-#: What is read of a visit: nobody is told anything here.
-_STOP = {name: column for name, column in VISIT.items() if name not in ("mailed", "texted")}
 
 
 def _of(statement: Select[Any]) -> tuple[Plain, Plain]:
@@ -37,7 +35,7 @@ def _of(statement: Select[Any]) -> tuple[Plain, Plain]:
 
 
 _SHIFTS, _MY_SHIFTS = _of(
-    select(*SHIFT.values())
+    select(*SHIFT.expressions)
     .select_from(
         shift_.join(technician_, technician_.c.id == shift_.c.technician_id).outerjoin(
             home_, home_.c.id == technician_.c.home_place_id
@@ -46,7 +44,7 @@ _SHIFTS, _MY_SHIFTS = _of(
     .order_by(shift_.c.id)
 )
 _VISITS, _MY_VISITS = _of(
-    select(*_STOP.values())
+    select(*STOP.expressions)
     .select_from(shift_.join(visit_, MINE).outerjoin(place_, place_.c.id == visit_.c.place_id))
     .where(visit_.c.state != "cancelled")
 )
@@ -73,14 +71,14 @@ def read(s: Session, first: date, last: date, technicians: Collection[int] | Non
     """The days of dates in a row on which somebody works - some technicians, or everybody - as they are this moment."""
     c, values = s.connection(), {"first": first, "last": last}
     if technicians is None:
-        shift = table(SHIFT, _SHIFTS.rows(c, **values))
-        visit = table(_STOP, _VISITS.rows(c, **values))
+        shift = SHIFT.table(_SHIFTS.rows(c, **values)).columns()
+        visit = STOP.table(_VISITS.rows(c, **values))
     else:
         who = json.dumps(sorted(technicians))
-        shift = table(SHIFT, _MY_SHIFTS.rows(c, **values, who=who))
-        visit = table(_STOP, _MY_VISITS.rows(c, **values, who=who))
+        shift = SHIFT.table(_MY_SHIFTS.rows(c, **values, who=who)).columns()
+        visit = STOP.table(_MY_VISITS.rows(c, **values, who=who))
     visit = visit.rows(np.isin(visit["shift"], shift["id"]))  # a writer may see a shift come between the two questions
-    days = days_of(shift, ordered(visit))
+    days = days_of(shift, ordered(visit).columns())
     days.travel[:] = travel(c, days, shift["home"])
     return days
 
