@@ -21,13 +21,12 @@ from punctual.core.notice import Decided, Known, Quiet, decide
 from punctual.core.policy import AUTOMATIC, Rules, acted
 from punctual.core.sift import ENDED, OPEN, REASONS, STEP, Sifted, sift
 from punctual.models import Notice, touch_board
-from punctual.queries import columns, told
+from punctual.queries import columns, taught, told
 from punctual.queries import day as queries
 from punctual.queries.columns import Seen
 from punctual.queries.memory import Memory
 from punctual.queries.others import others
 from punctual.queries.same import unchanged, untouched
-from punctual.queries.taught import current
 
 #: News older than this at the first look of a day: the watch was away, and what it missed is worked out.
 UNSEEN_MIN = 5.0
@@ -117,9 +116,8 @@ def think(
 ) -> Thought:
     """Read and forecast these days, and sift out what has to be decided or written; writes nothing."""
     seen = columns.see(s, shift_ids, memory, at)
-    rules, zone = queries.company(s)
-    learned = learned or current(s)
-    return worked_out(seen, rules, zone, learned, others(s, at, learned), at, cause)
+    learned = learned or taught.state(s, seen.learned)
+    return worked_out(seen, *seen.company, learned, others(s, at, learned), at, cause)
 
 
 def worked_out(

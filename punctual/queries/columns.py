@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Days, Floats, Ints, minutes
 from punctual.core.kept import Kept, beside
-from punctual.core.policy import AUTOMATIC
+from punctual.core.policy import AUTOMATIC, Rules
 from punctual.core.sift import Stands
 from punctual.models import SAID, Forecast, Message, Notice, Plain, Technician, Travel
+from punctual.queries.day import COMPANY, company_of
 from punctual.queries.memory import Memory
 from punctual.queries.numbers import Moment, Table, Values
+from punctual.queries.taught import NEWEST
 from punctual.queries.visits import (
     MINE,
     SHIFT,
@@ -47,8 +49,6 @@ UNSEEN = frozenset({"dropped"})
 
 _ASKED = Values(bindparam("ids", "", type_=String)).table_valued("value", name="asked")
 _WANTED = _ASKED.join(shift_, shift_.c.id == cast(_ASKED.c.value, Integer))
-#: Where a shift's id is in a row of it.
-ID = SHIFT.names.index("id")
 _TOLD = {
     "shift": shift_.c.id,
     "visit": visit_.c.id,
@@ -73,18 +73,29 @@ SIGN = (
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
 )  # fmt: skip
-#: Some days as they stand, and whether any way between places is known at all: so it is where a router is asked.
+#: Some days as they stand, and with them what is asked at every look: whether any way between places is known at all - so
+#: it is where a router is asked -, whether anything was said about the day, the company, and what was learned.
 _SHIFTS = Plain(
     select(
-        *SHIFT.expressions, exists(select(travel_.c.minutes)), SIGN, cast(shift_.c.date, String), forecast_.c.packed,
+        *SHIFT.expressions,
+        exists(select(travel_.c.minutes)),
+        exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID)),
+        SIGN,
+        cast(shift_.c.date, String),
+        forecast_.c.packed,
         cast(forecast_.c.marks, String),
+        *(select(column).limit(1).scalar_subquery() for column in COMPANY),
+        NEWEST.scalar_subquery(),
     ).select_from(
         _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
         .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
         .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
     ),
     "ids",
-)  # fmt: skip
+)
+#: Where these are in a row of it.
+ID, ROUTED = SHIFT.names.index("id"), len(SHIFT)
+SAID_OF, SIGNED, DATE, PACKED, MARKS, RULES, ZONE, LEARNED = range(ROUTED + 1, ROUTED + 9)
 _VISITS = Plain(
     select(*VISIT.expressions)
     .select_from(
@@ -128,7 +139,7 @@ class Seen:
 
     `version` [rows] is the promise's. By day: what `stood` in the database (see days_as_they_stand), its `dates`, `packed`
     and `marks` (JSON) as the last look left them, and when a dispatcher `answered` for the technician (minutes, NaN:
-    nobody did).
+    nobody did). `company`: its rules and zone; `learned`: the newest learned state (None: nothing was learned yet).
     """
 
     days: Days
@@ -140,6 +151,8 @@ class Seen:
     packed: list[bytes | None]
     marks: list[str | None]
     answered: Floats
+    company: tuple[Rules, str]
+    learned: int | None
 
 
 def days_as_they_stand(s: Session, shift_ids: Collection[int]) -> list[tuple[Any, ...]]:
@@ -150,26 +163,27 @@ def days_as_they_stand(s: Session, shift_ids: Collection[int]) -> list[tuple[Any
 
 
 def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at: datetime | None = None) -> Seen:
-    """Some shifts with everything the watch decides from, in order of id; four statements.
+    """Some shifts with everything the watch decides from, in order of id; three statements, or two.
 
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
     """
     c, found = s.connection(), days_as_they_stand(s, shift_ids)
+    first = found[0] if found else (None,) * (LEARNED + 1)
     of_shift, named = SHIFT.table(found), [r[ID] for r in found]
     shift = of_shift.columns()
-    routed = any(r[len(SHIFT)] for r in found[:1])
     if memory is None or at is None:
         visit = _visits(c, named).columns()
         days = days_of(shift, visit)
-        if routed:
+        if first[ROUTED]:
             days.travel[:] = travel(c, days, shift["home"])
     else:
-        read = partial(_visits_with_ways, c, of_shift) if routed else partial(_visits, c)
-        visit = memory.rows(named, [r[-4] for r in found], at, read).columns()
+        read = partial(_visits_with_ways, c, of_shift) if first[ROUTED] else partial(_visits, c)
+        visit = memory.rows(named, [r[SIGNED] for r in found], at, read).columns()
         days = days_of(shift, visit)
-    told = _news(_NEWS.rows(c, ids=json.dumps(named)), days, visit["version"])
+    spoken = [r[ID] for r in found if r[SAID_OF]]
+    told = _news(_NEWS.rows(c, ids=json.dumps(spoken)) if spoken else [], days, visit["version"])
     texts = bool(c.get_execution_options().get("texts", False))
-    packed, marks = [r[-2] for r in found], [r[-1] for r in found]
+    packed, marks = [r[PACKED] for r in found], [r[MARKS] for r in found]
     stands = Stands(
         state=visit["state"],
         reachable=visit["mailed"] | visit["texted"] if texts else visit["mailed"],
@@ -188,10 +202,12 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
         kept=beside(days, packed),
         version=visit["version"],
         stood=found,
-        dates=[date.fromisoformat(r[-3]) for r in found],
+        dates=[date.fromisoformat(r[DATE]) for r in found],
         packed=packed,
         marks=marks,
         answered=told.answered,
+        company=company_of(first[RULES], first[ZONE]),
+        learned=first[LEARNED],
     )
 
 

@@ -93,7 +93,9 @@ _TRAVEL = select(travel_.c.from_place, travel_.c.to_place, travel_.c.minutes).wh
 )
 #: The advisory locks of this kind; PostgreSQL keeps a pair of numbers apart from every other pair.
 _CLAIMS = 1
-_COMPANY = Plain(select(cast(company_.c.rules, String), company_.c.zone).limit(1))
+#: The company's own rules as JSON, and its zone.
+COMPANY = (cast(company_.c.rules, String), company_.c.zone)
+_COMPANY = Plain(select(*COMPANY).limit(1))
 
 
 def lock(s: Session, shift_ids: Iterable[int]) -> None:
@@ -137,8 +139,12 @@ def lock_claims(s: Session, technician_ids: Iterable[int]) -> None:
 
 def company(s: Session) -> tuple[policy.Rules, str]:
     """The company's rules - its own values over the defaults - and its zone."""
-    row = next(iter(_COMPANY.rows(s.connection())), None)
-    return (_rules(row[0] or "{}"), row[1]) if row else (policy.Rules(), "UTC")
+    return company_of(*next(iter(_COMPANY.rows(s.connection())), (None, None)))
+
+
+def company_of(changed: str | None, zone: str | None) -> tuple[policy.Rules, str]:
+    """The same from what COMPANY reads; without a company the defaults."""
+    return _rules(changed or "{}"), zone or "UTC"
 
 
 @lru_cache(maxsize=16)

@@ -19,15 +19,20 @@ MEANING = 6
 FORMAT = zlib.crc32(f"{MEANING}{[f.name for f in fields(Learned)]}{[f.name for f in fields(Days)]}".encode()) >> 1
 
 _kept: dict[tuple[Engine, int], Learned] = {}
-_NEWEST = Plain(select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_by(LearnedRow.id.desc()).limit(1))
+#: The id of the newest learned state.
+NEWEST = select(LearnedRow.id).where(LearnedRow.format == FORMAT).order_by(LearnedRow.id.desc()).limit(1)
+_NEWEST = Plain(NEWEST)
 
 
 def current(s: Session) -> Learned:
     """The newest learned state of this database, or the built-in priors."""
-    c = s.connection()
-    newest = _NEWEST.scalar(c)
-    key = (c.engine, newest or 0)
+    return state(s, _NEWEST.scalar(s.connection()))
+
+
+def state(s: Session, id_: int | None) -> Learned:
+    """A learned state by what NEWEST reads: kept until there is a newer one."""
+    key = (s.connection().engine, id_ or 0)
     if key not in _kept:
         _kept.clear()
-        _kept[key] = nothing() if newest is None else from_bytes(s.get_one(LearnedRow, newest).data)
+        _kept[key] = nothing() if id_ is None else from_bytes(s.get_one(LearnedRow, id_).data)
     return _kept[key]
