@@ -75,7 +75,7 @@ class Thought:
     def busy(self) -> Bools:
         """Days about which there is something to write."""
         sure = self.waits | self.deciding
-        return sure if sure.all() else sure | self.moved
+        return sure if np.count_nonzero(sure) == len(sure) else sure | self.moved
 
 
 def look(
@@ -131,13 +131,11 @@ def worked_out(
     made.expected_report[:] = _expected(seen, made, before, open_, newest, learned)
     nudged = told.quiet(seen, made.expected_report, rules.silence_min)
     sifted = sift(days, made, seen.stands, rules, at, second_look=not acted(cause), nudged=nudged)
-    rows, head = kept.rows_of(made, days), kept.heads_of(made, open_, newest)
-    kept.remember(kept_, rows)
+    rows, head = kept.rows_of(made, days, kept_), kept.heads_of(made, open_, newest)
     old = kept_.rows
     differs = np.abs(old["chance"] - sifted.chance) >= STEP
-    differs |= old["reason"] != sifted.reason
+    differs |= old["reason"] != sifted.reason  # as where nothing was kept: that is no reason
     differs |= old["version"] != seen.version
-    differs |= ~kept_.here
     plain = differs & PLAIN[sifted.reason]
     alone = (sifted.reason == 0) | (differs ^ plain)
     waits = kept.waits(same, before, made.expected_report)

@@ -51,8 +51,10 @@ STEP_S, STEP_CHANCE, STEP_WAIT = 60, 200, 1 / 60
 #: By how much what is shown of a visit has moved visibly: six instants - the mean schedule is not shown -, three chances,
 #: the stops before it.
 _STEPS: Ints = np.array([STEP_S] * 6 + [2**62] * 2 + [STEP_CHANCE] * 3 + [1])
-#: As arrays: a NumPy call with a plain number takes half as long again.
-_PER_MINUTE, _PER_CHANCE = np.array(60.0), np.array(10000.0)
+#: What is shown of a visit in the units it is kept in: eight instants, three chances, the stops before it.
+_UNITS: Floats = np.array([[60.0]] * 8 + [[10000.0]] * 3 + [[1.0]])
+#: The head of a day of which nothing was kept.
+_NOTHING = bytes(HEAD.itemsize)
 
 Rows = NDArray[np.void]
 
@@ -70,24 +72,29 @@ class Kept:
     here: NDArray[np.bool_]
 
 
-def rows_of(made: Forecast, days: Days) -> Rows:
-    """What is shown of every visit, as ROW; nothing is remembered yet."""
-    n = len(days.visit_id)
-    total = np.zeros(n + 1, dtype=np.int64)
-    np.add.accumulate(np.isnan(days.finished), dtype=np.int64, out=total[1:])
-    before = total[:-1] - total[days.offset[days.day_of]]
-    shown = np.empty((12, n))
+def rows_of(made: Forecast, days: Days, kept: Kept) -> Rows:
+    """What is shown of every visit, as ROW; what was remembered of it stays."""
+    shown = np.empty((12, days.rows))
     shown[:3], shown[3:6] = made.arrive[:, SHOWN].T, made.finish[:, SHOWN].T
-    shown[6:] = made.mean_arrive, made.mean_finish, made.p_late, made.p_window, made.p_deadline, before
-    shown[:8] *= _PER_MINUTE
-    shown[8:11] *= _PER_CHANCE
+    shown[6], shown[7] = made.mean_arrive, made.mean_finish
+    shown[8], shown[9], shown[10] = made.p_late, made.p_window, made.p_deadline
+    shown[11] = _before(days)
+    shown *= _UNITS
     np.copyto(shown, NONE, where=np.isnan(shown))
     np.rint(shown, out=shown)
-    rows = np.zeros(n, dtype=ROW)
+    rows = kept.rows.copy()
     rows["visit"] = days.visit_id
     together = rows.view(TOGETHER)
     together["instants"], together["numbers"] = shown[:8].T, shown[8:].T
     return rows
+
+
+def _before(days: Days) -> Ints:
+    """How many visits of its day that are not over stand before each."""
+    ahead = np.isnan(days.finished)
+    found = np.add.accumulate(ahead, dtype=np.int64)
+    found -= ahead
+    return found if len(days) == 1 else np.asarray(found - found[days.offset[days.day_of]])
 
 
 def heads_of(made: Forecast, open_: Ints, newest: Floats) -> Rows:
@@ -107,27 +114,29 @@ def pack(head: Rows, rows: Rows, offset: Ints, which: Ints) -> list[bytes]:
 
 def beside(days: Days, packed: list[bytes | None]) -> Kept:
     """What was kept of each day, beside its present rows; a visit is found by its id, wherever it stands now."""
-    n = len(days)
-    head, rows = np.zeros(n, dtype=HEAD), np.zeros(days.rows, dtype=ROW)
-    here = np.zeros(days.rows, dtype=np.bool_)
-    good = [d for d, p in enumerate(packed) if p is not None and len(p) >= HEAD.itemsize and p[0] == FORMAT]
-    known = np.zeros(n, dtype=np.bool_)
-    known[good] = True
-    if good:
-        blobs = [packed[d] or b"" for d in good]
-        head[good] = np.frombuffer(b"".join(b[: HEAD.itemsize] for b in blobs), dtype=HEAD)
-        old = np.frombuffer(b"".join(b[HEAD.itemsize :] for b in blobs), dtype=ROW)
-        counts = [(len(b) - HEAD.itemsize) // ROW.itemsize for b in blobs]
-        if len(good) == n and counts == days.counts.tolist() and np.array_equal(old["visit"], days.visit_id):
-            return Kept(head, old, known, np.ones(days.rows, dtype=np.bool_))
-        old_key = _key(np.repeat(np.asarray(good, dtype=np.int64), counts), old["visit"])
-        new_key = _key(np.repeat(np.arange(n), days.counts), days.visit_id)
-        order = np.argsort(old_key, kind="stable")
-        at = np.minimum(np.searchsorted(old_key[order], new_key), max(len(old) - 1, 0))
-        if len(old):
-            here = old_key[order][at] == new_key
-            rows[here] = old[order[at[here]]]
+    size = HEAD.itemsize
+    good = [p if p is not None and len(p) >= size and p[0] == FORMAT else _NOTHING for p in packed]
+    head = np.frombuffer(b"".join([p[:size] for p in good]), dtype=HEAD)
+    rows = np.frombuffer(b"".join([p[size:] for p in good]), dtype=ROW)
+    known, counts = head["format"] == FORMAT, [(len(p) - size) // ROW.itemsize for p in good]
+    if counts == days.counts.tolist():
+        here = rows["visit"] == days.visit_id
+        if np.count_nonzero(here) == len(here):
+            return Kept(head, rows, known, here)
+    rows, here = _found(days, rows, np.arange(len(days)).repeat(counts))
     return Kept(head, rows, known, here)
+
+
+def _found(days: Days, old: Rows, day: Ints) -> tuple[Rows, NDArray[np.bool_]]:
+    """The rows kept of each `day` where its visits stand now, and which of these have one."""
+    rows, here = np.zeros(days.rows, dtype=ROW), np.zeros(days.rows, dtype=np.bool_)
+    if len(old):
+        old_key, new_key = _key(day, old["visit"]), _key(days.day_of, days.visit_id)
+        order = np.argsort(old_key, kind="stable")
+        at = order[np.minimum(np.searchsorted(old_key[order], new_key), len(old) - 1)]
+        here = old_key[at] == new_key
+        rows[here] = old[at[here]]
+    return rows, here
 
 
 def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
@@ -143,11 +152,6 @@ def _numbers(rows: Rows) -> Ints:
     together, out = rows.view(TOGETHER), np.empty((len(rows), len(_STEPS)), dtype=np.int64)
     out[:, :8], out[:, 8:] = together["instants"], together["numbers"]
     return out
-
-
-def remember(kept: Kept, rows: Rows) -> None:
-    """Let rows remember what was kept: the last reason written, its chance, and the promise it was about."""
-    rows.view(TOGETHER)["remembered"] = kept.rows.view(TOGETHER)["remembered"]
 
 
 def waited(kept: Kept, open_: Ints, newest: Floats) -> tuple[NDArray[np.bool_], Floats]:

@@ -39,9 +39,13 @@ def made(days: Days, at: datetime = NOW) -> Forecast:
     return forecast(days, nothing(), minutes(at))
 
 
+def rows(f: Forecast, days: Days) -> kept.Rows:
+    return kept.rows_of(f, days, kept.beside(days, [None] * len(days)))
+
+
 def packed(days: Days, f: Forecast) -> list[bytes]:
     head = kept.heads_of(f, np.full(len(days), 11), np.full(len(days), minutes(T0)))
-    return kept.pack(head, kept.rows_of(f, days), days.offset, np.arange(len(days)))
+    return kept.pack(head, rows(f, days), days.offset, np.arange(len(days)))
 
 
 def test_what_is_shown_reads_back_as_it_was() -> None:
@@ -73,11 +77,11 @@ def test_the_same_look_moves_nothing_and_minutes_do() -> None:
     days = pack([a_day(11, 12, 13)])
     f = made(days)
     old = kept.beside(days, list(packed(days, f)))
-    assert not kept.moved(old, kept.rows_of(f, days)).any()
+    assert not kept.moved(old, rows(f, days)).any()
     later = replace(f, arrive=f.arrive + np.array([0.0, 0.5, 1.5])[:, None])
-    assert kept.moved(old, kept.rows_of(later, days)).tolist() == [False, False, True]
+    assert kept.moved(old, rows(later, days)).tolist() == [False, False, True]
     likelier = replace(f, p_late=np.minimum(f.p_late + 0.03, 1.0), p_window=f.p_window)
-    assert kept.moved(old, kept.rows_of(likelier, days)).any()
+    assert kept.moved(old, rows(likelier, days)).any()
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\x00" * 40, b"{}"])
