@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 from flask import Flask
 from sqlalchemy import bindparam, insert, select, text, update
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from punctual.actions import transaction
 from punctual.models import BoardVersion, Place, Plain, Technician, db, touch_board
+from punctual.models.base import spare
 from tests import build
 
 ADD = Plain(insert(Place.__table__).values(address=bindparam("a", ""), state="known"), "a")
@@ -33,9 +36,9 @@ def places() -> list[str]:
 
 
 def taken() -> int:
-    """Connections that somebody holds."""
+    """Connections that somebody holds: all that are out of the pool but the one kept for whoever comes next."""
     count: int = db.engine.pool.checkedout()  # type: ignore[attr-defined]
-    return count
+    return count - (db.engine in spare)
 
 
 @pytest.mark.parametrize("add", [plainly, as_object])
@@ -111,3 +114,37 @@ def test_on_sqlite_the_connection_that_came_back_last_goes_first(lite: Flask) ->
     second.close()
     with transaction() as s:
         assert s.connection().connection.dbapi_connection is wrote
+
+
+def test_on_sqlite_one_connection_is_kept_for_whoever_comes_next_and_no_more(lite: Flask) -> None:
+    question = Plain(select(Place.id))
+    for many in (1, 3):
+        with ExitStack() as open_:
+            for _ in range(many):
+                open_.enter_context(lite.app_context())
+                db.session().ask(question)
+            assert taken() == many
+        assert taken() == 0 and db.engine in spare
+    kept = spare[db.engine]
+    with transaction() as s:
+        assert s.connection() is kept and db.engine not in spare
+    db.engine.dispose()
+    assert kept.closed and db.engine not in spare
+
+
+def test_the_connection_kept_for_whoever_comes_next_knows_what_its_engine_was_told_since(lite: Flask) -> None:
+    with transaction() as s:
+        before = s.connection()
+    db.engine.update_execution_options(texts=True)
+    with transaction() as s:
+        assert before.closed and s.connection().get_execution_options()["texts"]
+
+
+def test_a_connection_left_inside_a_transaction_is_not_kept(lite: Flask) -> None:
+    db.session().ask(Plain(select(Place.id)))
+    db.session().own.connection.dbapi_connection.execute("BEGIN")  # type: ignore[union-attr]
+    db.session.remove()
+    assert taken() == 0 and db.engine not in spare
+    with transaction() as s:
+        plainly(s, "1 Upton Road")
+    assert places() == ["1 Upton Road"]

@@ -1,6 +1,6 @@
 """The tables, a module per topic; import them from here."""
 
-from punctual.models.base import Base, UtcDateTime, db, tune
+from punctual.models.base import WRITER, Base, UtcDateTime, db, tune
 from punctual.models.care import Concern, Difference, Good, GoodRule, Look, Photo
 from punctual.models.company import Company, Gate, Heartbeat, Import, Learned, LearnedDay, Outage
 from punctual.models.people import ApiToken, Customer, Link, LoginAttempt, Signin, Suppression, Technician, User
@@ -23,6 +23,7 @@ from punctual.models.told import SAID, Answer, Attempt, Forecast, Message, Notic
 
 __all__ = [
     "SAID",
+    "WRITER",
     "Answer",
     "ApiToken",
     "Attempt",

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flask_sqlalchemy import SQLAlchemy
@@ -33,6 +34,11 @@ PATIENCE_S, BUSY_MS = 10.0, 10_000
 TRY_AGAIN_S = (0.002, 0.002)
 #: By how much one pause is longer than the one before.
 LONGER = 1.3
+#: In a session's info: it writes.
+WRITER = "writer"
+#: For each SQLite the connection that was given back last, still out of its pool: what the pool does at every turn costs
+#: as much as several statements. One only, so that the pool has enough for everybody.
+spare: dict[Engine, Connection] = {}
 
 
 class Base(DeclarativeBase):
@@ -69,6 +75,7 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+@lru_cache(maxsize=64)
 def _as_text(value: datetime | None) -> str | None:
     return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]
 
@@ -95,7 +102,7 @@ class _Session(Session):
         """
         if self.kept is not None:
             return question.first(self.kept, **values)
-        self.own = self.own or db.engine.connect()
+        self.own = self.own or _taken()
         try:
             return question.first(self.own, **values)
         finally:
@@ -105,9 +112,12 @@ class _Session(Session):
     def write(self) -> Connection:
         """Begin as a writer, until the connection commits or rollback(); what was read before is dropped."""
         super().rollback()
-        self.own = self.kept = (self.own or db.engine.connect()).execution_options(writer=True)
+        self.own = self.kept = self.own or _taken()
+        self.info[WRITER] = True
         if self.own.dialect.name == "sqlite":
             _begin_writing(self.own)
+        else:
+            self.own.execution_options(writer=True)
         self.own.begin()
         return self.own
 
@@ -132,8 +142,10 @@ class _Session(Session):
         self.info.clear()
         try:
             own.rollback()  # close() alone would leave a transaction open whose commit has failed
-        finally:
+        except BaseException:
             own.close()
+            raise
+        _given_back(own)
 
     def get_bind(self, *about: Any, **more: Any) -> Engine | Connection:
         return self.own or super().get_bind(*about, **more)
@@ -152,6 +164,34 @@ class _Session(Session):
             if known is not None and not instance_state(known).expired:
                 return known
         return super().get(entity, ident, **how)
+
+
+def _taken() -> Connection:
+    """A connection from the pool; on SQLite the one that was given back last, as it is."""
+    engine = db.engine
+    last = spare.pop(engine, None)
+    if last is None:
+        return engine.connect()
+    if last.get_execution_options() is engine.get_execution_options():
+        return last
+    last.close()  # the engine has been told something since
+    return engine.connect()
+
+
+def _given_back(own: Connection) -> None:
+    """Keep it for whoever comes next, unless there is one already."""
+    sound = own.dialect.name == "sqlite" and not own.invalidated
+    driver: Any = own.connection.dbapi_connection if sound else None
+    if driver is None or driver.in_transaction or spare.setdefault(own.engine, own) is not own:
+        own.close()
+
+
+@event.listens_for(Engine, "engine_disposed")
+def _no_more(engine: Engine) -> None:
+    last = spare.pop(engine, None)
+    if last is not None:
+        last.detach()  # its pool is gone: close() closes the file
+        last.close()
 
 
 @event.listens_for(_Session, "after_begin")

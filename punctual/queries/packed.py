@@ -17,7 +17,7 @@ from punctual.core.day import Days, Ints, minutes
 from punctual.core.duration import Learned
 from punctual.core.room import Gaps, gaps
 from punctual.core.splice import joined
-from punctual.models import BoardVersion, Plain, Technician, touched
+from punctual.models import WRITER, BoardVersion, Plain, Technician, touched
 from punctual.queries.numbers import Values
 from punctual.queries.visits import MINE, SHIFT, STOP, days_of, home_, ordered, place_, shift_, travel, visit_
 
@@ -90,7 +90,7 @@ def dates(s: Session, which: Sequence[date], *, at: datetime, today: date, learn
     """
     url = str(s.get_bind().engine.url)
     versions = {r.date: r.version for r in _VERSIONS.all(s.connection(), first=which[0], last=which[-1])}
-    writing = s.connection().get_execution_options().get("writer", False)
+    writing = s.info.get(WRITER, False)
     if not writing:
         for gone in [k for k in _kept if k[0] == url and k[1] < which[0]]:
             _kept.pop(gone, None)
