@@ -73,13 +73,13 @@ def children(pid: int) -> dict[str, int]:
 @contextmanager
 def started(command: str, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A command that serves the pages, from its first answer on."""
-    process = subprocess.Popen([BIN, command], env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([BIN, command], env=env, stdout=subprocess.PIPE)
     try:
         until(lambda: answers(env) or process.poll() is not None, "the pages answer")
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.communicate(timeout=20)
 
 
 def test_when_the_worker_dies_the_pages_end_too_and_whoever_started_them_is_told(env: dict[str, str]) -> None:
@@ -101,6 +101,19 @@ def test_ctrl_c_ends_the_pages_without_a_fault(env: dict[str, str], tmp_path: Pa
         assert process.wait(30) == 0
         assert not [pid for pid in alive if Path(f"/proc/{pid}").exists()]
         assert not list(tmp_path.glob("punctual.db-*")), "the database is one tidy file"
+
+
+def test_whoever_serves_a_company_that_is_not_made_yet_is_told_how_to_make_it(env: dict[str, str]) -> None:
+    sentence = b"Make one with `punctual init`."
+    with started("serve", env) as process:
+        assert process.stdout is not None
+        assert sentence in process.stdout.readline()
+        assert process.stdout.readline().startswith(f"Pages at {env['PUNCTUAL_ORIGIN']}".encode())
+    working = subprocess.Popen([BIN, "worker"], env=env, stdout=subprocess.PIPE)
+    with working, working.stdout as said:  # type: ignore[union-attr]
+        assert sentence in said.readline()
+        assert said.readline().startswith(b"Watching the days")
+        working.terminate()
 
 
 def test_no_connection_is_shared_by_two_processes(env: dict[str, str]) -> None:

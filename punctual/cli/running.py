@@ -20,7 +20,9 @@ def serve() -> None:
     """Serve the pages (larger set-ups: beside one or more workers)."""
     from punctual.processes import pages
 
-    _together(application(), pages=pages)
+    app = _ready()
+    click.echo(f"Pages at {app.config['SETTINGS'].origin}; sign in under /board. Ctrl-C ends them.")
+    _together(app, pages=pages)
 
 
 @main.command()
@@ -29,7 +31,9 @@ def worker() -> None:
     """Watch the days and send what is due."""
     from punctual.processes import work
 
-    work(application())
+    app = _ready()
+    click.echo("Watching the days and sending what is due. Ctrl-C ends it.")
+    work(app)
 
 
 @main.command()
@@ -38,9 +42,20 @@ def run() -> None:
     """Web and worker together, for one machine; Ctrl-C ends both."""
     from punctual.processes import pages, work
 
-    app = application()
+    app = _ready()
     click.echo(f"Pages at {app.config['SETTINGS'].origin}; sign in under /board. Ctrl-C ends web and worker.")
     _together(app, pages=pages, worker=work)
+
+
+def _ready() -> Flask:
+    """The application, and a sentence while it has nothing to do."""
+    from punctual.models import Company, db
+
+    app: Flask = application()
+    with app.app_context():
+        if db.session.get(Company, 1) is None:
+            click.echo("No company is made yet, so nothing is watched or sent. Make one with `punctual init`.")
+    return app
 
 
 def _together(app: Flask, **parts: Callable[[Flask], object]) -> NoReturn:

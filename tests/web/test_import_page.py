@@ -89,6 +89,12 @@ def test_customers_with_another_time_are_told_only_after_their_number_was_confir
     assert at_desk.post(f"{result}/tell", count="1").status_code == 409, "nobody is told twice"
 
 
+def test_the_page_of_an_import_is_marked_as_one_of_imports(at_desk: Desk) -> None:
+    result = upload(at_desk, ONE).location
+    assert '<a href="/board/import" aria-current="true">' in at_desk.get(result).text
+    assert '<a href="/board/import" aria-current="page">' in at_desk.get("/board/import").text
+
+
 @pytest.mark.parametrize(
     "content",
     [
