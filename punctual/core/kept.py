@@ -82,7 +82,7 @@ def rows_of(made: Forecast, days: Days, kept: Kept) -> Rows:
     shown *= _UNITS
     np.copyto(shown, NONE, where=np.isnan(shown))
     np.rint(shown, out=shown)
-    rows = kept.rows.copy()
+    rows = np.frombuffer(bytearray(kept.rows.tobytes()), dtype=ROW)  # copy() would go field by field
     rows["visit"] = days.visit_id
     together = rows.view(TOGETHER)
     together["instants"], together["numbers"] = shown[:8].T, shown[8:].T
@@ -155,17 +155,20 @@ def _numbers(rows: Rows) -> Ints:
 
 
 def waited(kept: Kept, open_: Ints, newest: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """Which days wait for the same report as at the last look, and when it was expected then; NaN for all others."""
+    """Which days wait for the same report as at the last look, and when it was expected then; NaN for all others - as for
+    a day of which nothing was kept, which has heard its newest in 1970."""
     old = kept.head
     same = np.abs(old["newest"] - newest) < STEP_WAIT
     same &= old["open"] == open_
-    same &= kept.known
     return same, np.where(same, old["expected"], np.nan)
 
 
 def waits(same: NDArray[np.bool_], before: Floats, now: Floats) -> NDArray[np.bool_]:
-    """Which days wait for another report than was kept (`waited`), or for the same one until another time than `before`."""
-    return np.asarray(~(same & ((np.abs(before - now) < STEP_WAIT) | (np.isnan(before) & np.isnan(now)))))
+    """Which days wait for another report than was kept (`waited`), or for the same one until another time than `before`.
+
+    Waiting makes nothing due later: a day that expects nothing now (NaN) expected nothing before.
+    """
+    return np.asarray(~((np.abs(before - now) < STEP_WAIT) | (same & np.isnan(now))))
 
 
 def expected_report(data: bytes | None) -> datetime | None:

@@ -22,7 +22,7 @@ from punctual.core.sift import Stands
 from punctual.models import SAID, Forecast, Message, Notice, Plain, Technician, Travel
 from punctual.queries.day import COMPANY, company_of
 from punctual.queries.memory import Memory
-from punctual.queries.numbers import Moment, Table, Values
+from punctual.queries.numbers import Moment, Table, Values, listed
 from punctual.queries.taught import NEWEST
 from punctual.queries.visits import (
     MINE,
@@ -158,7 +158,7 @@ class Seen:
 def days_as_they_stand(s: Session, shift_ids: Collection[int]) -> list[tuple[Any, ...]]:
     """Some days in order of id, as the driver gives them: shift and home, the sign of all its visits, the date, and what
     was kept of the last look. Two that are equal are of the same day, about which nobody has said anything in between."""
-    found = _SHIFTS.rows(s.connection(), ids=json.dumps(sorted(set(shift_ids))))
+    found = _SHIFTS.rows(s.connection(), ids=listed(sorted(set(shift_ids))))
     return sorted(found, key=itemgetter(ID))
 
 
@@ -175,32 +175,32 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
         visit = _visits(c, named).columns()
         days = days_of(shift, visit)
         if first[ROUTED]:
-            days.travel[:] = travel(c, days, shift["home"])
+            days.travel[:] = travel(c, days, shift.home)
     else:
         read = partial(_visits_with_ways, c, of_shift) if first[ROUTED] else partial(_visits, c)
         visit = memory.rows(named, [r[SIGNED] for r in found], at, read).columns()
         days = days_of(shift, visit)
     spoken = [r[ID] for r in found if r[SAID_OF]]
-    told = _news(_NEWS.rows(c, ids=json.dumps(spoken)) if spoken else [], days, visit["version"])
+    told = _news(_NEWS.rows(c, ids=listed(spoken)) if spoken else [], days, visit.version)
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[PACKED] for r in found], [r[MARKS] for r in found]
     stands = Stands(
-        state=visit["state"],
-        reachable=visit["mailed"] | visit["texted"] if texts else visit["mailed"],
+        state=visit.state,
+        reachable=visit.mailed | visit.texted if texts else visit.mailed,
         held=told.held,
-        since=_since(days, visit["version"], marks),
+        since=_since(days, visit.version, marks),
         set_out=told.set_out,
         told=told.told,
         told_start=told.start,
         told_end=told.end,
-        off=shift["off"],
-        nudged=shift["nudged"],
+        off=shift.off,
+        nudged=shift.nudged,
     )
     return Seen(
         days=days,
         stands=stands,
         kept=beside(days, packed),
-        version=visit["version"],
+        version=visit.version,
         stood=found,
         dates=[date.fromisoformat(r[DATE]) for r in found],
         packed=packed,
@@ -213,14 +213,14 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
 
 def _visits(c: Connection, ids: Sequence[int]) -> Table:
     """The visits of some shifts, in order."""
-    return ordered(VISIT.table(_VISITS.rows(c, ids=json.dumps(list(ids))) if len(ids) else []))
+    return ordered(VISIT.table(_VISITS.rows(c, ids=listed(ids)) if len(ids) else []))
 
 
 def _visits_with_ways(c: Connection, shift: Table, ids: Sequence[int]) -> Table:
     """The visits of some of these shifts, in order, with the way into each."""
     some = (shift if len(ids) == len(shift) else shift.rows(np.isin(shift["id"], ids))).columns()
     visit = _visits(c, ids)
-    visit["travel"][:] = travel(c, days_of(some, visit.columns()), some["home"])
+    visit["travel"][:] = travel(c, days_of(some, visit.columns()), some.home)
     return visit
 
 

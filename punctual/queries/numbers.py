@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Float
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
@@ -51,6 +51,11 @@ def _values_on_postgres(element: Any, compiler: Any, **kw: Any) -> str:
     return f"json_array_elements_text(CAST({compiler.process(element.clauses, **kw)} AS json))"
 
 
+def listed(values: Iterable[int]) -> str:
+    """Whole numbers as such a list; JSON writes it as Python does."""
+    return str(list(values))
+
+
 class Numbers:
     """What a statement gives that is a number, by name: it comes first in each row, with a fraction, whole, yes or no.
 
@@ -61,7 +66,9 @@ class Numbers:
         self.floats, self.whole, self.flags = floats, whole, flags
         self.names = [*floats, *whole, *flags]
         self.expressions = [*floats.values(), *whole.values(), *flags.values()]
-        self._whole, self._flags = slice(len(floats), len(floats) + len(whole)), slice(len(floats) + len(whole), None)
+        self._ends = len(floats), len(floats) + len(whole)
+        kind: Any = namedtuple("Columns", self.names)  # type: ignore[misc]
+        self._named = kind._make
 
     def __len__(self) -> int:
         return len(self.names)
@@ -77,12 +84,10 @@ class Numbers:
         made = np.fromiter(numbers, dtype=np.float64, count=len(rows) * wide)
         return Table(self, made.reshape(len(rows), wide))
 
-    def columns(self, values: Floats) -> dict[str, NDArray[Any]]:
+    def columns(self, values: Floats) -> Any:
         """By name, each from one row of `values`."""
-        found: dict[str, NDArray[Any]] = dict(zip(self.floats, values, strict=False))
-        found.update(zip(self.whole, values[self._whole].astype(np.int64), strict=True))
-        found.update(zip(self.flags, values[self._flags] > 0, strict=True))
-        return found
+        whole, flags = self._ends
+        return self._named([*values[:whole], *values[whole:flags].astype(np.int64), *(values[flags:] > 0)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,10 @@ class Table:
         """Some of its rows, in that order."""
         return Table(self.numbers, self.values[which])
 
-    def columns(self) -> dict[str, NDArray[Any]]:
+    def taken(self, order: Ints) -> Table:
+        """Its rows in another order."""
+        return Table(self.numbers, self.values.take(order, axis=0))
+
+    def columns(self) -> Any:
         """All columns by name, each of them in one piece."""
         return self.numbers.columns(np.ascontiguousarray(self.values.T))

@@ -51,4 +51,4 @@ def others(s: Session, at: datetime, learned: Learned) -> Fleet | None:
 def _read(s: Session, at: datetime) -> Fleet:
     dates = {f"on{n + 1}": at.date() + timedelta(days=n) for n in (-1, 0, 1)}
     found = _START.table(_STARTS.rows(s.connection(), first=at - BACK, last=at + AHEAD, **dates)).columns()
-    return so_far(found["planned"], found["arrived"], found["place"], found["job_type"])
+    return so_far(found.planned, found.arrived, found.place, found.job_type)

@@ -77,9 +77,9 @@ def read(s: Session, first: date, last: date, technicians: Collection[int] | Non
         who = json.dumps(sorted(technicians))
         shift = SHIFT.table(_MY_SHIFTS.rows(c, **values, who=who)).columns()
         visit = STOP.table(_MY_VISITS.rows(c, **values, who=who))
-    visit = visit.rows(np.isin(visit["shift"], shift["id"]))  # a writer may see a shift come between the two questions
+    visit = visit.rows(np.isin(visit["shift"], shift.id))  # a writer may see a shift come between the two questions
     days = days_of(shift, ordered(visit).columns())
-    days.travel[:] = travel(c, days, shift["home"])
+    days.travel[:] = travel(c, days, shift.home)
     return days
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, case, func, null, text
 
 from punctual.core.day import Days, Floats, Ints
@@ -29,8 +27,8 @@ SHIFT = Numbers(
     floats={
         "start": Moment(shift_.c.starts_at),
         "end": Moment(shift_.c.ends_at),
-        "break": Moment(case((_rests, shift_.c.break_starts_at))),
-        "break_end": Moment(case((_rests, shift_.c.break_ends_at))),
+        "rest": Moment(case((_rests, shift_.c.break_starts_at))),
+        "rest_end": Moment(case((_rests, shift_.c.break_ends_at))),
         "nudged": Moment(shift_.c.nudged_at),
         "home_lat": case((_at_home, home_.c.lat)),
         "home_lon": case((_at_home, home_.c.lon)),
@@ -92,46 +90,44 @@ _WAYS = {
 }  # fmt: skip
 _WAY = Numbers(floats={"minutes": None}, whole={"which": None}, flags={})
 
-Columns = Mapping[str, NDArray[Any]]
-
 
 def ordered(visit: Table) -> Table:
     """Visits day by day, in the order in which they are made."""
-    return visit.rows(np.lexsort((visit["id"], visit["turn"], visit["shift"])))
+    return visit.taken(np.lexsort((visit["id"], visit["turn"], visit["shift"])))
 
 
-def days_of(shift: Columns, visit: Columns) -> Days:
-    """Columns of some days: shifts in order of id, visits as `ordered` has them."""
-    offset = np.zeros(len(shift["id"]) + 1, dtype=np.int64)
-    offset[1:] = visit["shift"].searchsorted(shift["id"], side="right")
+def days_of(shift: Any, visit: Any) -> Days:
+    """Days from columns of SHIFT in order of id, and of VISIT as `ordered` has them."""
+    offset = np.zeros(len(shift.id) + 1, dtype=np.int64)
+    offset[1:] = visit.shift.searchsorted(shift.id, side="right")
     return Days(
         offset=offset,
-        day_id=shift["id"],
-        technician=shift["technician"],
-        shift_start=shift["start"],
-        shift_end=shift["end"],
-        break_start=shift["break"],
-        break_end=shift["break_end"],
-        home_lat=shift["home_lat"],
-        home_lon=shift["home_lon"],
-        visit_id=visit["id"],
-        job_type=visit["job_type"],
-        planned_start=visit["planned"],
-        planned_min=visit["planned_min"],
-        window_start=visit["window"],
-        window_end=visit["window_end"],
-        lat=visit["lat"],
-        lon=visit["lon"],
-        place_id=visit["place"],
-        on_my_way=visit["on_my_way"],
-        arrived=visit["arrived"],
-        finished=visit["finished"],
-        late_min=visit["late_min"],
-        late_at=visit["late_at"],
-        deadline=visit["deadline"],
-        deadline_arrive=visit["deadline_arrive"],
-        early_ok=visit["early_ok"],
-        travel=visit["travel"],
+        day_id=shift.id,
+        technician=shift.technician,
+        shift_start=shift.start,
+        shift_end=shift.end,
+        break_start=shift.rest,
+        break_end=shift.rest_end,
+        home_lat=shift.home_lat,
+        home_lon=shift.home_lon,
+        visit_id=visit.id,
+        job_type=visit.job_type,
+        planned_start=visit.planned,
+        planned_min=visit.planned_min,
+        window_start=visit.window,
+        window_end=visit.window_end,
+        lat=visit.lat,
+        lon=visit.lon,
+        place_id=visit.place,
+        on_my_way=visit.on_my_way,
+        arrived=visit.arrived,
+        finished=visit.finished,
+        late_min=visit.late_min,
+        late_at=visit.late_at,
+        deadline=visit.deadline,
+        deadline_arrive=visit.deadline_arrive,
+        early_ok=visit.early_ok,
+        travel=visit.travel,
     )
 
 
@@ -152,5 +148,5 @@ def travel(c: Connection, days: Days, home: Ints) -> Floats:
     if len(wanted):
         ways = json.dumps((start[wanted] << 32 | days.place_id[wanted]).tolist())
         found = _WAY.table(_WAYS[c.dialect.name].rows(c, ways=ways)).columns()
-        out[wanted[found["which"]]] = found["minutes"]
+        out[wanted[found.which]] = found.minutes
     return out
