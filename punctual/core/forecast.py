@@ -33,7 +33,8 @@ class Forecast:
     arrive, finish [rows, 19]: quantiles at LEVELS. mean_arrive, mean_finish [rows]: the mean schedule. p_late: chance
     of arriving more than the threshold after the window's end; p_window: after its end; p_deadline: of missing the
     customer's deadline, NaN without one. expected_report [days]: when, nine times in ten, the next report has come; NaN
-    when none is expected.
+    when none is expected. moments [2, rows, 19], mean [2, rows], chances [2, rows]: arrive and finish, mean_arrive and
+    mean_finish, p_window and p_late are of these.
     """
 
     at: float
@@ -46,6 +47,9 @@ class Forecast:
     p_window: Floats
     p_deadline: Floats
     expected_report: Floats
+    moments: Floats
+    mean: Floats
+    chances: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,15 @@ def forecast(
     """
     made = _empty(days, at, threshold)
     over = over_by(days)
-    ahead = np.isnan(over)
-    chains = _open(days, ahead.nonzero()[0], at)
-    _over(days, over, (~ahead).nonzero()[0], made)
+    ahead = np.isnan(over).nonzero()[0]
+    chains = _open(days, ahead, at)
+    if len(ahead) < len(over):
+        _over(days, over, np.isfinite(over).nonzero()[0], made)
     plan = planned(days, learned)
     for part in _pieces(chains):
         _part(days, part, learned, over, plan, others, made)
-    head = chains.first
-    waits = np.isnan(days.arrived[head])
-    made.expected_report[chains.day] = np.where(waits, made.arrive[:, P90][head], made.finish[:, P90][head])
+    begun = np.isfinite(days.arrived[chains.first]).view(np.uint8)
+    made.expected_report[chains.day] = made.moments[begun, chains.first, P90]
     return made
 
 
@@ -113,18 +117,11 @@ def next_report(days: Days, learned: Learned, at: Floats, which: Bools) -> Float
 
 def _empty(days: Days, at: float, threshold: float) -> Forecast:
     n = len(days.visit_id)
+    moments, mean, chances = np.empty((2, n, len(LEVELS))), np.empty((2, n)), np.empty((2, n))
     return Forecast(
-        at=at,
-        threshold=threshold,
-        arrive=np.empty((n, len(LEVELS))),
-        finish=np.empty((n, len(LEVELS))),
-        mean_arrive=np.empty(n),
-        mean_finish=np.empty(n),
-        p_late=np.empty(n),
-        p_window=np.empty(n),
-        p_deadline=_filled(n, np.nan),
-        expected_report=_filled(len(days), np.nan),
-    )
+        at, threshold, moments[0], moments[1], mean[0], mean[1], chances[1], chances[0], _filled(n, np.nan),
+        _filled(len(days), np.nan), moments, mean, chances,
+    )  # fmt: skip
 
 
 def _filled(n: int, value: float) -> Floats:
@@ -162,26 +159,33 @@ def _part(
 
 def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, row, begun, arrive = made.at, step.ahead.rows, step.known, step.arrive
+    at, rows, arrive = made.at, step.ahead.rows, step.arrive
     shown, shift = told.plain(step.moments), None
     if around is not None:
         shift = around.shift + told.own_shift(learned, step.free)
-        new = (~begun).nonzero()[0]
+        new = (~step.known).nonzero()[0]
         shown[:, new] = told.ends(learned, around.of(new), shift[new], arrive[new], step.work[new])
-    limits = (days.window_end[row] - at)[:, None] + np.array((0.0, made.threshold))
+    limits = (days.window_end[rows] - at)[:, None] + _limits(made.threshold)
     chance = told.chance_after(learned, around, shift, arrive, limits)
-    np.copyto(chance, arrive[:, :1] > limits, where=begun[:, None])
-    made.p_window[row], made.p_late[row] = chance.T
-    deadline = days.deadline[row]
+    if any(step.ahead.at_work):
+        np.copyto(chance, arrive[:, :1] > limits, where=step.known[:, None])
+    made.chances[:, rows] = chance.T
+    deadline = days.deadline[rows]
     asked = np.isfinite(deadline).nonzero()[0]
     if len(asked):
         who = step.row[asked]
         by = np.where(days.deadline_arrive[who][:, None], shown[0, asked], shown[1, asked])
         made.p_deadline[who] = _beyond(by, deadline[asked] - at)
     shown += at
-    made.arrive[row], made.finish[row] = shown
+    made.moments[:, rows] = shown
     step.mean += at
-    made.mean_arrive[row], made.mean_finish[row] = step.mean
+    made.mean[:, rows] = step.mean
+
+
+@lru_cache(maxsize=8)
+def _limits(threshold: float) -> Floats:
+    """How long after a window's end an arrival breaks the promise, and is late."""
+    return np.array((0.0, threshold))
 
 
 def _beyond(quantiles: Floats, limit: Floats) -> Floats:
@@ -198,12 +202,10 @@ def _beyond(quantiles: Floats, limit: Floats) -> Floats:
 
 def _over(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
     """What is over was as it was reported, and is not chance any more."""
-    if not len(row):
-        return
     came, ended, end = days.arrived[row], over[row], days.window_end[row]
     came = np.where(np.isnan(came), ended, came)
-    made.arrive[row], made.finish[row] = came[:, None], ended[:, None]
-    made.mean_arrive[row], made.mean_finish[row] = came, ended
+    made.mean[:, row] = both = np.array((came, ended))
+    made.moments[:, row] = both[:, :, None]
     made.p_window[row], made.p_late[row] = came > end, came > end + made.threshold
     deadline = days.deadline[row]
     missed = np.where(days.deadline_arrive[row], came, ended) > deadline

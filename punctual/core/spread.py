@@ -21,13 +21,16 @@ SAMPLES = 128
 STRATA: Floats = (np.arange(SAMPLES) + 0.5) / SAMPLES
 
 #: As arrays: a NumPy call with a plain number takes half as long again. `_LEFT`: the chance of more than the last sample.
-_ZERO, _HALF, _ONE, _LAST, _SAMPLES, _LEFT = (
-    np.array(x) for x in (0.0, 0.5, 1.0, SAMPLES - 1.0, float(SAMPLES), -0.5 / SAMPLES)
+_ZERO, _QUARTER, _HALF, _ONE, _LEAST, _SAMPLES, _LEFT = (
+    np.array(x) for x in (0.0, 0.25, 0.5, 1.0, 3.0, float(SAMPLES), -0.5 / SAMPLES)
 )
+_CLOSE = np.array(1e-6)
 
 _Z = np.linspace(-4.5, 4.5, 1801)
 _CDF = np.cumsum(np.exp(-0.5 * _Z * _Z))
 _CDF = (_CDF - 0.5 * np.exp(-0.5 * _Z * _Z)) / _CDF[-1]
+#: Levels between which `normal` is linear.
+NODES: Floats = _CDF
 
 
 def normal(levels: Floats) -> Floats:
@@ -128,7 +131,7 @@ def between(columns: Singles | Floats, at: Picked) -> Floats:
 
 def tail_of(sorted_: Singles | Floats) -> Floats:
     """Over how many minutes the chance of more falls off above samples [rows, SAMPLES]: as over their upper half."""
-    return np.asarray(np.maximum(3.0, 0.25 * (sorted_[:, -1] - sorted_[:, SAMPLES // 2])))
+    return np.asarray(np.maximum(_LEAST, _QUARTER * (sorted_[:, -1] - sorted_[:, SAMPLES // 2])))
 
 
 def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
@@ -136,29 +139,34 @@ def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
 
     Below the samples 0; above them the chance of more falls off exponentially, e-fold every `tail` minutes.
     """
-    below, m = sorted_[:, None, :] <= value[:, :, None], value.shape[1]
-    # Eight bits are enough to count to SAMPLES in, and the quickest. From there on flat: values of one shape meet twice as
-    # quickly as a row and a column.
-    count = np.add.reduce(below.view(np.uint8), axis=2, dtype=np.uint8).reshape(-1).astype(np.float64)
-    at = np.minimum(np.maximum(count, _ONE), _LAST).astype(np.intp)
-    at += np.arange(-1, sorted_.size - 1, SAMPLES).repeat(m)
-    flat, moment = sorted_.reshape(-1), value.reshape(-1)
+    last = sorted_[:, -1:]
+    count = (sorted_[:, None, :] <= value[:, :, None]).argmin(axis=2)  # how many are not later; 0 where all are
+    at = np.maximum(count, 1)
+    at += _before(*value.shape)
+    flat = sorted_.reshape(-1)
     low, high = flat.take(at), flat[1:].take(at)
     high -= low
-    share = moment - low
-    share /= np.maximum(high, 1e-6)
-    level = count - _HALF
-    level += np.minimum(share, _ONE, out=share)
+    share = value - low
+    share /= np.maximum(high, _CLOSE)
+    level = count.astype(np.float64)
+    level -= _HALF
+    level += share
     level /= _SAMPLES
     np.maximum(level, _ZERO, out=level)  # below the samples it came out negative
-    beyond = sorted_[:, -1].repeat(m) - moment
+    beyond = last - value
     np.minimum(beyond, _ZERO, out=beyond)
-    beyond /= tail.repeat(m)
+    beyond /= tail[:, None]
     np.exp(beyond, out=beyond)
     beyond *= _LEFT
     beyond += _ONE
-    np.copyto(level, beyond, where=count == _SAMPLES)
-    return np.asarray(level.reshape(value.shape))
+    np.copyto(level, beyond, where=last <= value)
+    return np.asarray(level)
+
+
+@lru_cache(maxsize=16)
+def _before(rows: int, m: int) -> Ints:
+    """Where the samples of each row begin, laid flat, less one: `m` times each."""
+    return np.arange(-1, rows * SAMPLES - 1, SAMPLES).repeat(m).reshape(rows, m)
 
 
 def still_to_come(sorted_: Floats, now: Floats, tail: Floats, forgotten: float) -> Floats:

@@ -14,6 +14,7 @@ from punctual.core.duration import Learned
 from punctual.core.fleet import FROM_FLEET, NAMES, OWN, Fleet, Looks, circumstances
 from punctual.core.spread import (
     LEVELS,
+    NODES,
     SAMPLES,
     STRATA,
     Singles,
@@ -117,15 +118,26 @@ def chance_after(
 ) -> Floats:
     """Chances [n, m] of starting after moments [n, m]; told and shift None: as the chain has it."""
     level = level_of(arrive, moments, tail_of(arrive))
+    if told is None or shift is None:
+        return np.asarray(np.interp(level, *_after(learned), left=1.0, right=0.0))
     z = normal(np.minimum(np.maximum(level, _LEAST), _MOST))
-    if told is not None and shift is not None:
-        z -= shift[:, None]
-        z /= np.exp(told.width)[:, None]
+    z -= shift[:, None]
+    z /= np.exp(told.width)[:, None]
     out = _ONE - np.interp(z, learned.calm, LEVELS, left=0.0, right=1.0)
     sure = level <= _ZERO
     if np.count_nonzero(sure):
         np.copyto(out, np.maximum(out, 0.999), where=sure)
     return np.asarray(out)
+
+
+@lru_cache(maxsize=8)
+def _after(learned: Learned) -> tuple[Floats, Floats]:
+    """The chance of starting after a level of the chain's samples where nothing is corrected: levels that ascend, and the
+    chance at each, linear in between. Below the first it is 1, above the last 0."""
+    known = normal_level(learned.calm)
+    low, high = np.searchsorted(NODES, known[[0, -1]])
+    level = np.union1d(known, NODES[low:high])
+    return level, 1.0 - np.interp(normal(level), learned.calm, LEVELS)
 
 
 def plain(samples: Singles | Floats) -> Floats:
