@@ -198,8 +198,10 @@ def _mean_of_one(days: Days, a: Ahead, free: Floats) -> Floats:
 
 def _arrive(days: Days, steps: Steps, k: int, of: slice, learned: Learned, opens: Any) -> None:
     """When the visits of a position are reached of which some have begun: as reported, else as forecast."""
-    arrive, come = steps.moments[0], steps.ahead.come[of]
+    arrive, come = steps.arrive, steps.ahead.come[of]
     arrive[of] = come[:, None]
+    if steps.ahead.alone:
+        return
     open_ = np.isnan(come).nonzero()[0]
     if len(open_):
         i = of.start + open_
@@ -222,7 +224,7 @@ def _starts(
     arrive.sort()
     if k == 0:
         return _not_before_now(a, i, steps.head[i], learned, x, arrive)
-    if len(arrive) > 1 or arrive.item(0) < 0.0:
+    if _before_now(arrive):
         np.maximum(arrive, _NOW, out=arrive)
     return arrive
 
@@ -290,9 +292,16 @@ def _as_said(own: Floats, since: Floats, learned: Learned) -> Floats:
 
 def _unreported(samples: Any, tail: Callable[[Any], Floats], learned: Learned) -> Any:
     """Sorted samples of moments given that nothing has been reported until now; `tail` of them as in level_of."""
-    if not np.count_nonzero(samples[:, 0] <= _NOW):
+    if not _before_now(samples):
         return samples
     return still_to_come(samples, np.zeros(len(samples)), tail(samples), learned.forgotten)
+
+
+def _before_now(samples: Floats) -> bool:
+    """Whether any of these sorted samples are not after now."""
+    if len(samples) == 1:
+        return bool(samples.item(0) <= 0.0)
+    return bool(np.count_nonzero(samples[:, 0] <= _NOW))
 
 
 @lru_cache(maxsize=8)

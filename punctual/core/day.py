@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+_FIRST_DAY: Ints = np.zeros(1, dtype=np.int64)
 
 State = Literal["planned", "on_my_way", "arrived", "done", "nobody_home", "cannot_finish", "cancelled"]
 ReportKind = Literal["on_my_way", "arrived", "late", "done", "nobody_home", "cannot_finish", "undo"]
@@ -184,6 +185,8 @@ class Days:
 
     def firsts(self, rows: Ints) -> tuple[Ints, Ints]:
         """The days that have one of these rows (ascending), and the first one each has."""
+        if len(self) == 1:
+            return _FIRST_DAY[: len(rows)], rows[:1]
         place = rows.searchsorted(self.offset)
         day = (place[1:] > place[:-1]).nonzero()[0]
         return day, rows[place[day]]

@@ -94,7 +94,7 @@ def forecast(
     plan = planned(days, learned)
     for part in _pieces(chains):
         _part(days, part, learned, over, plan, others, made)
-    begun = np.isfinite(days.arrived[chains.first]).view(np.uint8)
+    begun = np.isfinite(days.arrived[chains.first]).astype(np.intp)
     made.expected_report[chains.day] = made.moments[begun, chains.first, P90]
     return made
 
@@ -159,7 +159,7 @@ def _part(
 
 def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps, made: Forecast) -> None:
     """Quantiles and chances of the visits of some days, all positions at once."""
-    at, rows, arrive = made.at, step.ahead.rows, step.arrive
+    at, rows, arrive = np.array(made.at), step.ahead.rows, step.arrive
     shown, shift = told.plain(step.moments), None
     if around is not None:
         shift = around.shift + told.own_shift(learned, step.free)
@@ -168,7 +168,7 @@ def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps
     limits = (days.window_end[rows] - at)[:, None] + _limits(made.threshold)
     chance = told.chance_after(learned, around, shift, arrive, limits)
     if any(step.ahead.at_work):
-        np.copyto(chance, arrive[:, :1] > limits, where=step.known[:, None])
+        np.greater(arrive[:, :1], limits, out=chance, where=step.known[:, None])
     made.chances[:, rows] = chance.T
     deadline = days.deadline[rows]
     asked = np.isfinite(deadline).nonzero()[0]
@@ -214,8 +214,8 @@ def _over(days: Days, over: Floats, row: Ints, made: Forecast) -> None:
 
 def expected(made: Forecast, days: Days, rows: Ints) -> list[Eta]:
     """When some visits will be reached, in the order of their rows."""
-    columns = made.mean_arrive[rows], made.arrive[rows, P10], made.arrive[rows, P90]
-    texts = [list(map(_text, column.tolist())) for column in columns]
+    columns = made.mean_arrive, made.arrive[:, P10], made.arrive[:, P90]
+    texts = [list(map(_text, column[rows].tolist())) for column in columns]
     return list(map(Eta, days.visit_id[rows].tolist(), *texts))
 
 
