@@ -106,7 +106,8 @@ def _status() -> str:
 @allow("technician")
 def tap(visit_id: int, step: str) -> Response | Base:
     """One tap, as a form or as JSON: key and tapped_at from the phone; the same key counts once."""
-    given = _given()
+    as_json = request.is_json
+    given = _given(as_json)
     kind = STEPS.get(step)
     if kind is None:
         raise Refused("There is no such button. Open your day again.", status=404)
@@ -126,7 +127,7 @@ def tap(visit_id: int, step: str) -> Response | Base:
             arriving=_arriving(given) if kind == "late" else None,
             note=str(given.get("note") or "")[:500],
         )
-    if request.is_json:
+    if as_json:
         told, etas = [_told(t) for t in taken.told], [dict(zip(ETA, e, strict=True)) for e in taken.etas]
         said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
@@ -150,11 +151,11 @@ def _told(told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _given() -> dict[str, Any]:
-    if not request.is_json:
+def _given(as_json: bool) -> dict[str, Any]:
+    if not as_json:
         return dict(request.form)
     try:
-        body = request.get_json()
+        body = request.get_json(force=True)
     except RecursionError:
         raise BadRequest("This cannot be read. Send one flat JSON object.") from None
     if not isinstance(body, dict):
