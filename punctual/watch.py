@@ -101,7 +101,7 @@ def _looked(
 ) -> tuple[Thought, list[Notice]]:
     s.flush()
     queries.lock(s, shift_ids)
-    thought = think(s, shift_ids, at=at, cause=cause, learned=learned)
+    thought = _thought(s, columns.see(s, shift_ids, signed=False), at, cause, learned)
     return thought, _settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
 
 
@@ -115,7 +115,10 @@ def think(
     memory: Memory | None = None,
 ) -> Thought:
     """Read and forecast these days, and sift out what has to be decided or written; writes nothing."""
-    seen = columns.see(s, shift_ids, memory, at)
+    return _thought(s, columns.see(s, shift_ids, memory, at), at, cause, learned)
+
+
+def _thought(s: Session, seen: Seen, at: datetime, cause: str, learned: Learned | None) -> Thought:
     learned = learned or taught.state(s, seen.learned)
     return worked_out(seen, *seen.company, learned, others(s, at, learned), at, cause)
 
@@ -188,7 +191,7 @@ def _as_before(s: Session, thought: Thought, which: Ints) -> Bools:
         same[~alone] = untouched(seen, plain, columns.days_as_they_stand(s, ids[plain].tolist()))
     if alone.any():
         telling = which[alone]
-        same[alone] = unchanged(seen, telling, columns.see(s, ids[telling].tolist()))
+        same[alone] = unchanged(seen, telling, columns.see(s, ids[telling].tolist(), signed=False))
     return same
 
 

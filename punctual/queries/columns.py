@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, or_, select
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Days, Floats, Ints, minutes
@@ -73,29 +73,35 @@ SIGN = (
     .where(_seen.c.technician_id == shift_.c.technician_id, _seen.c.date == shift_.c.date)
     .scalar_subquery()
 )  # fmt: skip
-#: Some days as they stand, and with them what is asked at every look: whether any way between places is known at all - so
-#: it is where a router is asked -, whether anything was said about the day, the company, and what was learned.
-_SHIFTS = Plain(
-    select(
-        *SHIFT.expressions,
-        exists(select(travel_.c.minutes)),
-        exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID)),
-        SIGN,
-        cast(shift_.c.date, String),
-        forecast_.c.packed,
-        cast(forecast_.c.marks, String),
-        *(select(column).limit(1).scalar_subquery() for column in COMPANY),
-        NEWEST.scalar_subquery(),
-    ).select_from(
-        _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
-        .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
-        .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
-    ),
-    "ids",
-)
-#: Where these are in a row of it.
+
+
+def _standing(sign: Any) -> Plain:
+    """Some days as they stand, and with them what is asked at every look: whether any way between places is known at all
+    - so it is where a router is asked -, whether anything was said about the day, the company, and what was learned."""
+    return Plain(
+        select(
+            *SHIFT.expressions,
+            exists(select(travel_.c.minutes)),
+            exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID)),
+            sign,
+            cast(shift_.c.date, String),
+            forecast_.c.packed,
+            cast(forecast_.c.marks, String),
+            *(select(column).limit(1).scalar_subquery() for column in COMPANY),
+            NEWEST.scalar_subquery(),
+        ).select_from(
+            _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
+            .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
+            .outerjoin(forecast_, forecast_.c.shift_id == shift_.c.id)
+        ),
+        "ids",
+    )
+
+
+_SIGNED, _UNSIGNED = _standing(SIGN), _standing(null())
+#: Where these are in a row of them.
 ID, ROUTED = SHIFT.names.index("id"), len(SHIFT)
-SAID_OF, SIGNED, DATE, PACKED, MARKS, RULES, ZONE, LEARNED = range(ROUTED + 1, ROUTED + 9)
+SAID_OF, SIGN_OF, DATE, PACKED, MARKS, RULES, ZONE, LEARNED = range(ROUTED + 1, ROUTED + 9)
 _VISITS = Plain(
     select(*VISIT.expressions)
     .select_from(
@@ -155,19 +161,28 @@ class Seen:
     learned: int | None
 
 
-def days_as_they_stand(s: Session, shift_ids: Collection[int]) -> list[tuple[Any, ...]]:
+def days_as_they_stand(s: Session, shift_ids: Collection[int], *, signed: bool = True) -> list[tuple[Any, ...]]:
     """Some days in order of id, as the driver gives them: shift and home, the sign of all its visits, the date, and what
-    was kept of the last look. Two that are equal are of the same day, about which nobody has said anything in between."""
-    found = _SHIFTS.rows(s.connection(), ids=listed(sorted(set(shift_ids))))
+    was kept of the last look. Two that are equal are of the same day, about which nobody has said anything in between -
+    where they are `signed`, which takes a look at all visits."""
+    found = (_SIGNED if signed else _UNSIGNED).rows(s.connection(), ids=listed(sorted(set(shift_ids))))
     return sorted(found, key=itemgetter(ID))
 
 
-def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at: datetime | None = None) -> Seen:
+def see(
+    s: Session,
+    shift_ids: Collection[int],
+    memory: Memory | None = None,
+    at: datetime | None = None,
+    *,
+    signed: bool = True,
+) -> Seen:
     """Some shifts with everything the watch decides from, in order of id; three statements, or two.
 
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
+    They need not be `signed` where nobody will ask later whether they have changed.
     """
-    c, found = s.connection(), days_as_they_stand(s, shift_ids)
+    c, found = s.connection(), days_as_they_stand(s, shift_ids, signed=signed)
     first = found[0] if found else (None,) * (LEARNED + 1)
     of_shift, named = SHIFT.table(found), [r[ID] for r in found]
     shift = of_shift.columns()
@@ -178,7 +193,7 @@ def see(s: Session, shift_ids: Collection[int], memory: Memory | None = None, at
             days.travel[:] = travel(c, days, shift.home)
     else:
         read = partial(_visits_with_ways, c, of_shift) if first[ROUTED] else partial(_visits, c)
-        visit = memory.rows(named, [r[SIGNED] for r in found], at, read).columns()
+        visit = memory.rows(named, [r[SIGN_OF] for r in found], at, read).columns()
         days = days_of(shift, visit)
     spoken = [r[ID] for r in found if r[SAID_OF]]
     told = _news(_NEWS.rows(c, ids=listed(spoken)) if spoken else [], days, visit.version)

@@ -59,7 +59,7 @@ def listed(values: Iterable[int]) -> str:
 class Numbers:
     """What a statement gives that is a number, by name: it comes first in each row, with a fraction, whole, yes or no.
 
-    None is NaN; what is whole is always there.
+    None is NaN; what is whole, yes or no is always there.
     """
 
     def __init__(self, floats: Mapping[str, Any], whole: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
@@ -87,7 +87,7 @@ class Numbers:
     def columns(self, values: Floats) -> Any:
         """By name, each from one row of `values`."""
         whole, flags = self._ends
-        return self._named([*values[:whole], *values[whole:flags].astype(np.int64), *(values[flags:] > 0)])
+        return self._named([*values[:whole], *values[whole:flags].astype(np.int64), *values[flags:].astype(np.bool_)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ SHIFT = Numbers(
 )
 #: Visits come in the order in which they are made: what is over, by state, then the one under way, then the plan - each
 #: so many minutes after all of the one before - and each by this moment.
-_AFTER = case({"arrived": 1e8, "on_my_way": 2e8, "planned": 3e8}, value=visit_.c.state, else_=0.0)
+_AFTER = case({"arrived": 10**8, "on_my_way": 2 * 10**8, "planned": 3 * 10**8}, value=visit_.c.state, else_=0)
 _WHEN = case(
     {"planned": visit_.c.planned_start, "on_my_way": visit_.c.on_my_way_at},
     value=visit_.c.state,
