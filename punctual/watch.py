@@ -64,7 +64,7 @@ class Thought:
     @cached_property
     def moved(self) -> Bools:
         """Days of which something shown has moved."""
-        return _any(kept.moved(self.seen.kept, self.rows), self.seen.days) | ~self.seen.kept.known
+        return _any(kept.moved(self.seen.kept, self.rows), self.seen.days)
 
     @cached_property
     def deciding(self) -> Bools:
@@ -74,8 +74,8 @@ class Thought:
     @cached_property
     def busy(self) -> Bools:
         """Days about which there is something to write."""
-        sure = self.waits | self.deciding
-        return sure if np.count_nonzero(sure) == len(sure) else sure | self.moved
+        waits = self.waits
+        return waits if np.count_nonzero(waits) == len(waits) else waits | self.deciding | self.moved
 
 
 def look(

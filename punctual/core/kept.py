@@ -61,15 +61,12 @@ Rows = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was kept of some days, laid beside their present rows: `head` [days] and `rows` [rows].
-
-    `known` [days] and `here` [rows] are False where nothing was kept.
-    """
+    """What was kept of some days, laid beside their present rows: `head` [days] and `rows` [rows], nothing but zeros where
+    nothing was kept - as of a day that is not `known` [days]."""
 
     head: Rows
     rows: Rows
     known: NDArray[np.bool_]
-    here: NDArray[np.bool_]
 
 
 def rows_of(made: Forecast, days: Days, kept: Kept) -> Rows:
@@ -119,32 +116,29 @@ def beside(days: Days, packed: list[bytes | None]) -> Kept:
     head = np.frombuffer(b"".join([p[:size] for p in good]), dtype=HEAD)
     rows = np.frombuffer(b"".join([p[size:] for p in good]), dtype=ROW)
     known, counts = head["format"] == FORMAT, [(len(p) - size) // ROW.itemsize for p in good]
-    if counts == days.counts.tolist():
-        here = rows["visit"] == days.visit_id
-        if np.count_nonzero(here) == len(here):
-            return Kept(head, rows, known, here)
-    rows, here = _found(days, rows, np.arange(len(days)).repeat(counts))
-    return Kept(head, rows, known, here)
+    if counts == days.counts.tolist() and not np.count_nonzero(rows["visit"] != days.visit_id):
+        return Kept(head, rows, known)
+    return Kept(head, _found(days, rows, np.arange(len(days)).repeat(counts)), known)
 
 
-def _found(days: Days, old: Rows, day: Ints) -> tuple[Rows, NDArray[np.bool_]]:
-    """The rows kept of each `day` where its visits stand now, and which of these have one."""
-    rows, here = np.zeros(days.rows, dtype=ROW), np.zeros(days.rows, dtype=np.bool_)
+def _found(days: Days, old: Rows, day: Ints) -> Rows:
+    """The rows kept of each `day` where its visits stand now."""
+    rows = np.zeros(days.rows, dtype=ROW)
     if len(old):
         old_key, new_key = _key(day, old["visit"]), _key(days.day_of, days.visit_id)
         order = np.argsort(old_key, kind="stable")
         at = order[np.minimum(np.searchsorted(old_key[order], new_key), len(old) - 1)]
         here = old_key[at] == new_key
         rows[here] = old[at[here]]
-    return rows, here
+    return rows
 
 
 def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
-    """Which rows show something visibly different from what was kept: a minute, or two per cent."""
+    """Which rows show something visibly different from what was kept - a minute, or two per cent -; where nothing was kept,
+    that showed 1970."""
     by = _numbers(rows)
     by -= _numbers(kept.rows)
-    far = np.logical_or.reduce(np.abs(by, out=by) >= _STEPS, axis=1)
-    return np.asarray(far | ~kept.here)
+    return np.asarray(np.logical_or.reduce(np.abs(by, out=by) >= _STEPS, axis=1))
 
 
 def _numbers(rows: Rows) -> Ints:
