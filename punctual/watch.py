@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from punctual.core import kept
 from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
+from punctual.core.frozen import frozen
 from punctual.core.notice import Decided, Known, Quiet, decide
 from punctual.core.policy import AUTOMATIC, Rules, acted
 from punctual.core.sift import ENDED, OPEN, REASONS, STEP, Sifted, sift
@@ -39,7 +40,7 @@ PLAIN = np.array([name in ("fine", "inside_threshold", "below_limit", "over") fo
 _HEARD = Quiet()
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Thought:
     """What was made of some days, before anything is written.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned
+from punctual.core.frozen import frozen
 from punctual.core.planned import Plan, Work, work
 from punctual.core.spread import Singles
 
@@ -20,7 +21,7 @@ from punctual.core.spread import Singles
 _ZERO = np.zeros(())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Chains:
     """Stretches of days to forecast: rows first..last of a day, looked at `at` [n].
 

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from punctual.core.frozen import frozen
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -130,7 +132,7 @@ def _min(at: datetime | None) -> float:
     return np.nan if at is None else minutes(at)
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Days:
     """Many days as columns: one row a visit, `offset[d]:offset[d + 1]` are the rows of day d, in visiting order.
 

@@ -16,6 +16,7 @@ from punctual.core.chain import Steps, carry, over_by
 from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
+from punctual.core.frozen import frozen
 from punctual.core.planned import Plan, planned
 
 #: Levels of the told quantiles: 5 % ... 95 %.
@@ -26,7 +27,7 @@ P10, P50, P90 = 1, 9, 17
 _TWO = [f"{n:02}" for n in range(60)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Forecast:
     """Columns of a forecast made at `at` (minutes since 1970, like every time here).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from punctual.core.day import Days, Floats, Ints
 from punctual.core.forecast import P10, P50, P90, Forecast, VisitForecast
+from punctual.core.frozen import frozen
 
 #: Raised when HEAD or ROW changes: a forecast kept in another format is made anew at the next look.
 FORMAT = 1
@@ -59,7 +59,7 @@ _NOTHING = bytes(HEAD.itemsize)
 Rows = NDArray[np.void]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Kept:
     """What was kept of some days, laid beside their present rows: `head` [days] and `rows` [rows], nothing but zeros where
     nothing was kept - as of a day that is not `known` [days]."""

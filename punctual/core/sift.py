@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from punctual.core.day import Bools, Days, Floats, Ints, State, minutes
 from punctual.core.forecast import Forecast
+from punctual.core.frozen import frozen
 from punctual.core.limit import CALL_CHANCE, limits
 from punctual.core.notice import HIGH, LOW
 from punctual.core.policy import Rules
@@ -31,7 +31,7 @@ STEP = 50
 _MINUTE, _LIKELY, _TENTHS = np.array(60.0), np.array(0.2), np.array(1000.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Stands:
     """How visits and days stand beside their numbers. Minutes since 1970 like Days, NaN where there is none.
 
@@ -52,7 +52,7 @@ class Stands:
     nudged: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Sifted:
     """`reason` [rows]: the code of the reason for silence, 0 for a visit to be decided one by one. `chance` [rows]:
     tenths of a per cent, as reasons are compared by."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from itertools import groupby
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast,
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Days, Floats, Ints, minutes
+from punctual.core.frozen import frozen
 from punctual.core.kept import Kept, beside
 from punctual.core.policy import AUTOMATIC, Rules
 from punctual.core.sift import Stands
@@ -139,7 +139,7 @@ _NEWS = Plain(
 _NEVER = np.array(np.nan)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Seen:
     """Some shifts as they stand, and what was kept of their last look.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -15,6 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from punctual.core.day import Bools, Floats, Ints
+from punctual.core.frozen import frozen
 
 
 class Moment(FunctionElement[float]):
@@ -90,7 +90,7 @@ class Numbers:
         return self._named([*values[:whole], *values[whole:flags].astype(np.int64), *values[flags:].astype(np.bool_)])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Table:
     """Numbers of a result, `values` [rows, names]."""
 
