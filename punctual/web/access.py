@@ -172,12 +172,12 @@ def guard() -> Response | None:
 
 def own_page(asked: Request) -> None:
     """Refuse a change that another site's page sends in the name of this browser."""
-    site = asked.headers.get("Sec-Fetch-Site")
+    site = asked.environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         if site not in ("same-origin", "none"):
             raise Forbidden("This came from another site. Open our own page and try again.")
         return
-    origin = asked.headers.get("Origin")
+    origin = asked.environ.get("HTTP_ORIGIN")
     if origin not in (None, "null") and urlsplit(origin).netloc not in (
         asked.host,
         urlsplit(settings().origin).netloc,
