@@ -25,13 +25,13 @@ from punctual.queries.memory import Memory
 from punctual.queries.numbers import Moment, Table, Values, listed
 from punctual.queries.taught import NEWEST
 from punctual.queries.visits import (
+    IN_ORDER,
     MINE,
     SHIFT,
     VISIT,
     customer_,
     days_of,
     home_,
-    ordered,
     place_,
     shift_,
     travel,
@@ -109,7 +109,8 @@ _VISITS = Plain(
         .join(customer_, customer_.c.id == visit_.c.customer_id)
         .outerjoin(place_, place_.c.id == visit_.c.place_id)
     )
-    .where(visit_.c.state != "cancelled"),
+    .where(visit_.c.state != "cancelled")
+    .order_by(*IN_ORDER),
     "ids",
 )
 _NEWS = Plain(
@@ -228,7 +229,7 @@ def see(
 
 def _visits(c: Connection, ids: Sequence[int]) -> Table:
     """The visits of some shifts, in order."""
-    return ordered(VISIT.table(_VISITS.rows(c, ids=listed(ids)) if len(ids) else []))
+    return VISIT.table(_VISITS.rows(c, ids=listed(ids)) if len(ids) else [])
 
 
 def _visits_with_ways(c: Connection, shift: Table, ids: Sequence[int]) -> Table:

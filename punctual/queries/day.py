@@ -103,12 +103,12 @@ def lock(s: Session, shift_ids: Iterable[int]) -> None:
 
     Everybody takes days first, then visits, then what belongs to them, boards last: who waits for whom makes no circle.
     """
-    _lock(s, Shift.id, set(shift_ids))
+    _lock(s, Shift.id, shift_ids)
 
 
 def lock_visits(s: Session, visit_ids: Iterable[int], *, wait: bool = True) -> bool:
     """Make the writers of these visits queue up, after their days; False where somebody has one and we do not `wait`."""
-    return _lock(s, VisitRow.id, set(visit_ids), wait=wait)
+    return _lock(s, VisitRow.id, visit_ids, wait=wait)
 
 
 def one_writer(s: Session) -> bool:
@@ -116,13 +116,13 @@ def one_writer(s: Session) -> bool:
     return bool(s.get_bind().dialect.name != "postgresql")
 
 
-def _lock(s: Session, id_: InstrumentedAttribute[int], ids: Collection[int], *, wait: bool = True) -> bool:
+def _lock(s: Session, id_: InstrumentedAttribute[int], ids: Iterable[int], *, wait: bool = True) -> bool:
     """Rows that others may go on to point at (FOR NO KEY UPDATE), in order of id."""
-    if not ids or one_writer(s):
+    if one_writer(s) or not (wanted := set(ids)):
         return True
-    rows = select(id_).where(id_.in_(ids)).order_by(id_)
+    rows = select(id_).where(id_.in_(wanted)).order_by(id_)
     found = s.connection().execute(rows.with_for_update(key_share=True, skip_locked=not wait)).all()
-    return len(found) == len(ids)
+    return len(found) == len(wanted)
 
 
 def lock_claims(s: Session, technician_ids: Iterable[int]) -> None:

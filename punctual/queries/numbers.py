@@ -109,10 +109,6 @@ class Table:
         """Some of its rows, in that order."""
         return Table(self.numbers, self.values[which])
 
-    def taken(self, order: Ints) -> Table:
-        """Its rows in another order."""
-        return Table(self.numbers, self.values.take(order, axis=0))
-
     def columns(self) -> Any:
         """All columns by name, each of them in one piece."""
         return self.numbers.columns(np.ascontiguousarray(self.values.T))

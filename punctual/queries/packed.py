@@ -19,7 +19,7 @@ from punctual.core.room import Gaps, gaps
 from punctual.core.splice import joined
 from punctual.models import WRITER, BoardVersion, Plain, Technician, touched
 from punctual.queries.numbers import Values
-from punctual.queries.visits import MINE, SHIFT, STOP, days_of, home_, ordered, place_, shift_, travel, visit_
+from punctual.queries.visits import IN_ORDER, MINE, SHIFT, STOP, days_of, home_, place_, shift_, travel, visit_
 
 technician_, version_ = Technician.__table__, BoardVersion.__table__
 
@@ -47,6 +47,7 @@ _VISITS, _MY_VISITS = _of(
     select(*STOP.expressions)
     .select_from(shift_.join(visit_, MINE).outerjoin(place_, place_.c.id == visit_.c.place_id))
     .where(visit_.c.state != "cancelled")
+    .order_by(*IN_ORDER)
 )
 _VERSIONS = Plain(
     select(version_.c.date, version_.c.version).where(version_.c.date.between(_FIRST, _LAST)), "first", "last"
@@ -78,7 +79,7 @@ def read(s: Session, first: date, last: date, technicians: Collection[int] | Non
         shift = SHIFT.table(_MY_SHIFTS.rows(c, **values, who=who)).columns()
         visit = STOP.table(_MY_VISITS.rows(c, **values, who=who))
     visit = visit.rows(np.isin(visit["shift"], shift.id))  # a writer may see a shift come between the two questions
-    days = days_of(shift, ordered(visit).columns())
+    days = days_of(shift, visit.columns())
     days.travel[:] = travel(c, days, shift.home)
     return days
 

@@ -13,7 +13,7 @@ from punctual.core.sift import STATES
 from punctual.models import Customer, Plain, Shift
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
-from punctual.queries.numbers import Moment, Numbers, Table
+from punctual.queries.numbers import Moment, Numbers
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
 home_ = place_.alias("home")
@@ -36,17 +36,21 @@ SHIFT = Numbers(
     whole={"id": shift_.c.id, "technician": shift_.c.technician_id, "home": func.coalesce(home_.c.id, 0)},
     flags={"off": shift_.c.off != ""},
 )
-#: Visits come in the order in which they are made: what is over, by state, then the one under way, then the plan - each
-#: so many minutes after all of the one before - and each by this moment.
-_AFTER = case({"arrived": 10**8, "on_my_way": 2 * 10**8, "planned": 3 * 10**8}, value=visit_.c.state, else_=0)
+_AMONG = case({"arrived": 1, "on_my_way": 2, "planned": 3}, value=visit_.c.state, else_=0)
 _WHEN = case(
     {"planned": visit_.c.planned_start, "on_my_way": visit_.c.on_my_way_at},
     value=visit_.c.state,
     else_=visit_.c.arrived_at,
 )
+#: Day by day, visits come in the order in which they are made: what is over, by state, then the one under way, then the plan.
+IN_ORDER = (
+    shift_.c.id,
+    _AMONG,
+    func.coalesce(_WHEN, visit_.c.finished_at, visit_.c.planned_start),
+    visit_.c.id,
+)
 VISIT = Numbers(
     floats={
-        "turn": _AFTER + Moment(func.coalesce(_WHEN, visit_.c.finished_at, visit_.c.planned_start)),
         "planned": Moment(visit_.c.planned_start),
         "window": Moment(visit_.c.window_start),
         "window_end": Moment(visit_.c.window_end),
@@ -91,13 +95,8 @@ _WAYS = {
 _WAY = Numbers(floats={"minutes": None}, whole={"which": None}, flags={})
 
 
-def ordered(visit: Table) -> Table:
-    """Visits day by day, in the order in which they are made."""
-    return visit.taken(np.lexsort((visit["id"], visit["turn"], visit["shift"])))
-
-
 def days_of(shift: Any, visit: Any) -> Days:
-    """Days from columns of SHIFT in order of id, and of VISIT as `ordered` has them."""
+    """Days from columns of SHIFT in order of id, and of VISIT as IN_ORDER has them."""
     offset = np.zeros(len(shift.id) + 1, dtype=np.int64)
     offset[1:] = visit.shift.searchsorted(shift.id, side="right")
     return Days(
