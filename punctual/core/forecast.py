@@ -22,7 +22,7 @@ from punctual.core.planned import Plan, planned
 #: Levels of the told quantiles: 5 % ... 95 %.
 LEVELS: Floats = told.TOLD
 #: Days forecast in one piece, to bound memory.
-CHUNK = 1000
+CHUNK = 500
 P10, P50, P90 = 1, 9, 17
 _TWO = [f"{n:02}" for n in range(60)]
 
