@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from punctual.core.day import Bools, Days, Floats, Ints
 from punctual.core.duration import Learned
@@ -88,10 +86,6 @@ class Ahead:
     def at(self, i: Any) -> Floats:
         """When some of the rows are looked at."""
         return np.asarray(self.chains.at[self.which[i]])
-
-    def each(self, rows: NDArray[Any]) -> Iterable[NDArray[Any]]:
-        """The rows of every position."""
-        return rows[:, None] if self.alone else [rows[of] for of in self.of]
 
     def meeting(self, values: Floats | Singles) -> list[Any]:
         """Values [n] of every position to meet its samples; those of single rows as numbers: with an array of one NumPy

@@ -115,31 +115,27 @@ def carry(days: Days, chains: Chains, learned: Learned, over: Floats, plan: Plan
 
 def _carried(days: Days, steps: Steps, learned: Learned, samples: Floats) -> None:
     """Fill in the samples of all positions; `samples`: when the technicians are free first."""
-    a, (arrive, finish) = steps.ahead, steps.moments
-    rows = (a.each(every) for every in (steps.x, arrive, finish, a.work.added))
+    a, (arrive, finish), added = steps.ahead, steps.moments, steps.ahead.work.added
     shift, edges = a.meeting(a.drive - a.opens), a.meeting(a.opens)
-    marks = a.at_rest, a.at_work, a.at_end
-    fewer = not a.alone
-    for k, (of, x, begins, ends, added, later, opens, rests, begun, over) in enumerate(
-        zip(a.of, *rows, shift, edges, *marks, strict=True)
-    ):
-        if fewer:
+    for k, of in enumerate(a.of):
+        x, begins, ends, opens = steps.x[of], arrive[of], finish[of], edges[k]
+        if not a.alone:
             samples = samples[: len(x)]
-        if rests:
+        if a.at_rest[k]:
             break_, length = rest(days, a, of)
             samples = np.maximum(samples, break_[:, None]) + length[:, None]
-        np.add(samples, later, x)
-        if begun:
+        np.add(samples, shift[k], x)
+        if a.at_work[k]:
             _arrive(days, steps, k, of, learned, opens)
         else:
             starts = _starts(days, steps, k, of, learned, x, opens, begins)
             if starts is not begins:
                 begins[:] = starts
-        np.add(begins, added, ends)
+        np.add(begins, added[of], ends)
         ends.sort()
-        if begun:
+        if a.at_work[k]:
             _what_is_left(days, a, of, learned, ends)
-        if over:
+        if a.at_end[k]:
             done = np.isfinite(a.gone[of])
             ends[done] = a.gone[of][done, None]
         samples = ends
@@ -179,7 +175,7 @@ def _mean_of_one(days: Days, a: Ahead, free: Floats) -> Floats:
     columns = a.drive, a.opens, a.named, a.plan.expected[a.rows], a.own, a.out, a.come, a.gone
     marks = a.at_rest, a.at_wheel, a.at_work, a.at_end
     for of, drive, opens, named, lasts, own, out, come, gone, rests, driving, begun, over in zip(
-        a.of, *(column.tolist() for column in columns), *marks, strict=True
+        a.of, *[column.tolist() for column in columns], *marks, strict=True
     ):
         if rests:
             begins, length = rest(days, a, of)
