@@ -22,9 +22,8 @@ SURPRISING = 20.0
 #: A step of the tables that samples are looked up in, and where they begin and end; minutes.
 STEP, LOW, HIGH = 3.0, -120.0, 240.0
 POINTS = int((HIGH - LOW) / STEP) + 1
-#: As arrays: a NumPy call with a plain number takes half as long again, and one day is nothing but calls. The first two are
-#: the tables' ends in steps.
-_FIRST, _END, _HIGH, _PER_STEP, _ZERO = (np.array(x) for x in (LOW / STEP, HIGH / STEP, HIGH, 1 / STEP, 0.0))
+#: As arrays: a NumPy call with a plain number takes half as long again, and one day is nothing but calls.
+_LOW, _HIGH, _PER_STEP, _ZERO = (np.array(x) for x in (LOW, HIGH, 1 / STEP, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +117,9 @@ def travelled(days: Days, between: float, drive: float) -> Floats:
 
 @lru_cache(maxsize=8)
 def lookup(learned: Learned) -> tuple[Floats, Floats, Floats]:
-    """The tables on an even grid of x: [SAMPLES, POINTS] by stratum, its growth to the next point, and a first visit's in the
-    order of the first stream. Values have the precision of singles."""
+    """Starts as lines over x, one from each point of an even grid to the next: what they are at x = 0 and how they grow a
+    minute [SAMPLES, POINTS], by stratum; and a first visit's in the order of the first stream. The tables they join have
+    the precision of singles."""
     grid = np.arange(LOW, HIGH + STEP, STEP)
     at = np.clip(np.searchsorted(learned.start_x, grid) - 1, 0, len(learned.start_x) - 2)
     x0, x1 = learned.start_x[at], learned.start_x[at + 1]
@@ -127,44 +127,42 @@ def lookup(learned: Learned) -> tuple[Floats, Floats, Floats]:
     by_level = learned.start[at] * (1 - share) + learned.start[at + 1] * share
     by_level += np.maximum(grid - learned.start_x[-1], 0.0)[:, None]
     table = np.stack([np.interp(STRATA, LEVELS, row) for row in by_level], axis=1).astype(np.float32)
-    growth = np.diff(table, axis=1, append=table[:, -1:])
+    growth = np.diff(table, axis=1, append=table[:, -1:]).astype(np.float64) / STEP
     first = np.interp(STRATA, LEVELS, learned.first).astype(np.float32)[order(0)]
-    return table.astype(np.float64), growth.astype(np.float64), first.astype(np.float64)
+    return table.astype(np.float64) - growth * grid, growth, first.astype(np.float64)
 
 
 @lru_cache(maxsize=64)
 def _origins(stream: int) -> Floats:
     """Where x = 0 stands in the tables, laid flat, for each sample in the order of a stream, as one row."""
-    return np.asarray(order(stream) * POINTS - _FIRST)[None, :]
+    return np.asarray(order(stream) * POINTS - LOW / STEP)[None, :]
 
 
 def started(learned: Learned, x: Floats, stream: int) -> Floats:
     """Minutes after the earliest start at which work starts, x [rows, SAMPLES] (ascending) after it the technician is free."""
-    table, growth, _ = lookup(learned)
+    base, growth, _ = lookup(learned)
     if len(x) == 1:
         earliest, latest = x.item(0), x.item(-1)
     else:
         earliest, latest = min(x[:, 0].tolist(), default=LOW), max(x[:, -1].tolist(), default=LOW)
-    place: Floats = x * _PER_STEP
-    if earliest < LOW or latest > HIGH:
-        np.minimum(np.maximum(place, _FIRST, out=place), _END, out=place)
-    index = np.floor(place)
-    place -= index
-    index += _origins(stream)
-    at = index.astype(np.intp)
-    place *= growth.take(at)
-    place += table.take(at)
+    within = x if earliest >= LOW and latest <= HIGH else np.minimum(np.maximum(x, _LOW), _HIGH)
+    place = within * _PER_STEP
+    place += _origins(stream)
+    at = place.astype(np.intp)  # what is rounded up to a point lies on the line from there as well
+    out: Floats = growth.take(at)
+    out *= within
+    out += base.take(at)
     if latest > HIGH:
-        place += np.maximum(x - _HIGH, _ZERO)
-    return place
+        out += np.maximum(x - _HIGH, _ZERO)
+    return out
 
 
 def known(learned: Learned, x: Floats) -> Floats:
     """The same where it is known how late the technician is free: sorted samples [n, SAMPLES] for x [n]."""
-    table, growth, _ = lookup(learned)
-    place = np.minimum(np.maximum((x - LOW) / STEP, 0.0), (HIGH - LOW) / STEP)
-    low = place.astype(np.int64)
-    out = table[:, low] + (place - low) * growth[:, low]
+    base, growth, _ = lookup(learned)
+    within = np.minimum(np.maximum(x, LOW), HIGH)
+    at = ((within - LOW) / STEP).astype(np.intp)
+    out = base[:, at] + within * growth[:, at]
     return np.ascontiguousarray((out + np.maximum(x - HIGH, 0.0)).T)
 
 
