@@ -130,7 +130,7 @@ def _by_word(days: Days, rows: Any, now: Floats, came: Bools, word: Bools) -> tu
     named.fill(-np.inf)
     if np.count_nonzero(word):
         late = days.late_min[rows]
-        np.add(days.planned_min[rows], late, out=own, where=word & (late > _ZERO))
+        np.copyto(own, days.planned_min[rows] + late, where=word & (late > _ZERO))
         np.greater(word, came, out=word)
         if np.count_nonzero(word):
             np.copyto(named, days.planned_start[rows] + late - now, where=word)

@@ -25,6 +25,7 @@ LEVELS: Floats = told.TOLD
 CHUNK = 500
 P10, P50, P90 = 1, 9, 17
 _TWO = [f"{n:02}" for n in range(60)]
+_CLOCK = [f"{hour}:{minute}" for hour in _TWO[:24] for minute in _TWO]
 
 
 @frozen()
@@ -168,8 +169,8 @@ def _measure(days: Days, learned: Learned, around: told.Told | None, step: Steps
         shown[:, new] = told.ends(learned, around.of(new), shift[new], arrive[new], step.work[new])
     limits = (days.window_end[rows] - at)[:, None] + _limits(made.threshold)
     chance = told.chance_after(learned, around, shift, arrive, limits)
-    if any(step.ahead.at_work):
-        np.greater(arrive[:, :1], limits, out=chance, where=step.known[:, None])
+    if around is not None:  # else it is 1 or 0 by itself of what has begun
+        np.copyto(chance, arrive[:, :1] > limits, where=step.known[:, None])
     made.chances[:, rows] = chance.T
     deadline = days.deadline[rows]
     asked = np.isfinite(deadline).nonzero()[0]
@@ -228,9 +229,8 @@ def eta(known: VisitForecast) -> Eta:
 def _text(value: float) -> str:
     """A time column's value as ISO 8601, to the second, without a datetime in between, which costs more."""
     minute, second = divmod(round(value * 60.0), 60)
-    hour, minute = divmod(minute, 60)
-    day, hour = divmod(hour, 24)
-    return f"{_date(day)}T{_TWO[hour]}:{_TWO[minute]}:{_TWO[second]}Z"
+    day, minute = divmod(minute, 1440)
+    return f"{_date(day)}T{_CLOCK[minute]}:{_TWO[second]}Z"
 
 
 @lru_cache(maxsize=8)

@@ -109,14 +109,14 @@ class Picked:
 
     low: Ints
     high: Ints
-    share: Singles
+    share: Floats
 
 
 def picked(position: Floats, length: int) -> Picked:
     """Positions [n] in that many columns; ends are held."""
     position = np.clip(position, 0.0, length - 1.0)
     low = np.minimum(position.astype(np.int64), length - 2)
-    return Picked(low, low + 1, (position - low).astype(np.float32))
+    return Picked(low, low + 1, position - low)
 
 
 def between(columns: Singles | Floats, at: Picked) -> Floats:
