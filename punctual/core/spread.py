@@ -24,7 +24,7 @@ STRATA: Floats = (np.arange(SAMPLES) + 0.5) / SAMPLES
 _ZERO, _QUARTER, _HALF, _ONE, _LEAST, _SAMPLES, _LEFT = (
     np.array(x) for x in (0.0, 0.25, 0.5, 1.0, 3.0, float(SAMPLES), -0.5 / SAMPLES)
 )
-_CLOSE = np.array(1e-6)
+_CLOSE, _SECOND = np.array(1e-6), np.array(1)
 
 _Z = np.linspace(-4.5, 4.5, 1801)
 _CDF = np.cumsum(np.exp(-0.5 * _Z * _Z))
@@ -141,7 +141,7 @@ def level_of(sorted_: Singles | Floats, value: Floats, tail: Floats) -> Floats:
     """
     last = sorted_[:, -1:]
     count = (sorted_[:, None, :] <= value[:, :, None]).argmin(axis=2)  # how many are not later; 0 where all are
-    at = np.maximum(count, 1)
+    at = np.maximum(count, _SECOND)
     at += _before(*value.shape)
     flat = sorted_.reshape(-1)
     low, high = flat.take(at), flat[1:].take(at)

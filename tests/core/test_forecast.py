@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punctual.core import duration, travel
-from punctual.core.day import Day, Days, Place, Visit, Window, minutes, pack
+from punctual.core.day import Day, Days, Place, Visit, Window, instant, minutes, pack
 from punctual.core.fit import fit
-from punctual.core.forecast import forecast
+from punctual.core.forecast import expected, forecast
 from punctual.core.splice import joined
 from tests.build import wall
 
@@ -98,6 +98,31 @@ def test_what_is_over_is_known_exactly() -> None:
     done = stop(1, "09:00", state="done", arrived_at=wall("09:05"), finished_at=wall("09:50"))
     made = forecast(day(done, stop(2, "10:15", place=THERE)), NOTHING, at("10:00"))
     assert np.allclose(made.finish[0], at("09:50")) and np.allclose(made.arrive[0], at("09:05"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([0.0, 29.5, 30.0, 30.5, 44.9, 45.0, 45.1, 200.0]), st.sampled_from([10.0, 15.0]))
+def test_what_has_begun_is_late_or_not_and_no_chance_any_more(late: float, threshold: float) -> None:
+    made = forecast(under_way(late), NOTHING, at("12:30"), threshold=threshold)
+    assert made.p_window[0] == (late > 30.0) and made.p_late[0] == (late > 30.0 + threshold)
+    assert 0.0 < made.p_late[1] <= 1.0
+
+
+def test_a_day_on_which_everything_is_over_expects_nothing() -> None:
+    done = stop(1, "09:00", state="done", arrived_at=wall("09:05"), finished_at=wall("09:50"))
+    assert np.isnan(forecast(day(done), NOTHING, at("10:00")).expected_report).all()
+    assert len(expected(forecast(day(), NOTHING, at("10:00")), day(), np.arange(0))) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 23.999), st.integers(0, 40_000))
+def test_times_are_written_to_the_second_as_a_datetime_writes_them(hour: float, days_on: int) -> None:
+    begin = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=days_on, hours=hour)
+    known = pack([Day(1, 1, begin.date(), Window(begin, begin), (Visit(7, 1, begin, 30, Window(begin, begin), None),))])
+    made = forecast(known, NOTHING, minutes(begin))
+    (eta,) = expected(made, known, np.arange(1))
+    means = made.mean_arrive[0], made.arrive[0, 1], made.arrive[0, 17]
+    assert eta == (7, *(f"{instant(x):%Y-%m-%dT%H:%M:%SZ}" for x in means))
 
 
 def test_the_next_report_is_expected_from_the_visit_under_way() -> None:
