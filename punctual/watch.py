@@ -72,7 +72,7 @@ class Thought:
         """Days with a visit that is alone or plain."""
         return _any(self.alone | self.plain, self.seen.days) | ~self.seen.kept.known
 
-    @cached_property
+    @property
     def busy(self) -> Bools:
         """Days about which there is something to write."""
         waits = self.waits
