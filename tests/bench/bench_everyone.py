@@ -106,7 +106,7 @@ class Company:
                     watch.worked_out(x, rules, zone, learned, fleet, at)
 
             found = timed(work)
-            del seen  # held for this alone
+            seen.clear()  # held for this alone
         forget_peak()
         return found
 
