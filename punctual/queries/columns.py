@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Days, Floats, Ints, minutes
@@ -75,14 +75,14 @@ SIGN = (
 )  # fmt: skip
 
 
-def _standing(sign: Any) -> Plain:
+def _standing(said: Any, sign: Any) -> Plain:
     """Some days as they stand, and with them what is asked at every look: whether any way between places is known at all
-    - so it is where a router is asked -, whether anything was said about the day, the company, and what was learned."""
+    - so it is where a router is asked -, whether anything was `said` about the day, the company, and what was learned."""
     return Plain(
         select(
             *SHIFT.expressions,
             exists(select(travel_.c.minutes)),
-            exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID)),
+            said,
             sign,
             cast(shift_.c.date, String),
             forecast_.c.packed,
@@ -98,7 +98,9 @@ def _standing(sign: Any) -> Plain:
     )
 
 
-_SIGNED, _UNSIGNED = _standing(SIGN), _standing(null())
+#: A tap's day about which nothing was said is spared a question; many are asked about in one anyway.
+_UNSIGNED = _standing(exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID)), null())
+_SIGNED = _standing(true(), SIGN)
 #: Where these are in a row of them.
 ID, ROUTED = SHIFT.names.index("id"), len(SHIFT)
 SAID_OF, SIGN_OF, DATE, PACKED, MARKS, RULES, ZONE, LEARNED = range(ROUTED + 1, ROUTED + 9)
