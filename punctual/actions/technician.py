@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
-from sqlalchemy import Integer, String, Table, bindparam, select, update
+from sqlalchemy import Integer, String, Table, bindparam, func, select, update
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
@@ -146,7 +146,6 @@ def _sane(kind: str, key: str, minutes: int, arriving: datetime | None, tapped_a
         raise Refused(sentence, status=422, field="minutes")
 
 
-_REPORT = ("id", "kind", "at", "received_at", "minutes", "undoes_id")
 _VISIT = Plain(
     select(
         visit_.c.id,
@@ -179,7 +178,16 @@ _LOCK = Plain(
     "visit",
 )
 _REPORTS = Plain(
-    select(*(report_.c[name] for name in _REPORT)).where(report_.c.visit_id == bindparam("visit", 0)), "visit"
+    select(
+        report_.c.id,
+        report_.c.visit_id,
+        report_.c.kind,
+        report_.c.at,
+        report_.c.received_at,
+        report_.c.minutes,
+        func.coalesce(report_.c.undoes_id, 0),
+    ).where(report_.c.visit_id == bindparam("visit", 0)),
+    "visit",
 )
 _ABOUT = Values(bindparam("visits", "", type_=String)).table_valued("value", name="about")
 _NAMES = Plain(
@@ -233,8 +241,8 @@ def _insert(s: Session, values: dict[str, Any]) -> int | None:
 
 
 def _reports(s: Session, visit_id: int) -> list[Report]:
-    rows = _REPORTS.all(s.connection(), visit=visit_id)
-    return [Report(r.id, visit_id, r.kind, r.at, r.received_at, r.minutes, r.undoes_id or 0) for r in rows]
+    """Every report about a visit; _REPORTS has the columns in the order of a Report."""
+    return [Report(*row) for row in _REPORTS.all(s.connection(), visit=visit_id)]
 
 
 def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) -> Taken:

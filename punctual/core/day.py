@@ -50,8 +50,7 @@ class Place:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a technician told us: `at` is the moment it was tapped, `minutes` belongs to `late`."""
 
     id: int

@@ -25,8 +25,6 @@ from punctual.web.access import allow
 
 door = Blueprint("technician", __name__, url_prefix="/t")
 
-#: What an eta's values are called on a phone.
-ETA = ("visit", "expected", "from", "to")
 STEPS = {
     "on-my-way": "on_my_way",
     "arrived": "arrived",
@@ -128,7 +126,8 @@ def tap(visit_id: int, step: str) -> Response | Base:
             note=str(given.get("note") or "")[:500],
         )
     if as_json:
-        told, etas = [_told(t) for t in taken.told], [dict(zip(ETA, e, strict=True)) for e in taken.etas]
+        etas = [{"visit": e.visit_id, "expected": e.expected, "from": e.start, "to": e.end} for e in taken.etas]
+        told = [_told(t) for t in taken.told]
         said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
     names = _names(taken.told, "tell"), _names(taken.told, "task")
