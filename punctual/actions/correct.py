@@ -1,14 +1,15 @@
-"""What was said to a customer is taken back: dropped while it has not left, else one correction on the same channel."""
+"""What was said to a customer is taken back: dropped while it has not left, else one correction on the same channel; and
+a call that the office was asked to make is not needed."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from punctual import outbox
-from punctual.models import Message, Visit
+from punctual.models import Message, Notice, Visit
 
 #: A report - or that none came, or that waiting cannot work - and the kinds that told customers what it said.
 SAYS = {
@@ -47,4 +48,17 @@ def undone(
         visit=visit,
         shift_id=shift_id,
         channel=channel,
+    )
+
+
+def unasked(s: Session, cause: str, *, at: datetime) -> None:
+    """Calls that were asked for because of what holds no longer; nobody need make them.
+
+    Each gives its key free: what is true then may ask for the same call again.
+    """
+    s.execute(
+        update(Notice)
+        .where(Notice.decision == "task", Notice.resolved_at.is_(None), Notice.kind == "call", Notice.cause == cause)
+        .values(resolved_at=at, resolved_by="undo", key=Notice.key.concat(f":{cause}"))
+        .execution_options(synchronize_session=False)
     )

@@ -128,6 +128,7 @@ def undo(
         queries.lock_visits(s, [visit_id])  # before its messages
         told = {"since": taken_back.received, "cause": f"report:{taken_back.id}", "shift_id": row.shift_id}
         correct.undone(s, visit_id, taken_back.kind, at=at, **told)
+        correct.unasked(s, f"report:{taken_back.id}", at=at)
         return _settled(s, row, _reports(s, visit_id), report_id, "undo", at)
 
 

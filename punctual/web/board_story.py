@@ -30,6 +30,7 @@ ENDED = {
     "": "not needed any more",
     "clock": "its time passed",
     "report": "a report came",
+    "undo": "taken back by the technician",
     "message": "the message left after all",
 }
 #: So many technicians are offered at once; the rest behind "others".

@@ -10,7 +10,7 @@ from punctual import clock, outbox
 from punctual.actions import dispatcher, people, transaction
 from punctual.actions import technician as taps
 from punctual.actions.dispatcher import By
-from punctual.models import Message, Report, Visit, db
+from punctual.models import Message, Notice, Report, Visit, db
 from tests import build
 from tests.build import wall
 from tests.faults.truth import words
@@ -107,3 +107,24 @@ def test_a_correction_is_dropped_when_what_it_corrects_is_true_again(day: Desk) 
     undo(day, "Priya", "08:42")
     day.tap("Priya", "on_my_way", "08:43")
     assert "correction" not in sent(day, keeper, "08:43")
+
+
+def test_a_call_asked_for_by_a_report_that_was_taken_back_is_not_needed_and_can_be_asked_for_again(day: Desk) -> None:
+    with transaction() as s:
+        customer = s.get_one(Visit, day.visit("Grace")).customer
+        customer.email = customer.phone = ""
+
+    def calls() -> list[str | None]:
+        db.session.rollback()
+        found = db.session.scalars(select(Notice).where(Notice.kind == "call").order_by(Notice.id))
+        return [x.resolved_by if x.resolved_at else "open" for x in found]
+
+    day.tap("Priya", "arrived", "09:05")
+    assert [t["decision"] for t in day.tap("Priya", "late", "09:06", minutes=120).told] == ["task"]
+    assert calls() == ["open"]
+    undo(day, "Priya", "09:07")
+    assert calls() == ["undo"]
+    day.tap("Priya", "late", "09:08", minutes=120)
+    assert calls() == ["undo", "open"], "what is true then asks again"
+    shown = day.text(f"/board/visits/{day.visit('Grace')}")
+    assert "taken back by the technician" in shown
