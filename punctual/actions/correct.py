@@ -1,5 +1,4 @@
-"""What was said to a customer is taken back: dropped while it has not left, else one correction on the same channel; and
-a call that the office was asked to make is not needed."""
+"""What was said to a customer, or asked of the office, is taken back: dropped where it has not left, else corrected once."""
 
 from __future__ import annotations
 
