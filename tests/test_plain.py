@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError, NoResultFound, StatementError
 
 from punctual.actions import transaction
-from punctual.models import Customer, Place, Plain, Rows, Technician, Visit, compile_all, db
+from punctual.models import Customer, Place, Plain, Rows, Shift, Technician, Visit, compile_all, db
 from tests import build
 from tests.build import wall
 
@@ -188,3 +188,15 @@ def test_fixed_words_and_numbers_are_part_of_the_statement_and_mean_the_same(app
             assert plain.rows(s.connection(), low=low) == [tuple(r) for r in theirs]
         if s.connection().dialect.name == "sqlite" and "?" not in word:
             assert "LIMIT 1 " in plain.on(s.connection()).sql and plain.on(s.connection()).names == ["low"]
+
+
+def test_both_instants_of_an_hour_that_comes_twice_are_kept_apart(app: Flask) -> None:
+    twice = datetime(2026, 10, 25, 1, 30, tzinfo=ZoneInfo("Europe/London"))
+    dates = date(2026, 10, 24), date(2026, 10, 25)
+    with transaction() as s:
+        tom = build.day(s, DAY).technicians["Tom"]
+        for fold, on in enumerate(dates):
+            at = twice.replace(fold=fold)
+            s.add(Shift(technician_id=tom.id, date=on, starts_at=at, ends_at=at + timedelta(hours=9)))
+    found = [db.session.scalar(select(Shift.starts_at).where(Shift.date == on)) for on in dates]
+    assert found == [datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)]

@@ -75,9 +75,14 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-@lru_cache(maxsize=64)
 def _as_text(value: datetime | None) -> str | None:
-    return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]
+    return None if value is None else _text(_utc(value))
+
+
+@lru_cache(maxsize=64)
+def _text(utc: datetime) -> str:
+    """Of an instant in UTC: in a zone whose clocks go back two instants are equal, and only one would be remembered."""
+    return utc.isoformat(" ", "microseconds")[:26]
 
 
 def _from_text(value: str | None) -> datetime | None:

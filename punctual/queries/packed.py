@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,7 +17,7 @@ from punctual.core.duration import Learned
 from punctual.core.room import Gaps, gaps
 from punctual.core.splice import joined
 from punctual.models import WRITER, BoardVersion, Plain, Technician, touched
-from punctual.queries.numbers import Values
+from punctual.queries.numbers import Values, listed
 from punctual.queries.visits import IN_ORDER, MINE, SHIFT, STOP, days_of, home_, place_, shift_, travel, visit_
 
 technician_, version_ = Technician.__table__, BoardVersion.__table__
@@ -75,7 +74,7 @@ def read(s: Session, first: date, last: date, technicians: Collection[int] | Non
         shift = SHIFT.table(_SHIFTS.rows(c, **values)).columns()
         visit = STOP.table(_VISITS.rows(c, **values))
     else:
-        who = json.dumps(sorted(technicians))
+        who = listed(sorted(technicians))
         shift = SHIFT.table(_MY_SHIFTS.rows(c, **values, who=who)).columns()
         visit = STOP.table(_MY_VISITS.rows(c, **values, who=who))
     visit = visit.rows(np.isin(visit["shift"], shift.id))  # a writer may see a shift come between the two questions

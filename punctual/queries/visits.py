@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from punctual.core.sift import STATES
 from punctual.models import Customer, Plain, Shift
 from punctual.models import Place as PlaceRow
 from punctual.models import Visit as VisitRow
-from punctual.queries.numbers import Moment, Numbers
+from punctual.queries.numbers import Moment, Numbers, listed
 
 shift_, visit_, customer_, place_ = Shift.__table__, VisitRow.__table__, Customer.__table__, PlaceRow.__table__
 home_ = place_.alias("home")
@@ -145,7 +144,7 @@ def travel(c: Connection, days: Days, home: Ints) -> Floats:
     start = np.where(inside, days.place_id[np.maximum(before, 0)], homes[day_of])
     wanted = np.flatnonzero((start > 0) & known & np.isnan(days.arrived) & np.isnan(days.finished))
     if len(wanted):
-        ways = json.dumps((start[wanted] << 32 | days.place_id[wanted]).tolist())
+        ways = listed((start[wanted] << 32 | days.place_id[wanted]).tolist())
         found = _WAY.table(_WAYS[c.dialect.name].rows(c, ways=ways)).columns()
         out[wanted[found.which]] = found.minutes
     return out
