@@ -39,6 +39,7 @@ job = sa.Table(
 )
 metadata.create_all(engine)
 app = Flask(__name__)
+app.secret_key = "anchor"  # Flask looks for a session in every request, as in any application that has some
 STATUS = app.jinja_env.from_string(
     "<!doctype html><html><head><title>Your visit</title></head><body><h1>Hello {{ j.customer }}</h1>"
     "<p>{{ j.technician }} is on the way.</p><p>Expected between <b>{{ j.eta }}</b></p>"
