@@ -28,7 +28,7 @@ STEP = 50
 
 
 #: As arrays: a NumPy call with a plain number takes half as long again.
-_MINUTE, _LIKELY, _TENTHS = np.array(60.0), np.array(0.2), np.array(1000.0)
+_MINUTE, _LIKELY, _TENTHS, _TEN = np.array(60.0), np.array(0.2), np.array(1000.0), np.array(10.0)
 
 
 @frozen()
@@ -171,22 +171,20 @@ def _silent(
 def numbers(days: Days, made: Forecast, rows: Ints, rules: Rules, at: datetime) -> list[dict[str, Any]]:
     """The numbers behind a reason for silence, as notice.decide() gives them, for visits that columns decided."""
     low = made.arrive[rows, LOW]
-    limit = limits(np.rint(days.window_start[rows] * 60.0) - at.timestamp(), rules)
-    late = made.mean_arrive[rows] - _second(days.window_end[rows])
-    columns = zip(
-        np.round(100.0 * made.p_late[rows], 1).tolist(),
-        np.round(100.0 * limit, 1).tolist(),
-        np.round(late, 1).tolist(),
-        _iso(low),
-        _iso(np.maximum(low, made.arrive[rows, HIGH])),
-        strict=True,
-    )
+    tenths = np.array((
+        100.0 * made.p_late[rows],
+        100.0 * limits(np.rint(days.window_start[rows] * _MINUTE) - at.timestamp(), rules),
+        made.mean_arrive[rows] - _second(days.window_end[rows]),
+    ))  # fmt: skip
+    tenths = np.rint(tenths * _TEN) / _TEN
+    instants = _iso(np.array((low, np.maximum(low, made.arrive[rows, HIGH]))))
     return [
         {"chance": chance, "limit": limit, "threshold": rules.threshold_min, "late_min": late, "from": a, "to": b}
-        for chance, limit, late, a, b in columns
+        for chance, limit, late, a, b in zip(*tenths.tolist(), *instants, strict=True)
     ]
 
 
-def _iso(column: Floats) -> list[str]:
-    seconds = np.rint(column * 60.0).astype(np.int64).astype("datetime64[s]")
-    return [f"{x}+00:00" for x in np.datetime_as_string(seconds).tolist()]
+def _iso(columns: Floats) -> list[list[str]]:
+    """Columns of instants as ISO 8601, to the second."""
+    seconds = np.rint(columns * _MINUTE).astype(np.int64).astype("datetime64[s]")
+    return [[f"{x}+00:00" for x in column] for column in np.datetime_as_string(seconds).tolist()]
