@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
 from punctual.actions import Refused, correct, ended, rescue, transaction
-from punctual.core.day import Report, ReportKind, Standing, fold
+from punctual.core.day import Report, ReportKind, Standing, fold, passed
 from punctual.core.forecast import Eta, eta
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
@@ -74,7 +74,7 @@ def report(
     with transaction() as s:
         row = _visit(s, visit_id)
         if kind == "late" and arriving is not None:
-            minutes = _minutes_until(row, arriving)
+            minutes = _minutes_until(row, arriving, min(tapped_at, at))
         values = {
             "key": key,
             "visit_id": visit_id,
@@ -293,7 +293,7 @@ def _last(s: Session, reports: Sequence[Report], of_key: str | None) -> Report:
 
 def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, kind: str, at: datetime) -> Taken:
     """Write what the reports make of the visit, drop what is no longer true, then look at the day."""
-    now = fold(reports, cancelled=row.state == "cancelled")
+    now = fold(reports, cancelled=row.state == "cancelled", start=row.planned_start, lasts=row.planned_min)
     _UPDATE.run(s.connection(), **now._asdict(), visit=row.id, changed_at=at)
     if kind == "arrived" or now.over:
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
@@ -343,12 +343,11 @@ def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
     ]
 
 
-def _minutes_until(row: Any, arriving: datetime) -> int:
-    """A named time as minutes over the plan: of the arrival, or of the end once they are there."""
-    planned = row.planned_start
-    if row.state == "arrived":
-        planned = (row.arrived_at or row.planned_start) + timedelta(minutes=row.planned_min)
-    minutes: int = round((arriving - planned).total_seconds() / 60 - row.late_min)
+def _minutes_until(row: Any, arriving: datetime, tapped: datetime) -> int:
+    """A named time as minutes more: until the arrival, or until the end once they are there; what day.fold adds to."""
+    there = row.arrived_at if row.state == "arrived" else None
+    later = passed(arriving, there, row.planned_start, row.planned_min)
+    minutes = int(later - max(row.late_min, passed(tapped, there, row.planned_start, row.planned_min)))
     if not 1 <= minutes <= MOST_MINUTES:
         raise Refused("That time is not later than planned. Choose a later one.", status=422, field="arriving")
     return minutes

@@ -239,8 +239,8 @@ def pack(days: Sequence[Day], travel: Iterable[float] | None = None) -> Days:
 
 
 class Standing(NamedTuple):
-    """How a visit stands by its reports. `late_min` is the sum of "+15 +30 ..." since the last step (on my way or
-    arrived), because a step replaces what was announced before it; `late_at` is the newest of them."""
+    """How a visit stands by its reports. `late_min` is by how much it is later than planned in the technician's words since
+    the last step (on my way or arrived), because a step replaces what was announced before it; `late_at` is the newest."""
 
     state: State = "planned"
     on_my_way_at: datetime | None = None
@@ -254,10 +254,14 @@ class Standing(NamedTuple):
         return self.state in OVER
 
 
-def fold(reports: Iterable[Report], *, cancelled: bool = False) -> Standing:
+def fold(
+    reports: Iterable[Report], *, cancelled: bool = False, start: datetime | None = None, lasts: float = 0.0
+) -> Standing:
     """How a visit stands by its append-only reports, taken in the order they were tapped; undone ones are gone.
 
-    A cancelled visit stays cancelled.
+    A cancelled visit stays cancelled. "+15" is said of what was expected until then - planned `start`, `lasts` minutes once
+    they are there, and what was announced since -, and of the moment it was tapped where that had passed: fifteen minutes
+    more are never over already. Without `start` they only add up.
     """
     ordered = sorted(reports, key=lambda r: (r.at, r.id))
     undone = {r.undoes for r in ordered if r.kind == "undo"}
@@ -268,6 +272,8 @@ def fold(reports: Iterable[Report], *, cancelled: bool = False) -> Standing:
         if r.id in undone or r.kind == "undo":
             continue
         if r.kind == "late":
+            if start is not None:
+                late = max(late, passed(r.at, arrived, start, lasts))
             late, late_at = late + r.minutes, r.at
         elif r.kind == "on_my_way":
             state, on_my_way = "on_my_way", r.at
@@ -278,6 +284,12 @@ def fold(reports: Iterable[Report], *, cancelled: bool = False) -> Standing:
         else:
             state, finished = r.kind, r.at
     return Standing("cancelled" if cancelled else state, on_my_way, arrived, finished, late, late_at)
+
+
+def passed(at: datetime, arrived: datetime | None, start: datetime, lasts: float) -> float:
+    """Whole minutes by which the planned start, or the planned end once they are there, has passed; less than 0 before."""
+    planned = start if arrived is None else arrived + timedelta(minutes=lasts)
+    return float(round((at - planned).total_seconds() / 60.0))
 
 
 @lru_cache(maxsize=640)

@@ -365,6 +365,34 @@ def test_a_named_end_counts_from_the_planned_end_of_the_job_under_way(day: Days)
     assert day.visit("Priya").late_min == 40
 
 
+def test_a_quarter_more_said_when_the_time_has_passed_counts_from_then(day: Days) -> None:
+    day.tap("Priya", "arrived", "09:00")
+    ends = wall("09:00") + timedelta(minutes=day.visit("Priya").planned_min)
+    assert ends == wall("10:00")
+    day.tap("Priya", "late", "10:20", minutes=15)
+    assert ends + timedelta(minutes=day.visit("Priya").late_min) == wall("10:35")
+
+
+def test_a_quarter_more_said_before_the_time_has_passed_adds_to_what_was_said(day: Days) -> None:
+    day.tap("Priya", "arrived", "09:00")
+    day.tap("Priya", "late", "09:10", minutes=15)
+    day.tap("Priya", "late", "09:20", minutes=15)
+    assert day.visit("Priya").late_min == 30
+
+
+def test_a_named_time_means_itself_also_when_the_planned_one_has_passed(day: Days) -> None:
+    day.tap("Priya", "late", "09:20", arriving=wall("09:35"))
+    assert day.visit("Priya").planned_start == wall("09:00") and day.visit("Priya").late_min == 35
+
+
+def test_taking_back_a_word_said_late_leaves_the_one_before_it(day: Days) -> None:
+    day.tap("Priya", "late", "08:50", minutes=15)
+    day.tap("Priya", "late", "09:30", minutes=15)
+    assert day.visit("Priya").late_min == 45
+    day.undo("Priya", "09:31")
+    assert day.visit("Priya").late_min == 15
+
+
 def test_a_named_time_before_the_plan_is_refused(day: Days) -> None:
     refused(422, lambda: day.tap("Priya", "late", "08:40", arriving=wall("08:50")))
 
