@@ -31,7 +31,7 @@ def tell(s: Session) -> int:
             select(Visit.id, Visit.customer_id, Customer.email).join(Customer, Customer.id == Visit.customer_id)
         )
     }
-    limit = limits(60.0 * np.asarray(LOOKS), rules)
+    limit = limits(60.0 * np.asarray(LOOKS), 60.0 * np.asarray(LOOKS), rules)
     promises: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     for day in s.scalars(select(LearnedDay).order_by(LearnedDay.date)):

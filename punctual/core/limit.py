@@ -7,26 +7,41 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from punctual.core.day import Floats
+from punctual.core.day import Days, Floats
 from punctual.core.policy import Rules
 
+#: As an array: a NumPy call with a plain number takes half as long again.
+_MINUTE = np.array(60.0)
 #: Without anybody to write to, a call is asked for at this chance already: a person needs time to make it.
 CALL_CHANCE = 0.5
 #: The company's own limit is learned from looks so many minutes before a visit (looks.WATCHED); outside of them this one counts.
 NEAR, LAST, SURE_CHANCE = 90.0, 15.0, 0.98
+#: No limit was learned from looks at a window that is about to open or open: that of a company without history counts
+#: (policy 1), unless the promise breaks within so many minutes.
+UNLEARNED_CHANCE, SOON = 0.8, 30.0
 
 
-def limits(lead_s: Floats | float, rules: Rules) -> Floats:
-    """The chance at which a delay is told, this many seconds before the window opens: calibrated from NEAR to LAST.
+def limits(opens_s: Floats | float, closes_s: Floats | float, rules: Rules) -> Floats:
+    """The chance at which a delay is told, this many seconds before the window opens and closes: calibrated from NEAR to LAST
+    before it opens.
 
-    Farther ahead much may still change, and later a warning spares little waiting: there it must be all but certain.
+    Farther ahead much may still change, and around the opening of a short window a warning spares little waiting: there it
+    must be all but certain. Whoever waits through a long one is spared the more.
     """
-    lead = np.asarray(lead_s)
+    lead, left = np.asarray(opens_s), np.asarray(closes_s)
     own = (lead <= 60.0 * NEAR) & (lead >= 60.0 * LAST)
     risen: Floats | float = rules.tell_chance
     if rules.tell_rise:
         risen = risen + (1.0 - risen) * lifted(lead / 60.0, rules.tell_rise, rules.warn_by_min)
-    return np.where(own, risen, max(rules.tell_chance, SURE_CHANCE))
+    little = (np.abs(lead) < 60.0 * LAST) & (left < 60.0 * (SOON - rules.threshold_min))
+    sure = little | (lead > 60.0 * NEAR)
+    other = np.where(sure, max(rules.tell_chance, SURE_CHANCE), max(rules.tell_chance, UNLEARNED_CHANCE))
+    return np.where(own, risen, other)
+
+
+def limits_of(days: Days, rules: Rules, second: float) -> Floats:
+    """The same for every visit of some days at an instant (seconds since 1970), to the second."""
+    return limits(np.rint(days.window_start * _MINUTE) - second, np.rint(days.window_end * _MINUTE) - second, rules)
 
 
 def lifted(lead: Floats, rise: float, warn_by: float) -> Floats:

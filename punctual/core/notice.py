@@ -13,7 +13,7 @@ import numpy as np
 
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
-from punctual.core.limit import CALL_CHANCE, limits, muted_until
+from punctual.core.limit import CALL_CHANCE, limits_of, muted_until
 from punctual.core.policy import AUTOMATIC, Rules, Said, acted, call_key, may, outlasts, too_long
 
 Verb = Literal["tell", "silent", "task"]
@@ -163,7 +163,7 @@ def decide(
         return Decided([], [])
     row = np.asarray(rows, dtype=np.int64)
     day_of = days.offset.searchsorted(row, side="right") - 1
-    limit = limits(np.rint(days.window_start[row] * 60.0) - at.timestamp(), rules).tolist()
+    limit = limits_of(days, rules, at.timestamp())[row].tolist()
     for d, of_day in groupby(zip(day_of.tolist(), rows, known, limit, strict=True), key=itemgetter(0)):
         mine = [(r, k, x) for _, r, k, x in of_day]
         expected = float(forecast.expected_report[d])

@@ -10,7 +10,7 @@ import numpy as np
 from punctual.core.day import Bools, Days, Floats, Ints, State, minutes
 from punctual.core.forecast import Forecast
 from punctual.core.frozen import frozen
-from punctual.core.limit import CALL_CHANCE, limits
+from punctual.core.limit import CALL_CHANCE, limits_of
 from punctual.core.notice import HIGH, LOW
 from punctual.core.policy import Rules
 
@@ -78,7 +78,7 @@ def sift(
     """
     now, second = minutes(at), at.timestamp()
     chance = made.p_late
-    limit = limits(np.rint(days.window_start * _MINUTE) - second, rules)
+    limit = limits_of(days, rules, second)
     crossed = chance >= limit
     reason = _untold(days, made, stands, rules, crossed)
     if np.count_nonzero(stands.told):
@@ -173,7 +173,7 @@ def numbers(days: Days, made: Forecast, rows: Ints, rules: Rules, at: datetime) 
     low = made.arrive[rows, LOW]
     tenths = np.array((
         100.0 * made.p_late[rows],
-        100.0 * limits(np.rint(days.window_start[rows] * _MINUTE) - at.timestamp(), rules),
+        100.0 * limits_of(days, rules, at.timestamp())[rows],
         made.mean_arrive[rows] - _second(days.window_end[rows]),
     ))  # fmt: skip
     tenths = np.rint(tenths * _TEN) / _TEN

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from punctual.core.limit import NEAR, SURE_CHANCE, limits
+from punctual.core.limit import NEAR, SURE_CHANCE, UNLEARNED_CHANCE, limits
 from punctual.core.looks import RISES, WATCHED, curve, highest
 from punctual.core.policy import Rules
 
@@ -31,7 +31,7 @@ def past(
 def test_who_is_counted_as_told_is_who_two_live_looks_in_a_row_would_tell(rise: float) -> None:
     chance, _, _ = past(20)
     rules = replace(Rules(), tell_chance=0.55, tell_rise=rise)
-    live = chance >= limits(60.0 * np.asarray(WATCHED), rules)
+    live = chance >= limits(60.0 * np.asarray(WATCHED), 60.0 * np.asarray(WATCHED) + 900.0, rules)
     told = (live[:, :-1] & live[:, 1:]).any(axis=1)
     counted = highest(chance, 0.0, rise=rise, warn_by=rules.warn_by_min) >= rules.tell_chance
     assert told.any()
@@ -40,11 +40,36 @@ def test_who_is_counted_as_told_is_who_two_live_looks_in_a_row_would_tell(rise: 
 
 
 def test_the_limit_rises_with_the_time_ahead_and_is_all_but_certain_outside() -> None:
-    rules = replace(Rules(), tell_chance=0.5, tell_rise=0.5)
+    rules = replace(Rules(), tell_chance=0.5, tell_rise=0.5, threshold_min=0.0)
     near = 60.0 * NEAR
-    at_clock, at_near, beyond, too_late = limits(np.array([30 * 60.0, near, near + 60, 14 * 60.0]), rules)
+    opens = np.array([30 * 60.0, near, near + 60, 14 * 60.0])
+    at_clock, at_near, beyond, too_late = limits(
+        opens, opens + 900.0, rules
+    )  # a window of 15 min, as recorded days have
     assert (at_clock, at_near, beyond, too_late) == (0.5, 0.75, SURE_CHANCE, SURE_CHANCE)
-    assert (limits(60.0 * np.arange(15.0, 90.0), replace(rules, tell_rise=0.0)) == 0.5).all()
+    assert (limits(*[60.0 * np.arange(15.0, 90.0)] * 2, replace(rules, tell_rise=0.0)) == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "limit"),
+    [
+        (10, 130, UNLEARNED_CHANCE),  # two hours long: much waiting can still be spared
+        (-110, 10, UNLEARNED_CHANCE),
+        (14, 44, UNLEARNED_CHANCE),  # half an hour
+        (-16, 14, UNLEARNED_CHANCE),
+        (14, 16, UNLEARNED_CHANCE),  # 31 min before the promise breaks
+        (10, 12, SURE_CHANCE),  # 27 min
+        (-10, -8, SURE_CHANCE),
+        (-16, -14, UNLEARNED_CHANCE),  # long closed, and nobody came
+    ],
+)
+def test_who_waits_through_a_long_window_is_told_before_it_is_certain(
+    opens: float, closes: float, limit: float
+) -> None:
+    rules = replace(Rules(), tell_chance=0.3, threshold_min=15.0)
+    assert float(limits(60.0 * opens, 60.0 * closes, rules)) == limit
+    surer = replace(rules, tell_chance=0.9)
+    assert float(limits(60.0 * opens, 60.0 * closes, surer)) == max(limit, 0.9)
 
 
 @pytest.mark.parametrize("budget", [0.02, 0.05, 0.1])
