@@ -18,6 +18,7 @@ from punctual.core.day import Bools, Days, Floats, Ints, instant, minutes
 from punctual.core.duration import Learned
 from punctual.core.fleet import Fleet
 from punctual.core.frozen import frozen
+from punctual.core.later import Later, later
 from punctual.core.notice import Decided, Known, Quiet, decide
 from punctual.core.policy import AUTOMATIC, Rules, acted
 from punctual.core.sift import ENDED, OPEN, REASONS, STEP, Sifted, sift
@@ -90,20 +91,38 @@ def look(
     return _looked(s, shift_ids, at, cause, learned)[1]
 
 
-def look_at(s: Session, shift_id: int, *, at: datetime, cause: str) -> tuple[list[Notice], list[core.Eta]]:
-    """Look at one day; also returns when the visits that are ahead will be reached, in order."""
-    thought, put = _looked(s, [shift_id], at, cause, None)
+def look_at(s: Session, shift_id: int, *, at: datetime, cause: str) -> tuple[list[Notice], list[Later], list[core.Eta]]:
+    """Look at one day; also returns who is to be told later, and when the visits that are ahead will be reached, in
+    order."""
+    thought, put, wait = _looked(s, [shift_id], at, cause, None)
     ahead = (thought.seen.stands.state < OPEN).nonzero()[0]
-    return put, core.expected(thought.made, thought.seen.days, ahead)
+    return put, wait, core.expected(thought.made, thought.seen.days, ahead)
+
+
+def waiting(s: Session, shift_id: int, *, at: datetime, cause: str) -> list[Later]:
+    """Who of a day is to be told later, as a look would find it; writes nothing and tells nobody.
+
+    Whoever would be told by a look just now is told by the next one: "later", from now.
+    """
+    thought = think(s, [shift_id], at=at, cause=cause)
+    seen, rules = thought.seen, thought.rules
+    rows = (thought.sifted.reason == 0).nonzero()[0].tolist()
+    known = told.known(s, seen, rows, thought.zone)
+    decided = decide(seen.days, thought.made, known, _quiet(thought), rules, at=at, cause=cause, rows=rows)
+    tells = [d for d in decided.decisions if d.verb == "tell" and d.kind != "tech_nudge"]
+    if tells and (lately := told.lately(s, cause, at)) and (lately.open or lately.dropped):
+        decided, tells = _held_back(thought, rows, known, at, cause), []
+    found = later(seen.days, thought.made, rows, known, decided.decisions, rules)
+    return found + [Later(d.visit, d.reason, "later", at) for d in tells]
 
 
 def _looked(
     s: Session, shift_ids: Collection[int], at: datetime, cause: str, learned: Learned | None
-) -> tuple[Thought, list[Notice]]:
+) -> tuple[Thought, list[Notice], list[Later]]:
     s.flush()
     queries.lock(s, shift_ids)
     thought = _thought(s, columns.see(s, shift_ids, signed=False), at, cause, learned)
-    return thought, _settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
+    return thought, *_settle(s, thought, np.arange(len(thought.seen.days)), at, cause)
 
 
 def think(
@@ -178,7 +197,7 @@ def _decided(s: Session, thought: Thought, deciding: Ints, at: datetime) -> list
     ids = thought.seen.days.day_id[deciding].tolist()
     queries.lock(s, ids)
     same = _as_before(s, thought, deciding)
-    found = _settle(s, thought, deciding[same], at, "")
+    found, _ = _settle(s, thought, deciding[same], at, "")
     changed = [i for i, as_before in zip(ids, same.tolist(), strict=True) if not as_before]
     return found + (look(s, changed, at=at) if changed else [])
 
@@ -196,13 +215,14 @@ def _as_before(s: Session, thought: Thought, which: Ints) -> Bools:
     return same
 
 
-def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str) -> list[Notice]:
-    """Decide about the visits of some days that need it, and write what is new."""
+def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str) -> tuple[list[Notice], list[Later]]:
+    """Decide about the visits of some days that need it, and write what is new. Returns what is told or asked, and who
+    is to be told later."""
     if not len(which):
-        return []
+        return [], []
     seen, rules = thought.seen, thought.rules
     alone, plain = _of(which, thought.alone, seen.days).tolist(), _of(which, thought.plain, seen.days)
-    said, silent, marks = _one_by_one(s, thought, alone, at, cause) if alone else ([], [], {})
+    said, wait, silent, marks = _one_by_one(s, thought, alone, at, cause) if alone else ([], [], [], {})
     silent += remember.plain(seen, thought.made, thought.sifted, plain, rules, at)
     changed = remember.reasons(s, seen, thought.rows, silent)
     remember.forecasts(s, seen, thought.head, thought.rows, which[thought.busy[which]], marks, at)
@@ -211,19 +231,21 @@ def _settle(s: Session, thought: Thought, which: Ints, at: datetime, cause: str)
         new = np.array([i in changed for i in seen.days.day_id[which].tolist()], dtype=np.bool_)
         which = which[thought.moved[which] | new]
     _touch(s, thought, which)
-    return said
+    return said, wait
 
 
 def _one_by_one(
     s: Session, thought: Thought, rows: Sequence[int], at: datetime, cause: str
-) -> tuple[list[Notice], list[dict[str, Any]], dict[int, dict[str, Any]]]:
-    """Decide about visits that need it, and put what is told or asked: that, the reasons for silence, and the marks."""
+) -> tuple[list[Notice], list[Later], list[dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Decide about visits that need it, and put what is told or asked: that, who is to be told later, the reasons for
+    silence, and the marks."""
     seen, rules = thought.seen, thought.rules
     known = told.known(s, seen, rows, thought.zone)
     decided = decide(seen.days, thought.made, known, _quiet(thought), rules, at=at, cause=cause, rows=rows)
     decided, storm = _paused(s, thought, rows, known, decided, at, cause)
     put, silent = remember.notices(s, decided.decisions, rules, at, cause)
-    return put + storm, silent, remember.marks(seen, rows, decided.marks)
+    wait = later(seen.days, thought.made, rows, known, decided.decisions, rules) if cause else []
+    return put + storm, wait, silent, remember.marks(seen, rows, decided.marks)
 
 
 def _of(which: Ints, rows: Bools, days: Days) -> Ints:
@@ -266,11 +288,15 @@ def _paused(
         if lately.open or lately.dropped
         else [_ask_about_storm(s, lately.cause if by_cause else lately.all, count, at, cause)]
     )
+    return _held_back(thought, alone, known, at, cause), [n for n in asked if n is not None]
+
+
+def _held_back(thought: Thought, alone: Sequence[int], known: Sequence[Known], at: datetime, cause: str) -> Decided:
+    """The decisions while a storm pauses what has time."""
     days = thought.seen.days
     far = days.window_start[alone] > minutes(at + CRITICAL)
     held = [replace(k, paused=bool(far[i])) for i, k in enumerate(known)]
-    decided = decide(days, thought.made, held, _quiet(thought), rules, at=at, cause=cause, rows=alone)
-    return decided, [n for n in asked if n is not None]
+    return decide(days, thought.made, held, _quiet(thought), thought.rules, at=at, cause=cause, rows=alone)
 
 
 def _enough(now: int, rules: Rules) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
@@ -17,6 +17,7 @@ from punctual import outbox, watch
 from punctual.actions import Refused, correct, ended, rescue, transaction
 from punctual.core.day import Report, ReportKind, Standing, fold, passed
 from punctual.core.forecast import Eta, eta
+from punctual.core.later import Later
 from punctual.core.policy import AUTOMATIC
 from punctual.core.report import clock, impossible
 from punctual.core.sift import OPEN, STATES
@@ -42,7 +43,8 @@ class Taken:
     """A report that is kept: its row, whether it was here `already`, and what follows from it.
 
     `told` holds for each customer who is told visit_id, kind, name (first name), decision (tell or task), from and to
-    (instants or None). `etas`: when the day's visits that are ahead will be reached, in order.
+    (instants or None). `etas`: when the day's visits that are ahead will be reached, in order. `later` holds for each
+    customer who is to be told and is not yet: visit_id, name, reason, how and at, as core.later says them.
     """
 
     report_id: int
@@ -50,6 +52,7 @@ class Taken:
     shift_id: int | None
     told: list[dict[str, Any]]
     etas: list[Eta]
+    later: list[dict[str, Any]] = field(default_factory=list)
 
 
 def report(
@@ -89,7 +92,7 @@ def report(
         }
         report_id = _insert(s, values)
         if report_id is None:
-            return _again(s, key, visit_id, technician_id, row)
+            return _again(s, key, visit_id, technician_id, row, at)
         _theirs(row, technician_id, tapped_at)
         reports = _reports(s, visit_id)
         _possible(row, [r for r in reports if r.id != report_id], kind, min(tapped_at, at))
@@ -120,7 +123,7 @@ def undo(
         }
         report_id = _insert(s, values)
         if report_id is None:
-            return _again(s, key, visit_id, technician_id, row)
+            return _again(s, key, visit_id, technician_id, row, at)
         _theirs(row, technician_id, tapped_at)
         reports = _reports(s, visit_id)
         taken_back = _last(s, reports, of_key)
@@ -246,8 +249,11 @@ def _reports(s: Session, visit_id: int) -> list[Report]:
     return [Report(*row) for row in _REPORTS.all(s.connection(), visit=visit_id)]
 
 
-def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) -> Taken:
-    """The outcome of a tap that was delivered before."""
+def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any, at: datetime) -> Taken:
+    """The outcome of a tap that was delivered before: whom it told, and who waits and is expected as it stands now.
+
+    Who waited and has been told since is in neither: they need not be told any more.
+    """
     r = s.connection().execute(select(report_).where(report_.c.key == key)).one()
     if r.visit_id != visit_id or r.technician_id != technician_id:
         raise Refused("This key belongs to another tap. Make a new one.", status=409, field="key")
@@ -257,7 +263,8 @@ def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any) ->
     told = s.scalars(select(Notice).where(*because)).all()
     known = queries.forecasts(s, shift_ids)
     etas = [eta(known[v.id]) for v in visits if v.state in STATES[:OPEN] and v.id in known]
-    return Taken(r.id, True, row.shift_id, _told(s, told), etas)
+    wait = watch.waiting(s, row.shift_id, at=at, cause=f"report:{r.id}") if row.shift_id else []
+    return Taken(r.id, True, row.shift_id, _told(s, told), etas, _later(s, wait, told) if wait else [])
 
 
 def _theirs(row: Any, technician_id: int, tapped_at: datetime) -> None:
@@ -306,8 +313,9 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
     if row.shift_id is None:
         touch_board(s, row.date)
         return Taken(report_id, False, None, [], [])
-    told, etas = watch.look_at(s, row.shift_id, at=at, cause=f"report:{report_id}")
-    return Taken(report_id, False, row.shift_id, _told(s, rescue.alone(s, told, at=at)), etas)
+    told, wait, etas = watch.look_at(s, row.shift_id, at=at, cause=f"report:{report_id}")
+    told = rescue.alone(s, told, at=at)
+    return Taken(report_id, False, row.shift_id, _told(s, told), etas, _later(s, wait, told) if wait else [])
 
 
 def _heard(s: Session, shift_id: int, at: datetime) -> None:
@@ -329,18 +337,36 @@ def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
     about = [n for n in notices if n.visit_id is not None and n.kind not in ("tech_nudge", "silent", "storm")]
     if not about:
         return []
-    names = dict(_NAMES.rows(s.connection(), visits=json.dumps([n.visit_id for n in about])))
+    names = _names(s, [n.visit_id for n in about])
     return [
         {
             "visit_id": n.visit_id,
             "kind": n.kind,
             "decision": n.decision,
-            "name": names[n.visit_id].split()[0],
+            "name": names[n.visit_id],
             "from": n.told_start,
             "to": n.told_end,
         }
         for n in about
     ]
+
+
+def _later(s: Session, wait: Sequence[Later], told: Sequence[Notice]) -> list[dict[str, Any]]:
+    """Who is to be told and is not yet, with names; a call that is asked for only while it is open and not told now."""
+    calls = {n.visit_id for n in told if n.decision == "task"}
+    open_ = {x.visit for x in wait if x.how == "call"} - calls
+    if open_:
+        mine = Notice.visit_id.in_(open_), Notice.decision == "task", Notice.kind == "call"
+        open_ = set(s.scalars(select(Notice.visit_id).where(*mine, Notice.resolved_at.is_(None))))
+    stand = [x for x in wait if x.how != "call" or x.visit in open_]
+    names = _names(s, [x.visit for x in stand])
+    return [{"visit_id": x.visit, "name": names[x.visit], "reason": x.reason, "how": x.how, "at": x.at} for x in stand]
+
+
+def _names(s: Session, visits: Sequence[int | None]) -> dict[int | None, str]:
+    """The first names of these visits' customers."""
+    rows = _NAMES.rows(s.connection(), visits=json.dumps(visits)) if visits else []
+    return {visit: name.split()[0] for visit, name in rows}
 
 
 def _minutes_until(row: Any, arriving: datetime, tapped: datetime) -> int:

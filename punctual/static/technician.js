@@ -33,10 +33,15 @@
     }
   }
 
+  // Who is told, who is told later and from when, and who waits for a person: in the words of web/technician.py.
+  const TOLD = { tell: "Being told", later: "Told later", office: "The office decides about telling", task: "The office is asked to call", not_now: "Not told now" };
   function told(list) {
-    const names = (decision) => list.filter((t) => t.decision === decision).map((t) => t.name).join(", ");
-    const tell = names("tell"), task = names("task");
-    return (tell ? ` Being told: ${tell}.` : "") + (task ? ` The office is asked to call: ${task}.` : "") || " Nobody needs to be told.";
+    const who = (decision) => {
+      const names = new Map();
+      for (const t of list) if (t.decision === decision) names.set(t.when || "", [...(names.get(t.when || "") || []), t.name]);
+      return [...names].map(([when, some]) => some.join(", ") + (when && `, from ${when}`)).join("; ");
+    };
+    return Object.keys(TOLD).map((decision) => [TOLD[decision], who(decision)]).map(([words, names]) => names && ` ${words}: ${names}.`).join("") || " Nobody needs to be told.";
   }
 
   async function flush() {
@@ -59,7 +64,7 @@
       keep();
       const result = await answer.json().catch(() => ({}));
       if (answer.ok) {
-        say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told(result.told || [])), "sent");
+        say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told([...(result.told || []), ...(result.later || [])])), "sent");
         expect(result.etas || []);
       } else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
       await refresh(true);

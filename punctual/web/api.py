@@ -137,8 +137,9 @@ def report(visit_id: int, body: given.ReportIn) -> out.ReportOut:
     """Report a technician's tap; the same key counts once."""
     taken = verbs.report(visit_id, **body.model_dump(), at=g.at)
     told = [out.ToldOut(**{k: x[k] for k in out.ToldOut.model_fields}) for x in taken.told]
+    later = [out.LaterOut(**x) for x in taken.later]
     etas = [out.EtaOut(**e._asdict()) for e in taken.etas]
-    return out.ReportOut(report_id=taken.report_id, already=taken.already, told=told, etas=etas)
+    return out.ReportOut(report_id=taken.report_id, already=taken.already, told=told, later=later, etas=etas)
 
 
 @api.operation("get", "/visits/{visit_id}/forecast", answer=out.ForecastOut)

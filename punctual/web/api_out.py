@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -124,6 +124,18 @@ class ToldOut(Out):
     name: str
 
 
+class LaterOut(Out):
+    """A customer who is to be told and is not yet. `reason` says what it waits for. `how`: "later", not before `at` and if
+    it is still so then; "office", when a person decides; "call", a person was asked to call them; "not_now", it would
+    come too late to be sent."""
+
+    visit_id: int
+    name: str
+    reason: str
+    how: Literal["later", "office", "call", "not_now"]
+    at: datetime | None
+
+
 class EtaOut(Out):
     """When a visit that is ahead will be reached: on average, and eight times in ten between `start` and `end`."""
 
@@ -134,11 +146,15 @@ class EtaOut(Out):
 
 
 class ReportOut(Out):
-    """A report that is kept, whom it concerns and what it makes of the day; `already` when the same key was here before."""
+    """A report that is kept, whom it concerns and what it makes of the day; `already` when the same key was here before.
+
+    Nobody needs to be told where `told` and `later` are both empty.
+    """
 
     report_id: int
     already: bool
     told: list[ToldOut]
+    later: list[LaterOut]
     etas: list[EtaOut]
 
 

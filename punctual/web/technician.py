@@ -17,7 +17,7 @@ from punctual.actions import Refused
 from punctual.actions import note as notes
 from punctual.actions import technician as verbs
 from punctual.core.day import at_wall, local
-from punctual.messages import clock_time
+from punctual.messages import clock_time, day_short
 from punctual.models import Company, Technician, db
 from punctual.queries import technician as queries
 from punctual.queries import whole
@@ -42,6 +42,14 @@ SAID = {
     "nobody_home": "Nobody home",
     "cannot_finish": "Cannot finish",
     "undo": "Taken back",
+}
+#: What the answer to a tap says of whom it concerns, in this order; technician.js says the same.
+TOLD = {
+    "tell": "Being told",
+    "later": "Told later",
+    "office": "The office decides about telling",
+    "task": "The office is asked to call",
+    "not_now": "Not told now",
 }
 
 
@@ -90,12 +98,12 @@ def live() -> Response:
 
 def _status() -> str:
     """What the last tap did, for a page without JavaScript: the redirect names the report and whom it told."""
-    what, told, called = (request.args.get(name, "") for name in ("sent", "told", "called"))
+    what = request.args.get("sent", "")
     if what not in SAID:
         return ""
     zone = db.session.get_one(Company, 1).zone
-    names = f" Being told: {told[:120]}." if told else ""
-    names += f" The office is asked to call: {called[:120]}." if called else ""
+    said = ((words, request.args.get(name, "")[:120]) for name, words in TOLD.items())
+    names = "".join(f" {words}: {who}." for words, who in said if who)
     sent = f"{SAID[what]}, sent at {clock_time(g.at, zone)}."
     return sent if what == "undo" else sent + (names or " Nobody needs to be told.")
 
@@ -128,14 +136,40 @@ def tap(visit_id: int, step: str) -> Response | Base:
     if as_json:
         etas = [{"visit": e.visit_id, "expected": e.expected, "from": e.start, "to": e.end} for e in taken.etas]
         told = [_told(t) for t in taken.told]
-        said = {"report": taken.report_id, "already": taken.already, "told": told, "etas": etas}
+        later = [_later(x) for x in taken.later] if taken.later else []
+        said = {"report": taken.report_id, "already": taken.already, "told": told, "later": later, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
-    names = _names(taken.told, "tell"), _names(taken.told, "task")
-    return redirect(url_for("technician.day", sent=kind, told=names[0], called=names[1]), 303)
+    concerned = taken.told + [_later(x) for x in taken.later]
+    names: dict[str, Any] = {decision: _names(concerned, decision) for decision in TOLD}
+    return redirect(url_for("technician.day", sent=kind, **names), 303)
 
 
 def _names(told: list[dict[str, Any]], decision: str) -> str | None:
-    return ", ".join(t["name"] for t in told if t["decision"] == decision) or None
+    """ "Grace, Joan, from 9:20; Helen, from 9:25": these people, with the time from which, where there is one."""
+    who: dict[str, list[str]] = {}
+    for t in told:
+        if t["decision"] == decision:
+            who.setdefault(t.get("when", ""), []).append(t["name"])
+    return "; ".join(", ".join(names) + (f", from {when}" if when else "") for when, names in who.items()) or None
+
+
+def _later(x: dict[str, Any]) -> dict[str, Any]:
+    """Who is to be told and is not yet, as JSON values; `when` is `from` in the company's zone, as it is read out."""
+    when = _when(x["at"], db.session.get_one(Company, 1).zone) if x["at"] else ""
+    return {
+        "visit": x["visit_id"],
+        "name": x["name"],
+        "reason": x["reason"],
+        "decision": "task" if x["how"] == "call" else x["how"],
+        "from": x["at"].isoformat() if x["at"] else None,
+        "when": when,
+    }
+
+
+def _when(at: datetime, zone: str) -> str:
+    """ "9:20", with the day where it is not today's."""
+    on = local(at, zone).date()
+    return clock_time(at, zone) + ("" if on == local(g.at, zone).date() else f" on {day_short(on)}")
 
 
 def _told(told: dict[str, Any]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ def tear_apart() -> None:
     """A report is committed, and only then, in a transaction of its own, what it causes."""
     report, later = technician.report, []
 
-    def look_at(s: object, shift_id: int, **given: Any) -> tuple[list[Any], list[Any]]:
+    def look_at(s: object, shift_id: int, **given: Any) -> tuple[list[Any], list[Any], list[Any]]:
         later.append((shift_id, given))
-        return [], []
+        return [], [], []
 
     def both(*values: Any, **named: Any) -> technician.Taken:
         taken = report(*values, **named)
@@ -41,7 +41,7 @@ def tear_apart() -> None:
                 watch.look_at(s, shift_id, **given)
         return taken
 
-    technician.watch = SimpleNamespace(look_at=look_at)  # type: ignore[assignment]
+    technician.watch = SimpleNamespace(look_at=look_at, waiting=watch.waiting)  # type: ignore[assignment]
     technician.report = both
 
 

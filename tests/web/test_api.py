@@ -144,6 +144,18 @@ def test_a_tap_changes_the_forecast_and_the_same_key_counts_once(client: FlaskCl
     assert 0 <= forecast["p_late"] <= 1 and forecast["why"]
 
 
+def test_a_tap_names_who_is_told_and_who_is_told_later(client: FlaskClient, made: build.Built) -> None:
+    clock.configure("2026-11-24T09:20+00:00 x0.01")
+    path, at = f"/visits/{made.visits['Priya']}/reports", NOW + timedelta(hours=1)
+    post(client, path, tap("arrived", at))
+    first = post(client, path, tap("late", at + timedelta(minutes=1), minutes=60))
+    second = post(client, path, tap("late", at + timedelta(minutes=2), minutes=60))
+    assert ([x["name"] for x in first["told"]], first["later"], second["told"]) == (["Grace"], [], [])
+    (grace,) = second["later"]
+    assert datetime.fromisoformat(grace.pop("at")).replace(second=0, microsecond=0) == wall("09:40")
+    assert grace == {"visit_id": made.visits["Grace"], "name": "Grace", "reason": "too_soon", "how": "later"}
+
+
 def test_a_forecast_comes_with_the_reason_for_telling_or_for_silence(client: FlaskClient, made: build.Built) -> None:
     post(client, f"/visits/{made.visits['Priya']}/reports", tap("late", minutes=180))
     decision = get(client, f"/visits/{made.visits['Grace']}/forecast")["decision"]

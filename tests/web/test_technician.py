@@ -87,7 +87,41 @@ def test_whoever_cannot_be_written_to_is_called_and_the_phone_says_so(phone: Fla
         s.get_one(Visit, 3).customer.email = None
     form = {"key": "without-script", "minutes": "240"}
     answer = phone.post("/t/visits/1/late", data=form, follow_redirects=True).text
-    assert "The office is asked to call: Helen." in answer and "Being told" not in answer
+    assert "The office is asked to call: Helen, Grace." in answer and "Being told" not in answer, "Grace: still"
+
+
+def test_who_must_wait_to_be_told_is_named_with_the_hour_in_both_answers(phone: FlaskClient) -> None:
+    """Grace is told at 9:20, and not again within 20 minutes."""
+    first, second = (tap(phone, 1, "late", f"key-{n}-of-two", minutes=60).get_json() for n in (1, 2))  # type: ignore[attr-defined]
+    assert (len(first["told"]), first["later"], second["told"]) == (1, [], [])
+    (grace,) = second["later"]
+    assert datetime.fromisoformat(grace.pop("from")).replace(second=0, microsecond=0) == build.wall("09:40")
+    assert grace == {"visit": 2, "name": "Grace", "reason": "too_soon", "decision": "later", "when": "9:40"}
+    form = {"key": "without-script", "minutes": "1"}
+    for _ in ("once", "again"):
+        answer = phone.post("/t/visits/1/late", data=form, follow_redirects=True).text
+        assert "Told later: Grace, from 9:40." in answer and "Nobody needs to be told" not in answer
+
+
+def test_nobody_needs_to_be_told_where_nobody_waits(phone: FlaskClient) -> None:
+    form = {"key": "without-script", "minutes": "1"}
+    answer = phone.post("/t/visits/1/late", data=form, follow_redirects=True).text
+    assert "Nobody needs to be told." in answer and "Told later" not in answer
+
+
+def test_who_waits_for_the_same_hour_shares_it_in_the_sentence(phone: FlaskClient) -> None:
+    tap(phone, 1, "late", "key-1-of-two", minutes=220)
+    answer = phone.post(
+        "/t/visits/1/late", data={"key": "without-script", "minutes": "200"}, follow_redirects=True
+    ).text
+    assert "Told later: Grace, Helen, from 9:40." in answer
+
+
+def test_a_time_on_another_day_comes_with_the_day(phone: FlaskClient) -> None:
+    """Said on the evening before, when no messages go any more."""
+    clock.configure("2026-11-23T21:30+00:00 x1")
+    said = tap(phone, 2, "late", minutes=180, tapped_at="2026-11-23T21:30:00+00:00").get_json()  # type: ignore[attr-defined]
+    assert ("Grace", "8:00 on Tue 24 Nov") in [(x["name"], x["when"]) for x in said["later"]]
 
 
 def test_the_same_key_counts_once(phone: FlaskClient) -> None:
