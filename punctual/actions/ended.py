@@ -11,7 +11,7 @@ from punctual import clock, outbox, promises
 from punctual.actions import correct
 from punctual.core import promise as core
 from punctual.core.day import Standing
-from punctual.models import Company, Promise
+from punctual.models import Company, Notice, Promise
 from punctual.models import Visit as VisitRow
 from punctual.queries import day as days
 
@@ -57,15 +57,15 @@ def _came(s: Session, visit_id: int, arrived: datetime, broken: datetime, at: da
         correct.undone(s, visit_id, "missed", since=broken, at=at, cause=f"came:{visit_id}")
 
 
-def ask_customer(s: Session, visit_id: int, report_id: int, now: Standing, at: datetime) -> None:
-    """Nobody was reached at the door: the customer hears it at once and can say that they were there.
+def ask_customer(s: Session, visit_id: int, report_id: int, now: Standing, at: datetime) -> list[Notice]:
+    """Nobody was reached at the door: the customer hears it at once and can say that they were there. Returns what is told.
 
     It waits as long as "on my way" for an undo.
     """
     rules, zone = days.rules(s), s.get_one(Company, 1).zone
     due = core.office_due(at, zone, rules.answer_min, promises.works(s))
     visit = s.get_one(VisitRow, visit_id)
-    outbox.put(
+    told = outbox.put(
         s,
         key=f"{visit_id}:{visit.promise_version}:nobody_home:{report_id}",
         kind="nobody_home",
@@ -77,3 +77,4 @@ def ask_customer(s: Session, visit_id: int, report_id: int, now: Standing, at: d
         due_at=at + timedelta(seconds=rules.undo_s * clock.speed()),
         useful_until=at + timedelta(hours=24),
     )
+    return [] if told is None else [told]

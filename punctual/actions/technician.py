@@ -306,15 +306,14 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
         outbox.supersede(s, row.id, at=at, why=now.state, kinds=AUTOMATIC)
     if kind not in ("late", "on_my_way"):
         ended.promises_of(s, row.id, now, at)
-    if kind == "nobody_home":
-        ended.ask_customer(s, row.id, report_id, now, at)
+    asked = ended.ask_customer(s, row.id, report_id, now, at) if kind == "nobody_home" else []
     if row.nudged_at is not None:
         _heard(s, row.shift_id, at)
     if row.shift_id is None:
         touch_board(s, row.date)
-        return Taken(report_id, False, None, [], [])
+        return Taken(report_id, False, None, _told(s, asked), [])
     told, wait, etas = watch.look_at(s, row.shift_id, at=at, cause=f"report:{report_id}")
-    told = rescue.alone(s, told, at=at)
+    told = asked + rescue.alone(s, told, at=at)
     return Taken(report_id, False, row.shift_id, _told(s, told), etas, _later(s, wait, told) if wait else [])
 
 

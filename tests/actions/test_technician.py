@@ -350,6 +350,13 @@ def test_arriving_in_the_window_keeps_the_promise_and_undo_opens_it_again(day: D
     assert promise_state(day, "Priya") == "broken"
 
 
+def test_the_answer_names_the_customer_who_was_not_met_and_is_told_so(day: Days) -> None:
+    day.tap("Priya", "arrived", "09:00")
+    taken = day.tap("Priya", "nobody_home", "09:10")
+    assert [(x["name"], x["kind"], x["decision"]) for x in taken.told] == [("Priya", "nobody_home", "tell")]
+    assert day.messages("Priya")[-1] == ("nobody_home", "queued")
+
+
 # A named time
 
 
