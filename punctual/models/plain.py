@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Dialect, Executable, Select, inspect, select
+from sqlalchemy import Connection, Dialect, Executable, LargeBinary, Select, inspect, select
 from sqlalchemy.exc import CompileError, DBAPIError, NoResultFound
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
@@ -141,7 +142,7 @@ class _Ready:
         compiled: Any = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
         self.positional: bool = compiled.positional
         names = list(compiled.positiontup if self.positional else compiled.params)
-        into = {b.key: b.type.dialect_impl(dialect).bind_processor(dialect) for b in compiled.binds.values()}
+        into = {b.key: _into(b.type, dialect) for b in compiled.binds.values()}
         fixed = {n: _converted(into.get(n), compiled.params[n]) for n in names if n not in given}
         self.sql: str = compiled.string
         self.names: list[str] = names
@@ -173,15 +174,12 @@ class _Ready:
 
     def _all_parameters(self, values: list[dict[str, Any]]) -> list[Any]:
         """Column by column: what many rows share, as the instant of a look, is converted once."""
-        found = [self.fixed.copy() for _ in values]
+        columns: list[Iterable[Any]] = [repeat(x, len(values)) for x in self.fixed]
         for i, name, convert in self.slots:
-            last: Any = found  # nothing that is given
-            for row, given in zip(found, values, strict=True):
-                if given[name] is not last:
-                    last = given[name]
-                    made = convert(last) if convert is not None else last
-                row[i] = made
-        return found if self.positional else [dict(zip(self.names, row, strict=True)) for row in found]
+            given = [row[name] for row in values]
+            columns[i] = given if convert is None else _each(convert, given)
+        found = zip(*columns, strict=True)
+        return list(found) if self.positional else [dict(zip(self.names, row, strict=True)) for row in found]
 
     def _parameters(self, values: dict[str, Any]) -> Any:
         found = self.fixed.copy()
@@ -242,6 +240,24 @@ def _errors(dialect: Dialect) -> type[Exception]:
 def explained(error: Exception, dialect: Dialect, sql: str = "", parameters: Any = ()) -> BaseException:
     """A driver's error as SQLAlchemy's: the doors answer those."""
     made: BaseException = DBAPIError.instance(sql, parameters, error, _errors(dialect), dialect=dialect)
+    return made
+
+
+def _each(convert: Convert, given: list[Any]) -> Iterator[Any]:
+    """Values converted; the same one again is not."""
+    last: Any = given  # nothing that is given
+    for value in given:
+        if value is not last:
+            last = value
+            made = convert(value)
+        yield made
+
+
+def _into(type_: Any, dialect: Dialect) -> Convert | None:
+    """How a value is made into the driver's; bytes are taken as they are, and wrapping each costs as much as giving it."""
+    if isinstance(type_, LargeBinary):
+        return None
+    made: Convert | None = type_.dialect_impl(dialect).bind_processor(dialect)
     return made
 
 
