@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from punctual import outbox, watch
 from punctual.actions import schedule, technician, transaction
 from punctual.core.day import Window
-from punctual.models import Customer, Forecast, Message, Notice, Shift, Travel, Visit, db
+from punctual.models import Company, Customer, Forecast, Message, Notice, Shift, Travel, Visit, db
 from punctual.queries import columns
 from punctual.queries import day as days
 from punctual.queries.memory import EVERY_MIN, Memory
@@ -203,6 +203,12 @@ def test_every_change_between_thought_and_act_has_a_sign(built: build.Built) -> 
         db.session.rollback()
         same = untouched(before, every, columns.days_as_they_stand(db.session(), ids(built)))
         assert same.tolist() == [False, True, name != "moved"], name
+
+
+def test_rules_that_change_between_thought_and_act_make_every_day_another_one(built: build.Built) -> None:
+    before, every = columns.see(db.session(), ids(built)), np.arange(3)
+    acted(lambda s: setattr(s.get_one(Company, 1), "rules", {"threshold_min": 5}))
+    assert not untouched(before, every, columns.days_as_they_stand(db.session(), ids(built))).any()
 
 
 def test_what_leaves_no_sign_is_read_when_the_turn_of_its_day_has_come(built: build.Built) -> None:

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select, true
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core.day import OVER, Days, Floats, Ints, minutes
@@ -75,20 +75,26 @@ SIGN = (
 )  # fmt: skip
 
 
-def _standing(said: Any, sign: Any) -> Plain:
-    """Some days as they stand, and with them what is asked at every look: whether any way between places is known at all
-    - so it is where a router is asked -, whether anything was `said` about the day, the company, and what was learned."""
+#: What is asked at every look whatever the days: whether any way between places is known at all - so it is where a router
+#: is asked -, the company, and what was learned.
+_ALWAYS = (
+    exists(select(travel_.c.minutes)),
+    *(select(column).limit(1).scalar_subquery() for column in COMPANY),
+    NEWEST.scalar_subquery(),
+)
+_BESIDE = Plain(select(*_ALWAYS))
+
+
+def _standing(sign: Any, *more: Any) -> Plain:
+    """Some days as they stand, and `more` with each of them."""
     return Plain(
         select(
             *SHIFT.expressions,
-            exists(select(travel_.c.minutes)),
-            said,
             sign,
             cast(shift_.c.date, String),
             forecast_.c.packed,
             cast(forecast_.c.marks, String),
-            *(select(column).limit(1).scalar_subquery() for column in COMPANY),
-            NEWEST.scalar_subquery(),
+            *more,
         ).select_from(
             _WANTED.join(technician_, technician_.c.id == shift_.c.technician_id)
             .outerjoin(home_, home_.c.id == technician_.c.home_place_id)
@@ -98,12 +104,16 @@ def _standing(said: Any, sign: Any) -> Plain:
     )
 
 
-#: A tap's day about which nothing was said is spared a question; many are asked about in one anyway.
-_UNSIGNED = _standing(exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID)), null())
-_SIGNED = _standing(true(), SIGN)
+#: A tap's day has all in one question, and is spared the one for news where nothing was said; where there are many,
+#: what is the same for all of them is asked once, and news in one question for everybody.
+_UNSIGNED = _standing(
+    null(), *_ALWAYS, exists(select(notice_.c.id).where(MINE, notice_.c.visit_id == visit_.c.id, SAID))
+)
+_SIGNED = _standing(SIGN)
 #: Where these are in a row of them.
-ID, ROUTED = SHIFT.names.index("id"), len(SHIFT)
-SAID_OF, SIGN_OF, DATE, PACKED, MARKS, RULES, ZONE, LEARNED = range(ROUTED + 1, ROUTED + 9)
+ID = SHIFT.names.index("id")
+SIGN_OF, DATE, PACKED, MARKS, ALWAYS = range(len(SHIFT), len(SHIFT) + 5)
+SAID_OF = ALWAYS + len(_ALWAYS)
 _VISITS = Plain(
     select(*VISIT.expressions)
     .select_from(
@@ -142,6 +152,18 @@ _NEWS = Plain(
 _NEVER = np.array(np.nan)
 
 
+class Stood(NamedTuple):
+    """Some days as the driver gives them: shift and home, the sign of all its visits, the date, and what was kept of the
+    last look; and what is the same for all: whether ways are known, the company's rules and zone, what was learned."""
+
+    days: list[tuple[Any, ...]]
+    beside: tuple[Any, ...]
+
+
+#: Of no days.
+_NOBODY = (False, None, None, None)
+
+
 @frozen()
 class Seen:
     """Some shifts as they stand, and what was kept of their last look.
@@ -155,7 +177,7 @@ class Seen:
     stands: Stands
     kept: Kept
     version: Ints
-    stood: list[tuple[Any, ...]]
+    stood: Stood
     dates: list[date]
     packed: list[bytes | None]
     marks: list[str | None]
@@ -164,12 +186,15 @@ class Seen:
     learned: int | None
 
 
-def days_as_they_stand(s: Session, shift_ids: Collection[int], *, signed: bool = True) -> list[tuple[Any, ...]]:
-    """Some days in order of id, as the driver gives them: shift and home, the sign of all its visits, the date, and what
-    was kept of the last look. Two that are equal are of the same day, about which nobody has said anything in between -
-    where they are `signed`, which takes a look at all visits."""
-    found = (_SIGNED if signed else _UNSIGNED).rows(s.connection(), ids=listed(sorted(set(shift_ids))))
-    return sorted(found, key=itemgetter(ID))
+def days_as_they_stand(s: Session, shift_ids: Collection[int], *, signed: bool = True) -> Stood:
+    """Some days in order of id. Two that are equal, beside the same, are of the same day, about which nobody has said
+    anything in between - where they are `signed`, which takes a look at all visits."""
+    c = s.connection()
+    found = (_SIGNED if signed else _UNSIGNED).rows(c, ids=listed(sorted(set(shift_ids))))
+    found.sort(key=itemgetter(ID))
+    if signed:
+        return Stood(found, _BESIDE.rows(c)[0])
+    return Stood(found, found[0][ALWAYS:SAID_OF] if found else _NOBODY)
 
 
 def see(
@@ -185,20 +210,20 @@ def see(
     With a `memory`, visits are read only of the days that have changed since it was last asked, a minute before `at`.
     They need not be `signed` where nobody will ask later whether they have changed.
     """
-    c, found = s.connection(), days_as_they_stand(s, shift_ids, signed=signed)
-    first = found[0] if found else (None,) * (LEARNED + 1)
+    c, stood = s.connection(), days_as_they_stand(s, shift_ids, signed=signed)
+    found, (routed, *company, newest) = stood
     of_shift, named = SHIFT.table(found), [r[ID] for r in found]
     shift = of_shift.columns()
     if memory is None or at is None:
         visit = _visits(c, named).columns()
         days = days_of(shift, visit)
-        if first[ROUTED]:
+        if routed:
             days.travel[:] = travel(c, days, shift.home)
     else:
-        read = partial(_visits_with_ways, c, of_shift) if first[ROUTED] else partial(_visits, c)
+        read = partial(_visits_with_ways, c, of_shift) if routed else partial(_visits, c)
         visit = memory.rows(named, [r[SIGN_OF] for r in found], at, read).columns()
         days = days_of(shift, visit)
-    spoken = [r[ID] for r in found if r[SAID_OF]]
+    spoken = named if signed else [r[ID] for r in found if r[SAID_OF]]
     told = _news(_NEWS.rows(c, ids=listed(spoken)) if spoken else [], days, visit.version)
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[PACKED] for r in found], [r[MARKS] for r in found]
@@ -219,13 +244,13 @@ def see(
         stands=stands,
         kept=beside(days, packed),
         version=visit.version,
-        stood=found,
+        stood=stood,
         dates=[date.fromisoformat(r[DATE]) for r in found],
         packed=packed,
         marks=marks,
         answered=told.answered,
-        company=company_of(first[RULES], first[ZONE]),
-        learned=first[LEARNED],
+        company=company_of(*company),
+        learned=newest,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from punctual.core.day import Bools, Ints
-from punctual.queries.columns import ID, Seen
+from punctual.queries.columns import ID, Seen, Stood
 
 #: Columns that have one value a day.
 BY_DAY = frozenset(
@@ -50,11 +50,12 @@ def unchanged(before: Seen, which: Ints, now: Seen) -> Bools:
     return same
 
 
-def untouched(before: Seen, which: Ints, now: Sequence[tuple[Any, ...]]) -> Bools:
-    """Which of some days (indexes of `before`) have the sign they had, and what was kept of them; `now` holds their
-    columns.days_as_they_stand. What leaves no sign, as a customer's address, may have changed."""
-    stands = {r[ID]: r for r in now}
-    return np.array([stands.get(before.stood[d][ID]) == before.stood[d] for d in which.tolist()], dtype=np.bool_)
+def untouched(before: Seen, which: Ints, now: Stood) -> Bools:
+    """Which of some days (indexes of `before`) have the sign they had, and what was kept of them; `now` holds them, read
+    again. What leaves no sign, as a customer's address, may have changed."""
+    was, stands = before.stood, {r[ID]: r for r in now.days}
+    same = was.beside == now.beside
+    return np.array([same and stands.get(was.days[d][ID]) == was.days[d] for d in which.tolist()], dtype=np.bool_)
 
 
 def _pairs(before: Seen, now: Seen, *, by_day: bool) -> Iterator[tuple[Any, Any]]:
