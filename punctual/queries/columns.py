@@ -214,6 +214,8 @@ def see(
     found, (routed, *company, newest) = stood
     of_shift, named = SHIFT.table(found), [r[ID] for r in found]
     shift = of_shift.columns()
+    spoken = named if signed else [r[ID] for r in found if r[SAID_OF]]
+    news = _NEWS.rows(c, ids=listed(spoken)) if spoken else []  # before the visits: its index was just read for the signs
     if memory is None or at is None:
         visit = _visits(c, named).columns()
         days = days_of(shift, visit)
@@ -223,8 +225,7 @@ def see(
         read = partial(_visits_with_ways, c, of_shift) if routed else partial(_visits, c)
         visit = memory.rows(named, [r[SIGN_OF] for r in found], at, read).columns()
         days = days_of(shift, visit)
-    spoken = named if signed else [r[ID] for r in found if r[SAID_OF]]
-    told = _news(_NEWS.rows(c, ids=listed(spoken)) if spoken else [], days, visit.version)
+    told = _news(news, days, visit.version)
     texts = bool(c.get_execution_options().get("texts", False))
     packed, marks = [r[PACKED] for r in found], [r[MARKS] for r in found]
     stands = Stands(
