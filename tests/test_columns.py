@@ -9,13 +9,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
 from punctual.actions import schedule, technician, transaction
 from punctual.core.day import Window
-from punctual.models import Company, Customer, Forecast, Message, Notice, Shift, Travel, Visit, db
+from punctual.models import Company, Customer, Forecast, Message, Notice, Place, Shift, Travel, Visit, db
 from punctual.queries import columns
 from punctual.queries import day as days
 from punctual.queries.memory import EVERY_MIN, Memory
@@ -190,7 +190,7 @@ def test_what_is_remembered_of_a_day_is_what_it_is_after_every_change(built: bui
     blind = Memory(few=0)
     shift = Numbers({}, {"shift": None}, {})
     for day in (Table(shift, np.ones((1, 1))), Table(shift, np.empty((0, 1)))):
-        found = blind.rows([1], ["the same"], QUIET, lambda _, day=day: day)  # type: ignore[misc]
+        found = blind.rows([1], ["the same"], QUIET, lambda _, day=day: day, lambda i, _: i)  # type: ignore[misc]
     assert len(found) == 1, "a change without a sign would not be seen"
 
 
@@ -211,16 +211,55 @@ def test_rules_that_change_between_thought_and_act_make_every_day_another_one(bu
     assert not untouched(before, every, columns.days_as_they_stand(db.session(), ids(built))).any()
 
 
-def test_what_leaves_no_sign_is_read_when_the_turn_of_its_day_has_come(built: build.Built) -> None:
+#: What changes without a sign on a visit, and how that of Grace is seen to have changed.
+UNSIGNED: dict[str, tuple[Callable[[Session, Visit], object], Callable[[columns.Seen], bool]]] = {
+    "address": (
+        lambda s, grace: setattr(s.get_one(Customer, grace.customer_id), "email_bad", "550"),
+        lambda seen: not seen.stands.reachable[1],
+    ),
+    "place": (
+        lambda s, grace: setattr(s.get_one(Place, grace.place_id), "lat", 51.5),
+        lambda seen: seen.days.lat[1] == 51.5,
+    ),
+    "place lost": (
+        lambda s, grace: setattr(s.get_one(Place, grace.place_id), "lat", None),
+        lambda seen: bool(np.isnan(seen.days.lat[1])),
+    ),
+    "way": (
+        lambda s, grace: s.execute(update(Travel).values(minutes=33.0)),
+        lambda seen: seen.days.travel[1] == 33.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNSIGNED)
+def test_what_leaves_no_sign_is_read_when_the_turn_of_its_day_has_come(built: build.Built, what: str) -> None:
+    change, seen_in = UNSIGNED[what]
+    priya, grace = (built.visits[name] for name in ("Priya", "Grace"))
+    way = Travel(from_place=priya.place_id, to_place=grace.place_id, minutes=9.0, source="router", at=wall("07:00"))
+    acted(lambda s: s.add(way))
     memory = Memory(few=0)
-    columns.see(db.session(), ids(built), memory, wall("10:00"))
-    grace = db.session.get_one(Visit, built.visits["Grace"].id).customer_id
-    acted(lambda s: setattr(s.get_one(Customer, grace), "email_bad", "550"))
+    assert not seen_in(columns.see(db.session(), ids(built), memory, wall("10:00")))
+    db.session.rollback()
+    acted(lambda s: change(s, s.get_one(Visit, grace.id)))
     looks = [columns.see(db.session(), ids(built), memory, wall(f"10:{m:02}")) for m in range(1, 1 + EVERY_MIN)]
-    known = [bool(seen.stands.reachable[1]) for seen in looks]
-    assert not known[-1], "within twenty minutes"
-    acted(lambda s: setattr(s.get_one(Customer, grace), "email_bad", ""))
-    assert columns.see(db.session(), ids(built), Memory(), wall("10:01")).stands.reachable[1], "few days: at once"
+    assert seen_in(looks[-1]), "within twenty minutes"
+    assert equal(looks[-1], columns.see(db.session(), ids(built)))
+    assert seen_in(columns.see(db.session(), ids(built), Memory(), wall("10:01"))), "few days: at once"
+
+
+def test_visits_are_not_read_again_because_their_turn_has_come_but_because_they_differ() -> None:
+    shift, reads = Numbers({}, {"shift": None}, {}), list[list[int]]()
+
+    def read(asked: list[int]) -> Table:
+        reads.append(asked)
+        return Table(shift, np.array(asked, dtype=np.float64).reshape(-1, 1))
+
+    memory, every = Memory(few=0), list(range(1, 41))
+    for minute in range(1 + EVERY_MIN):
+        memory.rows(every, ["the same"] * 40, wall("10:00") + timedelta(minutes=minute), read, lambda i, _: i[:1])
+    assert reads[0] == every
+    assert [len(asked) for asked in reads[1:]] == [1] * EVERY_MIN, "of two whose turn it is the one that differs"
 
 
 def counts() -> list[int | None]:

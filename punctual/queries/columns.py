@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, Integer, String, and_, bindparam, case, cast, exists, func, null, or_, select
 from sqlalchemy.orm import Session
 
-from punctual.core.day import OVER, Days, Floats, Ints, minutes
+from punctual.core.day import OVER, Bools, Days, Floats, Ints, minutes
 from punctual.core.frozen import frozen
 from punctual.core.kept import Kept, beside
 from punctual.core.policy import AUTOMATIC, Rules
@@ -114,17 +114,17 @@ _SIGNED = _standing(SIGN)
 ID = SHIFT.names.index("id")
 SIGN_OF, DATE, PACKED, MARKS, ALWAYS = range(len(SHIFT), len(SHIFT) + 5)
 SAID_OF = ALWAYS + len(_ALWAYS)
-_VISITS = Plain(
-    select(*VISIT.expressions)
-    .select_from(
-        _WANTED.join(visit_, MINE)
-        .join(customer_, customer_.c.id == visit_.c.customer_id)
-        .outerjoin(place_, place_.c.id == visit_.c.place_id)
-    )
-    .where(visit_.c.state != "cancelled")
-    .order_by(*IN_ORDER),
-    "ids",
+_MADE = (
+    _WANTED.join(visit_, MINE)
+    .join(customer_, customer_.c.id == visit_.c.customer_id)
+    .outerjoin(place_, place_.c.id == visit_.c.place_id)
 )
+_VISITS = Plain(
+    select(*VISIT.expressions).select_from(_MADE).where(visit_.c.state != "cancelled").order_by(*IN_ORDER), "ids"
+)
+#: What may change without a sign on the visit, beside the ways: where it is, and whether its customer can be reached.
+HIDDEN = VISIT.only("lat", "lon", "shift", "id", "place", "mailed", "texted")
+_HIDDEN = Plain(select(*HIDDEN.expressions).select_from(_MADE).where(visit_.c.state != "cancelled"), "ids")
 _NEWS = Plain(
     select(
         *_TOLD.values(), notice_.c.key, notice_.c.decision, notice_.c.kind, visit_.c.told_kind,
@@ -215,7 +215,9 @@ def see(
     of_shift, named = SHIFT.table(found), [r[ID] for r in found]
     shift = of_shift.columns()
     spoken = named if signed else [r[ID] for r in found if r[SAID_OF]]
-    news = _NEWS.rows(c, ids=listed(spoken)) if spoken else []  # before the visits: its index was just read for the signs
+    news = (
+        _NEWS.rows(c, ids=listed(spoken)) if spoken else []
+    )  # before the visits: its index was just read for the signs
     if memory is None or at is None:
         visit = _visits(c, named).columns()
         days = days_of(shift, visit)
@@ -223,7 +225,8 @@ def see(
             days.travel[:] = travel(c, days, shift.home)
     else:
         read = partial(_visits_with_ways, c, of_shift) if routed else partial(_visits, c)
-        visit = memory.rows(named, [r[SIGN_OF] for r in found], at, read).columns()
+        other = partial(_other, c, of_shift if routed else None)
+        visit = memory.rows(named, [r[SIGN_OF] for r in found], at, read, other).columns()
         days = days_of(shift, visit)
     told = _news(news, days, visit.version)
     texts = bool(c.get_execution_options().get("texts", False))
@@ -262,10 +265,32 @@ def _visits(c: Connection, ids: Sequence[int]) -> Table:
 
 def _visits_with_ways(c: Connection, shift: Table, ids: Sequence[int]) -> Table:
     """The visits of some of these shifts, in order, with the way into each."""
-    some = (shift if len(ids) == len(shift) else shift.rows(np.isin(shift["id"], ids))).columns()
     visit = _visits(c, ids)
-    visit["travel"][:] = travel(c, days_of(some, visit.columns()), some.home)
+    visit["travel"][:] = _ways(c, shift, ids, visit)
     return visit
+
+
+def _ways(c: Connection, shift: Table, ids: Sequence[int], visit: Table) -> Floats:
+    """The way into each of these visits, all those of some of these shifts."""
+    some = (shift if len(ids) == len(shift) else shift.rows(np.isin(shift["id"], ids))).columns()
+    return travel(c, days_of(some, visit.columns()), some.home)
+
+
+def _other(c: Connection, shift: Table | None, ids: list[int], visit: Table) -> list[int]:
+    """Those of some shifts, whose sign has not changed, of which these remembered visits are not true any more; `shift`:
+    where ways are known."""
+    now = HIDDEN.table(_HIDDEN.rows(c, ids=listed(ids)))
+    now, was = now.rows(np.argsort(now["id"])), visit.rows(np.argsort(visit["id"]))
+    if len(now) != len(was):
+        return ids
+    differs = [now["shift"][_differs(now[name], was[name])] for name in HIDDEN.names]
+    if shift is not None:
+        differs.append(visit["shift"][_differs(visit["travel"], _ways(c, shift, ids, visit))])
+    return [int(i) for i in np.unique(np.concatenate(differs))]
+
+
+def _differs(one: Floats, other: Floats) -> Bools:
+    return np.asarray((one != other) & ((one == one) | (other == other)))
 
 
 def _news(news: list[tuple[Any, ...]], days: Days, version: Ints) -> _Told:

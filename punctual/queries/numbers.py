@@ -77,6 +77,12 @@ class Numbers:
         """The same but for these."""
         return Numbers(self.floats, self.whole, {k: v for k, v in self.flags.items() if k not in flags})
 
+    def only(self, *names: str) -> Numbers:
+        """Some of them."""
+        return Numbers(
+            *({k: v for k, v in part.items() if k in names} for part in (self.floats, self.whole, self.flags))
+        )
+
     def table(self, rows: Sequence[tuple[Any, ...]]) -> Table:
         """Those of a result."""
         wide = len(self)
