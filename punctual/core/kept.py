@@ -50,7 +50,7 @@ SHOWN = slice(P10, P90 + 1, P50 - P10)
 STEP_S, STEP_CHANCE, STEP_WAIT = 60, 200, 1 / 60
 #: By how much what is shown of a visit has moved visibly: six instants - the mean schedule is not shown -, three chances,
 #: the stops before it.
-_STEPS = np.array([STEP_S] * 6 + [2**31 - 1] * 2 + [STEP_CHANCE] * 3 + [1], dtype=np.int32)
+_STEPS = np.array([[STEP_S]] * 6 + [[2**31 - 1]] * 2 + [[STEP_CHANCE]] * 3 + [[1]], dtype=np.int32)
 #: What is shown of a visit in the units it is kept in: eight instants, three chances, the stops before it.
 _UNITS: Floats = np.array([[60.0]] * 8 + [[10000.0]] * 3 + [[1.0]])
 #: The head of a day of which nothing was kept.
@@ -137,13 +137,14 @@ def moved(kept: Kept, rows: Rows) -> NDArray[np.bool_]:
     """Which rows show something visibly different from what was kept - a minute, or two per cent -; where nothing was kept,
     that showed 1970."""
     by = (_numbers(rows) - _numbers(kept.rows)).view(np.int32)  # unsigned ones wrap around to what lies between them
-    return np.asarray(np.logical_or.reduce(np.abs(by, out=by) >= _STEPS, axis=1))
+    return np.asarray(np.logical_or.reduce(np.abs(by, out=by) >= _STEPS))
 
 
 def _numbers(rows: Rows) -> NDArray[np.uint32]:
-    """All that is shown of rows, one number beside the other."""
-    together = rows.view(TOGETHER)
-    return np.concatenate((together["instants"], together["numbers"]), axis=1)
+    """All that is shown of rows, a line for each number: so they are compared line by line, not a dozen at a time."""
+    together, found = rows.view(TOGETHER), np.empty((len(_STEPS), len(rows)), dtype=np.uint32)
+    found[:8], found[8:] = together["instants"].T, together["numbers"].T
+    return found
 
 
 def waited(kept: Kept, open_: Ints, newest: Floats) -> tuple[NDArray[np.bool_], Floats]:
