@@ -23,7 +23,7 @@ from punctual.core.forecast import Forecast
 from punctual.core.notice import Decision, Mark
 from punctual.core.policy import Rules
 from punctual.core.sift import CODES, REASONS, STATES, STEP, Sifted, numbers
-from punctual.models import Customer, Notice, Plain, Promise, Rows, Shift, Visit
+from punctual.models import Customer, Notice, Plain, Promise, Rows, Shift, Technician, Visit
 from punctual.models import Forecast as ForecastRow
 from punctual.queries import day as queries
 from punctual.queries.columns import TELLING, Seen
@@ -35,11 +35,22 @@ notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__ta
 ABOUT_TIME = TELLING - {"no_time_yet"}
 #: Kinds that tell no time and promise a call instead.
 WITHOUT_TIME = ("no_time_yet", "please_choose")
+#: Kinds that come of a technician's silence.
+OF_SILENCE = ("tech_nudge", "silent")
 _FORECAST = ("shift_id", ("at", "packed", "marks"))
 _SILENT = ("key", ("reason", "facts", "at", "due_at", "shift_id"))
 
 
 _WANTED = Values(bindparam("ids", "", type_=String)).table_valued("value", name="wanted")
+_OF_DAY = Rows(
+    lambda all_: (
+        all_.select_from(_WANTED)
+        .join(Shift, Shift.id == sql_cast(_WANTED.c.value, Integer))
+        .join(Technician, Technician.id == Shift.technician_id)
+    ),
+    (Shift, Technician),
+    "ids",
+)
 _ABOUT = Rows(
     lambda all_: (
         all_.select_from(_WANTED)
@@ -59,11 +70,12 @@ def notices(
     silent: list[dict[str, Any]] = []
     about = {decision.visit for decision in decisions if decision.verb != "silent"}
     visits = _visits(s, about)
+    shifts = _shifts(s, {d.day for d in decisions if d.verb != "silent" and d.kind in OF_SILENCE})
     for decision in decisions:
         if decision.verb == "silent":
             silent.append(_silent(decision, at))
             continue
-        made = _put(s, decision, visits[decision.visit], rules, at, cause)
+        made = _put(s, decision, visits[decision.visit], shifts, rules, at, cause)
         if made is not None:
             put.append(made)
             if decision.verb == "tell" and decision.kind in ABOUT_TIME:
@@ -77,6 +89,15 @@ def _visits(s: Session, ids: Collection[int]) -> dict[int, Visit]:
     for visit, customer in _ABOUT.all(s, ids=json.dumps(list(ids))) if ids else []:
         set_committed_value(visit, "customer", customer)
         found[visit.id] = visit
+    return found
+
+
+def _shifts(s: Session, ids: Collection[int]) -> dict[int, Shift]:
+    """These shifts with their technicians, by id."""
+    found: dict[int, Shift] = {}
+    for shift, technician in _OF_DAY.all(s, ids=json.dumps(list(ids))) if ids else []:
+        set_committed_value(shift, "technician", technician)
+        found[shift.id] = shift
     return found
 
 
@@ -160,7 +181,10 @@ def forecasts(
 def renewed(s: Session, seen: Seen, head: kept.Rows, rows: kept.Rows, which: Ints, at: datetime) -> None:
     """Write the packed forecasts of days about which nothing was decided, unless another look has written since or
     writes just now."""
-    which = which[np.isin(seen.days.day_id[which], _free(s, seen.days.day_id[which].tolist()))]
+    ids = seen.days.day_id[which].tolist()
+    free = _free(s, ids)
+    if len(free) < len(ids):
+        which = which[np.isin(ids, free)]
     if len(which):
         packed = kept.pack(head, rows, seen.days.offset, which)
         ids = seen.days.day_id[which].tolist()
@@ -238,11 +262,13 @@ def _row(
     }
 
 
-def _put(s: Session, decision: Decision, visit: Visit, rules: Rules, at: datetime, cause: str) -> Notice | None:
+def _put(
+    s: Session, decision: Decision, visit: Visit, shifts: dict[int, Shift], rules: Rules, at: datetime, cause: str
+) -> Notice | None:
     to: Literal["customer", "technician", "dispatcher"] = "dispatcher" if decision.verb == "task" else "customer"
     person, due = None, None
-    if decision.kind in ("tech_nudge", "silent"):
-        shift = s.get_one(Shift, decision.day)
+    if decision.kind in OF_SILENCE:
+        shift = shifts[decision.day]
         shift.nudged_at = at
         if decision.verb == "tell":
             to, person = "technician", shift.technician
