@@ -120,13 +120,17 @@ class Worker:
 
     def _watch(self, at: datetime) -> None:
         """Read and forecast without holding anybody up; then write what is new, a slice at a time."""
-        ids = queries.in_progress(db.session(), at)
+        s = db.session()
+        s.stay()
+        ids = queries.in_progress(s, at)
         self.memory.keep(ids)
         for i in range(0, len(ids), PIECE):
             self._safely(partial(self._piece, ids[i : i + PIECE]), at)
 
     def _piece(self, ids: list[int], at: datetime) -> None:
-        thought = watch.think(db.session(), ids, at=at, memory=self.memory)
+        s = db.session()
+        s.stay()
+        thought = watch.think(s, ids, at=at, memory=self.memory)
         db.session.rollback()
         for part in watch.parts(thought, SLICE):
             self._safely(partial(self._part, thought, part), at)

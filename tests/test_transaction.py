@@ -132,6 +132,29 @@ def test_on_sqlite_one_connection_is_kept_for_whoever_comes_next_and_no_more(lit
     assert kept.closed and db.engine not in spare
 
 
+def test_on_sqlite_who_stays_reads_on_the_connection_that_writes_next(lite: Flask) -> None:
+    with transaction() as s:
+        plainly(s, "1 Upton Road")
+    for stays in (True, False):
+        if stays:
+            db.session().stay()
+        reads = db.session().connection().connection.dbapi_connection
+        with transaction() as s:
+            assert (s.connection().connection.dbapi_connection is reads) == stays
+    assert taken() == 0
+
+
+def test_who_reads_already_goes_on_where_they_are(app: Flask) -> None:
+    reads = db.session().connection()
+    db.session().stay()
+    assert db.session().connection() is reads
+    assert places() == []
+    db.session().stay()
+    assert places() == []
+    db.session.remove()
+    assert taken() == 0
+
+
 def test_the_connection_kept_for_whoever_comes_next_knows_what_its_engine_was_told_since(lite: Flask) -> None:
     with transaction() as s:
         before = s.connection()

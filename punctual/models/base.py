@@ -34,6 +34,8 @@ PATIENCE_S, BUSY_MS = 10.0, 10_000
 TRY_AGAIN_S = (0.002, 0.002)
 #: By how much one pause is longer than the one before.
 LONGER = 1.3
+#: What SQLite keeps of its file for who reads a thousand days and writes what is new; twice what everybody else has.
+MANY_KIB = 4000
 #: In a session's info: it writes.
 WRITER = "writer"
 #: For each SQLite the connection that was given back last, still out of its pool: what the pool does at every turn costs
@@ -113,6 +115,15 @@ class _Session(Session):
         finally:
             if self.own.dialect.name != "sqlite":
                 self._give_back()
+
+    def stay(self) -> None:
+        """Read on the connection that writes next: on SQLite it has at hand then what it has read - as much as MANY_KIB,
+        for many days - and need not fetch it again as another connection must, after every commit but its own. Nothing
+        where something is being read already."""
+        if self.own is None and not self.in_transaction() and db.engine.dialect.name == "sqlite":
+            self.own = _taken()
+            driver: Any = self.own.connection.dbapi_connection
+            driver.execute(f"PRAGMA cache_size=-{MANY_KIB}")
 
     def write(self) -> Connection:
         """Begin as a writer, until the connection commits or rollback(); what was read before is dropped."""
