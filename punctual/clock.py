@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,28 +23,39 @@ class Clock:
 
 
 _clock: Clock | None = None
+_FORM = re.compile(r"(?P<start>.+?) x(?P<speed>[0-9.]+)(?: @(?P<anchor>[0-9]{1,12}(?:\.[0-9]+)?))?")
 
 
 def configure(spec: str, anchor_file: Path | None = None) -> None:
     """Set the clock from PUNCTUAL_CLOCK="START xSPEED"; an empty spec is the machine's own clock.
 
     The anchor (when the clock started, in real seconds) is written once to `anchor_file`, so that web and worker
-    agree and a second start goes on where the first one stopped being asked. Raises ValueError in a sentence.
+    agree and a second start goes on where the first one stopped being asked; "START xSPEED @ANCHOR" brings its own
+    and leaves the file alone. Raises ValueError in a sentence.
     """
     global _clock
     if not spec.strip():
         _clock = None
         return
-    head, _, tail = spec.strip().rpartition(" ")
-    if not head or not tail.startswith("x"):
-        raise ValueError(f'PUNCTUAL_CLOCK is "{spec}"; write it as "2026-11-24T08:40+00:00 x20".')
+    parts = _FORM.fullmatch(spec.strip())
     try:
-        start, speed = datetime.fromisoformat(head), float(tail[1:])
-    except ValueError as error:
-        raise ValueError(f'PUNCTUAL_CLOCK is "{spec}"; write it as "2026-11-24T08:40+00:00 x20".') from error
+        if parts is None:
+            raise ValueError
+        start, speed = datetime.fromisoformat(parts["start"]), float(parts["speed"])
+    except ValueError:
+        raise ValueError(f'PUNCTUAL_CLOCK is "{spec}"; write it as "2026-11-24T08:40+00:00 x20".') from None
     if start.tzinfo is None or not 0 < speed <= 3600:
-        raise ValueError("PUNCTUAL_CLOCK needs a start with its offset from UTC and a speed from x0.01 to x3600.")
-    _clock = Clock(start.astimezone(UTC), _anchor(spec, anchor_file), speed)
+        raise ValueError(
+            f'PUNCTUAL_CLOCK is "{spec}"; it needs a start with its offset from UTC and a speed from x0.01 to x3600, as in '
+            '"2026-11-24T08:40+00:00 x20".'
+        )
+    anchor = float(parts["anchor"]) if parts["anchor"] else _anchor(spec, anchor_file)
+    _clock = Clock(start.astimezone(UTC), anchor, speed)
+
+
+def written(start: datetime, speed: float) -> str:
+    """The spec of a clock that shows `start` at this very moment, for whoever is to share it."""
+    return f"{start.isoformat()} x{speed:g} @{time.time():.6f}"
 
 
 def _anchor(spec: str, file: Path | None) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from punctual import config, demo_day, demo_told, learn, links
@@ -16,7 +16,7 @@ from punctual.actions import Refused, access, customer, transaction
 from punctual.actions import technician as taps
 from punctual.core.day import OVER, local
 from punctual.core.travel import estimate
-from punctual.models import Customer, Place, Shift, Signin, Technician, User, Visit, db
+from punctual.models import Customer, Heartbeat, Place, Shift, Signin, Technician, User, Visit, db
 from punctual.worker import Worker
 
 #: The day begins here: early enough that the story has just started.
@@ -206,6 +206,12 @@ def plan_ahead(s: Session, after: Any, at: datetime) -> None:
         on = demo_day.workday(on + timedelta(days=1))
         if s.scalar(select(Visit.id).where(Visit.date == on, Visit.origin == "demo").limit(1)) is None:
             demo_day.day(s, on, at, story=False, most=5)
+
+
+def stand_still(app: Flask) -> None:
+    """The day stops here: no worker is alive any more, though its last sign of life would stay fresh for ever."""
+    with app.app_context(), transaction() as s:
+        s.execute(delete(Heartbeat))
 
 
 def next_day(app: Flask, after: Any) -> datetime:

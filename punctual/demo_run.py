@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from datetime import datetime
@@ -10,13 +9,13 @@ from pathlib import Path
 
 from flask import Flask
 
-from punctual import clock, config, demo_day, gate
+from punctual import clock, config, demo_day, demo_state, gate
 from punctual.actions import Refused
 from punctual.app import create_app
 from punctual.core.day import local
-from punctual.demo import BEGIN, OVER_AT, Links, make_links, next_day, prepare
+from punctual.demo import BEGIN, OVER_AT, Links, make_links, next_day, prepare, stand_still
 from punctual.migrations import upgrade
-from punctual.models import Company, db
+from punctual.models import Company, Heartbeat, db
 from punctual.processes import STOPPED, let_go, pages, together, work
 
 
@@ -43,10 +42,9 @@ def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
     }  # fmt: skip
     settings = config.load()
     _port_free(host, port)
-    state = settings.instance / "demo.json"
     if fresh:
-        _forget(settings, state)
-    started = json.loads(state.read_text())["clock"] if state.exists() else ""
+        _forget(settings)
+    started = demo_state.stopped_at(settings)
     while True:
         app, begin = _ready(settings, started, speed)
         shown = make_links(app, begin)
@@ -58,7 +56,9 @@ def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
             let_go(app)
             print("The day is over; the next one begins.", flush=True)
             continue
-        state.write_text(json.dumps({"clock": now.isoformat()}))
+        demo_state.stopped(settings)
+        stand_still(app)
+        let_go(app)
         print("\nStopped. Start again to go on where this day stopped, or with --fresh to begin anew.", flush=True)
         return 0 if code == STOPPED else code
 
@@ -75,11 +75,11 @@ def _port_free(host: str, port: int) -> None:
             ) from error
 
 
-def _forget(settings: config.Settings, state: Path) -> None:
+def _forget(settings: config.Settings) -> None:
     """Remove a demo's database, its seal and its mails - never a real company's."""
     _refuse_real(settings)
-    seal = settings.instance / gate.SEAL
-    for old in (*settings.instance.glob("punctual.db*"), *settings.outbox_folder.glob("*.eml"), seal, state):
+    left = (settings.instance / name for name in (gate.SEAL, demo_state.FILE))
+    for old in (*settings.instance.glob("punctual.db*"), *settings.outbox_folder.glob("*.eml"), *left):
         old.unlink(missing_ok=True)
 
 
@@ -105,16 +105,17 @@ def _ready(settings: config.Settings, started: str, speed: float) -> tuple[Flask
     with app.app_context():
         upgrade()
         empty = db.session.get(Company, 1) is None
+        beat = db.session.get(Heartbeat, "worker")
+        if not started and beat is not None:
+            started = beat.at.isoformat()  # it was killed: nobody could write down where its day stopped
     if empty:
         print("Making the example company ...", flush=True)
         prepare(app, on)
         started = demo_day.wall(on, BEGIN).isoformat()
     begin = datetime.fromisoformat(started) if started else demo_day.wall(on, BEGIN)
-    spec = f"{begin.isoformat()} x{speed:g}"
-    os.environ["PUNCTUAL_CLOCK"] = spec
-    anchor = settings.instance / "clock.anchor"
-    anchor.unlink(missing_ok=True)
-    clock.configure(spec, anchor)
+    spec = clock.written(begin, speed)
+    clock.configure(spec)
+    demo_state.running(settings, spec=spec)
     return app, begin
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from punctual import clock, config, gate
+from punctual import clock, config, demo_state, gate
 from punctual.app import create_app
 from punctual.config import Settings
 from punctual.models import Company, Heartbeat, Place, User, db
@@ -37,7 +37,7 @@ class Finding:
 def examine(test_mail: str = "") -> list[Finding]:
     """Everything in order; a fault in one check does not stop the others."""
     try:
-        settings = config.load()
+        settings = demo_state.settings()
     except config.SettingError as error:
         return [Finding(False, "settings", str(error))]
     found = [Finding(True, f"settings read, instance folder {settings.instance}")]
@@ -46,7 +46,10 @@ def examine(test_mail: str = "") -> list[Finding]:
     found.append(Finding(length <= LINK_MAX, f"customer links have {length} characters", "choose a shorter origin"))
     found += _reach(settings)
     found += _texts(settings)
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except config.SettingError as error:
+        return [*found, Finding(False, "the clock", str(error))]
     with app.app_context():
         found += _database(settings)
         if test_mail:
@@ -140,7 +143,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding(False, "messages go out", "somebody paused them; `punctual outbox resume`")
     beat = db.session.get(Heartbeat, "worker")
     fresh = beat is not None and clock.real_seconds(clock.now() - beat.at) < 120
-    yield Finding(fresh, "the worker is alive", "run `punctual run` or `punctual worker`")
+    mend = "run `punctual demo`" if settings.demo else "run `punctual run` or `punctual worker`"
+    yield Finding(fresh, "the worker is alive", mend)
 
 
 def _sender() -> str:

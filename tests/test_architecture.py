@@ -29,15 +29,15 @@ RANKS: dict[str, int] = {
     "outbox": 4, "outage": 4, "promises": 4, "facts": 4, "gate": 4, "invites": 4, "letters": 4, "texting": 4, "fallback": 4, "deliver": 4, "outcome": 4,
     "watch": 5, "follow": 5, "learn": 5, "remember": 5,
     "actions": 6,
-    "web": 7, "worker": 7, "sender": 7, "replay": 7, "replay_page": 7, "score": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "demo_told": 7,
+    "web": 7, "worker": 7, "sender": 7, "replay": 7, "replay_page": 7, "score": 7, "preview": 7, "preview_answers": 6, "demo": 7, "demo_data": 0, "demo_day": 7, "demo_told": 7, 
     "app": 8,
-    "doctor": 9, "backup": 9, "demo_run": 9, "processes": 8, "cli": 10,
+    "doctor": 9, "backup": 9, "demo_run": 9, "demo_state": 9, "processes": 8, "cli": 10,
 }  # fmt: skip
 #: Modules of one rank that may know each other, in this order.
 SAME_RANK = {("texting", "letters"), ("fallback", "outbox"), ("deliver", "texting"), ("deliver", "fallback"), ("outcome", "deliver"),
              ("outcome", "fallback"), ("transports", "clock"), ("worker", "sender"), ("promises", "outbox"), ("letters", "facts"), ("letters", "outbox"), ("letters", "invites"), ("deliver", "letters"), ("deliver", "outbox"), ("transports", "config"),
              ("demo", "worker"), ("replay", "worker"), ("preview", "worker"), ("preview", "sender"), ("demo", "demo_day"), ("demo", "demo_told"), ("config", "core"), ("watch", "remember"), ("intake", "links"),
-             ("queries", "links"), ("doctor", "app"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
+             ("queries", "links"), ("doctor", "app"), ("doctor", "demo_state"), ("demo_run", "demo_state"), ("demo_run", "demo"), ("links", "queries")}  # fmt: skip
 WRITERS_IN_WEB = ("outbox", "watch", "transports")
 
 

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from punctual import clock, demo, demo_day, demo_run, gate
+from punctual import clock, demo, demo_day, demo_run, demo_state, gate
 from punctual.actions import Refused, access, transaction
 from punctual.app import create_app
 from punctual.config import Settings
@@ -141,10 +141,10 @@ def test_a_real_company_is_never_overwritten(lite: Flask, tmp_path: Path, sqlite
 
 def test_a_fresh_demo_is_no_copied_database(tmp_path: Path) -> None:
     """A seal left behind would keep the new day's messages back."""
-    old = [tmp_path / name for name in (gate.SEAL, "demo.json")]
+    old = [tmp_path / name for name in (gate.SEAL, demo_state.FILE)]
     for file in old:
         file.write_text("{}")
-    demo_run._forget(Settings(instance=tmp_path), old[1])
+    demo_run._forget(Settings(instance=tmp_path))
     assert not any(file.exists() for file in old)
 
 

@@ -42,10 +42,11 @@ def told(command: F) -> F:
 
 def application() -> Any:
     """The application with its database up to date."""
+    from punctual import demo_state
     from punctual.app import create_app
     from punctual.migrations import upgrade
 
-    app = create_app()
+    app = create_app(demo_state.settings())
     with app.app_context():
         upgrade()
     return app

@@ -81,7 +81,13 @@ def _alarm(app: Flask) -> None:
 @main.command()
 @click.option("--port", default=8000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to open it on a real phone.")
-@click.option("--speed", default=20.0, show_default=True, help="How fast the demo's day passes.")
+@click.option(
+    "--speed",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0.01, 3600),
+    help="How fast the demo's day passes.",
+)
 @click.option("--fresh", is_flag=True, help="Begin anew.")
 @told
 def demo(port: int, host: str, speed: float, fresh: bool) -> None:
