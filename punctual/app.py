@@ -43,7 +43,10 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     """The web application of one instance; also the context in which worker and commands use the database."""
     settings = settings or config.load()
     settings.instance.mkdir(parents=True, exist_ok=True)
-    clock.configure(settings.clock, settings.instance / "clock.anchor")
+    try:
+        clock.configure(settings.clock, settings.instance / "clock.anchor")
+    except ValueError as error:
+        raise config.SettingError(str(error)) from error
     fault.configure(settings.fault)
     app = _App("punctual", template_folder=str(TEMPLATES), static_folder=str(HERE / "static"))
     app.config.update(

@@ -165,6 +165,19 @@ def test_a_wrong_setting_is_named(instance: Path) -> None:
     assert done.exit_code == 1 and '"mial" is no setting' in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("doctor",), ("explain", "12"), ("upgrade",), ("demo",), ("rules",), INIT, ("run",), ("outbox",)]
+)
+@pytest.mark.parametrize("spec", ["nonsense", "2026-11-24T08:40 x20", "2026-11-24T08:40+00:00 x0", "12 x1 @x"])
+def test_a_clock_that_cannot_be_read_is_a_sentence_with_its_form(
+    instance: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], spec: str
+) -> None:
+    instance.mkdir()
+    monkeypatch.setenv("PUNCTUAL_CLOCK", spec)
+    done = punctual(*command)
+    assert done.exit_code == 1 and '"2026-11-24T08:40+00:00 x20"' in done.output
+
+
 def test_importing_before_init_says_what_to_do(instance: Path, tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_text("kind,id,name\ntechnician,T1,Tom Hale\n")
