@@ -1,6 +1,6 @@
 // Taps are made on the phone: key and time are fixed here, kept until the server has them, and never called "sent" before.
 (() => {
-  const body = document.body, strip = document.getElementById("strip");
+  const body = document.body, strip = document.getElementById("strip"), box = document.getElementById("answer"), undo = box.querySelector("button");
   const started = performance.now(), server = Date.parse(body.dataset.now), speed = Number(body.dataset.speed) || 1;
   const now = () => new Date(server + (performance.now() - started) * speed);
   const clock = (d) => new Date(d).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: body.dataset.zone }).replace(/^0/, "");
@@ -8,7 +8,36 @@
   let queue = [], sending = false, etag = null;
   try { queue = JSON.parse(localStorage.getItem(KEEP) || "[]"); } catch { queue = []; }
   const keep = () => { try { localStorage.setItem(KEEP, JSON.stringify(queue)); return true; } catch { return false; } };
-  const say = (words, kind) => { strip.textContent = words; strip.className = "saved " + kind; };
+  // What came of a tap stands above the dock wherever the day is scrolled to; once sent, as long as on-my-way waits, and a little.
+  const SHOWN_MS = 20000;
+  let shown, report;
+  const say = (words, kind, sent) => {
+    strip.textContent = words;
+    box.className = "saved near " + kind;
+    report = sent;
+    offer();
+    clearTimeout(shown);
+    if (kind === "sent") shown = setTimeout(leave, SHOWN_MS);
+  };
+  function leave() {
+    if (box.matches(":focus-within, :hover")) shown = setTimeout(leave, SHOWN_MS);
+    else { box.className = "vh"; undo.hidden = true; }
+  }
+  // Its Undo is the day's own, and only while that takes back this very report.
+  function offer() {
+    const held = document.activeElement === undo;
+    undo.removeAttribute("aria-busy");
+    undo.hidden = !report || document.getElementById("undo")?.dataset.report !== String(report);
+    if (held && undo.hidden) { strip.tabIndex = -1; strip.focus({ preventScroll: true }); }
+  }
+  const dock = new ResizeObserver(([seen]) => document.documentElement.style.setProperty("--dock", `${seen.target.offsetHeight}px`));
+  function watch() {
+    dock.disconnect();
+    const below = document.querySelector(".dock");
+    if (below) dock.observe(below, { box: "border-box" });
+    else document.documentElement.style.removeProperty("--dock");
+  }
+  watch();
 
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-tap]");
@@ -19,7 +48,7 @@
     fields.tapped_at = at.toISOString();
     queue.push({ url: form.action, body: fields, label: form.dataset.label });
     const kept = keep();
-    const button = form.querySelector("button");
+    const button = event.submitter || form.querySelector("button");
     button.setAttribute("aria-busy", "true");
     say(kept ? `${form.dataset.label} saved on this phone at ${clock(at)}. Not sent yet.` : "This phone cannot save taps. Stay on this page until it says Sent.", "");
     flush();
@@ -64,7 +93,7 @@
       keep();
       const result = await answer.json().catch(() => ({}));
       if (answer.ok) {
-        say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told([...(result.told || []), ...(result.later || [])])), "sent");
+        say(`${tap.label} sent at ${clock(now())}.` + (tap.url.endsWith("/undo") ? "" : told([...(result.told || []), ...(result.later || [])])), "sent", result.report);
         expect(result.etas || []);
       } else say(`Not taken: ${result.detail || "the office sees why."}`, "refused");
       await refresh(true);
@@ -76,6 +105,8 @@
   function show(html) {
     const live = document.getElementById("live"), held = live.contains(document.activeElement) ? document.activeElement : null;
     live.innerHTML = html;
+    watch();
+    if (box.matches(".near")) offer();
     for (const says of document.querySelectorAll("title, .top p")) says.textContent = says.textContent.replace(/\d+ of \d+/, live.querySelector("main").dataset.done);
     if (!held) return;
     const does = (x) => x.form?.action || x.href, words = (x) => x.textContent.trim();

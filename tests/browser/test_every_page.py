@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from punctual import clock
 from punctual.actions import access
-from punctual.models import db
+from punctual.models import Report, db
 from tests.browser import everything
 from tests.browser.chromium import AXE, NAMES, RULES
 from tests.browser.everything import BOARD, STATES, Served
@@ -144,6 +144,61 @@ def test_a_tap_shows_the_new_times_though_the_fresh_day_does_not_come_through(pl
     page.unroute("**/t/live*")
     page.reload()
     assert times.all_text_contents() == after, "the page itself says the same"
+
+
+@pytest.mark.parametrize("size", [PHONE, {"width": 320, "height": 568}])
+def test_what_a_tap_did_and_its_undo_are_in_sight_wherever_the_day_is_scrolled(
+    plain: Served, browser: Browser, size: dict[str, int]
+) -> None:
+    page = signed_in(plain, browser, "phone")
+    page.set_viewport_size(size)  # type: ignore[arg-type]
+    page.evaluate("scrollTo(0, 9999)")
+    page.get_by_role("button", name="+15").click()
+    answer, undo = page.locator("#answer"), page.locator("#answer button")
+    for seen in (answer.get_by_text("+15 sent at"), undo):
+        expect(seen).to_be_in_viewport(ratio=1)
+    apart = (
+        "Math.round(document.querySelector('.dock').getBoundingClientRect().top"
+        " - document.getElementById('answer').getBoundingClientRect().bottom)"
+    )
+    page.wait_for_function(f"{apart} === 8")
+    page.get_by_text("More", exact=True).click()
+    page.wait_for_function(f"{apart} === 8")
+    page.get_by_text("More", exact=True).click()
+    page.evaluate("scrollTo(0, 9999)")
+    for last in (page.get_by_role("button", name="Sign out"), page.get_by_role("button", name="Arrived")):
+        last.click(trial=True, timeout=3000)  # Playwright refuses where something else is on top
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    undo.press("Enter")
+    expect(answer).to_contain_text("Undo sent at")
+    expect(undo).to_be_hidden()
+    assert page.evaluate("document.activeElement.id") == "strip", "the keyboard stays where the answer is"
+    assert db.session.query(Report).filter_by(kind="undo").count() == 1
+
+
+def test_an_answer_offers_no_undo_of_another_report(plain: Served, browser: Browser) -> None:
+    page = signed_in(plain, browser, "phone")
+    page.get_by_role("button", name="+15").click()
+    expect(page.locator("#answer button")).to_be_visible()
+    page.evaluate(
+        "fetch(document.querySelector('[data-tap=late]').action, {method: 'POST',"
+        " headers: {'Content-Type': 'application/json'}, body: JSON.stringify({key: 'another-phone', minutes: 30})})"
+    )
+    expect(page.locator("form#undo")).to_contain_text("+30")
+    expect(page.locator("#answer button")).to_be_hidden()
+
+
+def test_an_answer_goes_away_and_its_undo_stays_in_the_day(plain: Served, browser: Browser) -> None:
+    page = signed_in(plain, browser, "phone")
+    page.clock.install()
+    page.reload()
+    page.get_by_role("button", name="+15").click()
+    expect(page.locator("#answer button")).to_be_visible()
+    page.mouse.move(1, 1)
+    page.clock.run_for(21000)
+    expect(page.locator("#answer")).to_have_class("vh")
+    expect(page.locator("#answer button")).to_be_hidden()
+    expect(page.locator("form#undo").get_by_role("button", name="Undo")).to_be_visible()
 
 
 def test_a_dispatcher_answers_a_concern_by_keyboard_alone(stocked: Served, browser: Browser) -> None:
