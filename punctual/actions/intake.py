@@ -64,7 +64,7 @@ def take(
         touch_board(s, *counts.dates)
         if dry:
             s.rollback()
-            counts.import_id = 0
+            counts.import_id, counts.dry = 0, True
     return counts
 
 

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Counts:
-    """What an import did. `moved`: customers whose window changed without a word, with what it was before."""
+    """What an import did, or would do where nothing was kept (`dry`). `moved`: customers whose window changed without a word, with what it was before."""
 
     added: int = 0
     changed: int = 0
@@ -52,11 +52,17 @@ class Counts:
     notes: list[str] = field(default_factory=list)
     dates: set[date] = field(default_factory=set)
     import_id: int = 0
+    dry: bool = False
 
     @property
     def sentence(self) -> str:
         """The result in one line."""
         changed = f"{self.changed} changed, " if self.changed else ""
+        if self.dry:
+            sent = f", {self.told} messages sent" if self.told else ""
+            return (
+                f"Nothing was kept. {self.added} visits would be imported, {changed}{self.unchanged} unchanged{sent}."
+            )
         return f"{self.added} visits imported, {changed}{self.unchanged} unchanged, {self.told} messages sent."
 
     def __str__(self) -> str:

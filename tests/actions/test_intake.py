@@ -141,7 +141,8 @@ def test_one_bad_row_keeps_the_whole_file_out(s: Session) -> None:
 
 def test_a_dry_run_counts_and_writes_nothing(s: Session) -> None:
     ready()
-    assert take(sheet(row()), dry=True).added == 1
+    counts = take(sheet(row()), dry=True)
+    assert counts.added == 1 and counts.sentence == "Nothing was kept. 1 visits would be imported, 0 unchanged."
     assert count(s, Visit) == count(s, Import) == count(s, BoardVersion) == 0
 
 
