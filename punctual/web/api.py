@@ -34,14 +34,14 @@ def by() -> By:
     return By(g.token.id, g.token.name, "token")
 
 
-def day(text: str) -> date:
+def day(text: str, wanted: str = "This is not a date. Write 2026-02-28.") -> date:
     """A date of an address or a query; Refused in a sentence."""
     try:
         found = date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII) else None
     except ValueError:
         found = None
     if found is None or not 2000 <= found.year < 2100:
-        raise Refused("This is not a date. Write 2026-02-28.", status=422, field="date")
+        raise Refused(wanted, status=422, field="date")
     return found
 
 
@@ -80,7 +80,7 @@ def import_schedule(body: given.ImportIn) -> out.ImportOut:
 @api.operation("get", "/visits", answer=out.VisitsOut, query=("on", "ref"))
 def list_visits() -> out.VisitsOut:
     """The visits of a date, by planned start."""
-    on = day(request.args.get("date", ""))
+    on = day(request.args.get("date", ""), "Name the day as ?date=2026-02-28.")
     ref = request.args.get("ref")
     if ref is not None and (not 1 <= len(ref) <= 80 or "\0" in ref):
         raise Refused("A ref has 1 to 80 characters.", status=422, field="ref")

@@ -9,18 +9,28 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 #: Text of one line without control characters; text of several lines.
 LINE, TEXT = r"^[^\x00-\x1f\x7f]*$", r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+KEY, LANGUAGE = r"^[!-~]+$", r"^([a-zA-Z]{2}(-[a-zA-Z]{2})?)?$"
+NAME = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, description="An instant, with its offset from UTC.")]
 Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Name = Annotated[
-    str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")
-]
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NAME)]
 Address = Annotated[str, Field(max_length=300, pattern=LINE)]
 Short = Annotated[str, Field(max_length=80, pattern=LINE)]
 Notes = Annotated[str, Field(max_length=2000, pattern=TEXT)]
 Minutes = Annotated[float, Field(ge=1, le=1440)]
 DeadlineKind = Literal["done", "arrive"]
+
+
+#: What a text that fits none of these patterns is told.
+WANTED = {
+    LINE: "Write one line of text, without control characters.",
+    TEXT: "Write text without control characters.",
+    KEY: "Write letters, digits and signs without spaces.",
+    NAME: "Write a name in one line, without control characters.",
+    LANGUAGE: "Write a language like en or en-GB.",
+}
 
 
 class In(BaseModel):
@@ -35,7 +45,7 @@ class CustomerIn(In):
     name: Name
     email: Annotated[str, Field(max_length=254, pattern=LINE)] = ""
     phone: Annotated[str, Field(max_length=40, pattern=LINE)] = ""
-    language: Annotated[str, Field(max_length=5, pattern=r"^([a-zA-Z]{2}(-[a-zA-Z]{2})?)?$")] = ""
+    language: Annotated[str, Field(max_length=5, pattern=LANGUAGE)] = ""
 
 
 class VisitIn(In):
@@ -117,11 +127,11 @@ class ReportIn(In):
     """A technician's tap: `key` is made where it was tapped and counts once; `minutes` belongs to late."""
 
     kind: Literal["on_my_way", "arrived", "late", "done", "nobody_home", "cannot_finish", "undo"]
-    key: Annotated[str, Field(min_length=8, max_length=80, pattern=r"^[!-~]+$")]
+    key: Annotated[str, Field(min_length=8, max_length=80, pattern=KEY)]
     tapped_at: Instant
     minutes: Annotated[int, Field(ge=0, le=600)] = 0
     note: Notes = ""
-    of_key: Annotated[str, Field(min_length=8, max_length=80, pattern=r"^[!-~]+$")] | None = None
+    of_key: Annotated[str, Field(min_length=8, max_length=80, pattern=KEY)] | None = None
 
 
 class ImportIn(In):

@@ -17,6 +17,7 @@ from werkzeug.routing import IntegerConverter
 from punctual import __version__
 from punctual.actions import Refused
 from punctual.web.access import allow
+from punctual.web.api_in import WANTED
 from punctual.web.api_out import Problem
 
 View = Callable[..., Any]
@@ -123,11 +124,12 @@ def read(model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate_json(request.get_data(cache=False))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             raise Refused("The body is not JSON that can be read.", status=400) from None
         where = ".".join(str(x) for x in first["loc"])[:100]
-        said = first["msg"].removeprefix("Value error, ")
+        pattern = first["ctx"]["pattern"] if first["type"] == "string_pattern_mismatch" else ""
+        said = WANTED[pattern] if pattern else first["msg"].removeprefix("Value error, ")
         sentence = f"{where}: {said}" if where else f"{said[:1].upper()}{said[1:]}"
         raise Refused(sentence if sentence.endswith(".") else f"{sentence}.", status=422, field=where) from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from flask.testing import FlaskClient
 from punctual import clock, outbox
 from punctual.actions import Refused, token, transaction
 from punctual.models import ApiToken, Visit, db
+from punctual.web import api_in, api_promises
 from tests import build
 from tests.build import wall
 from tests.sender import BUSY, Keeper, send, worker
@@ -306,3 +309,25 @@ def test_an_error_never_repeats_what_was_sent(client: FlaskClient, made: build.B
     path = f"/api/v1/visits/{made.visits['Priya']}/reports"
     answer = client.post(path, json={"kind": "s3cret-value", "key": "12345678", "tapped_at": "x"})
     assert answer.status_code == 422 and "s3cret-value" not in answer.text
+
+
+def test_a_day_that_is_not_named_is_asked_for_by_its_name(client: FlaskClient) -> None:
+    for query in ("?day=2026-11-24", "", "?date=tomorrow"):
+        assert get(client, f"/visits{query}", 422)["detail"] == "Name the day as ?date=2026-02-28."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"key": "with space"}, "key: Write letters, digits and signs without spaces."),
+        ({"note": "a\x07b"}, "note: Write text without control characters."),
+        ({"key": "short"}, "key: String should have at least 8 characters."),
+    ],
+)
+def test_what_a_text_must_be_is_said_in_words(client: FlaskClient, wrong: dict[str, str], words: str) -> None:
+    assert post(client, "/visits/1/reports", tap("late", minutes=15) | wrong, 422)["detail"] == words
+
+
+def test_every_pattern_has_its_words() -> None:
+    told = re.findall(r"pattern=(\w+)", "".join(Path(m.__file__ or "").read_text() for m in (api_in, api_promises)))
+    assert told and {getattr(api_in, name) for name in told} == set(api_in.WANTED)
