@@ -17,6 +17,9 @@ from punctual.queries import day as days
 from punctual.queries import standing, whole
 from punctual.queries.whole import Earlier
 
+#: Minutes late that a phone has buttons for.
+BUTTONS = (15, 30, 60)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -59,6 +62,20 @@ class Phone:
     over_min: int
     next_day: datetime | None
     undo: Report | None
+
+    @property
+    def named(self) -> datetime | None:
+        """The time that running late was last said with, where it was one: no button says so many minutes.
+
+        Of the end once they are there, else of the arrival.
+        """
+        if self.undo is None or self.now is None or self.undo.kind != "late" or self.undo.minutes in BUTTONS:
+            return None
+        v = self.now.visit
+        if self.undo.visit_id != v.id:
+            return None
+        planned = v.arrived_at + timedelta(minutes=v.planned_min) if v.arrived_at else v.planned_start
+        return planned + timedelta(minutes=v.late_min, seconds=30)
 
     @property
     def done(self) -> int:

@@ -46,11 +46,12 @@
     const at = now(), fields = Object.fromEntries(new FormData(form));
     fields.key = crypto.randomUUID ? crypto.randomUUID() : fields.key;
     fields.tapped_at = at.toISOString();
-    queue.push({ url: form.action, body: fields, label: form.dataset.label });
+    const label = form.dataset.label + (fields.time ? ` ${fields.time.replace(/^0/, "")}` : "");
+    queue.push({ url: form.action, body: fields, label });
     const kept = keep();
     const button = event.submitter || form.querySelector("button");
     button.setAttribute("aria-busy", "true");
-    say(kept ? `${form.dataset.label} saved on this phone at ${clock(at)}. Not sent yet.` : "This phone cannot save taps. Stay on this page until it says Sent.", "");
+    say(kept ? `${label} saved on this phone at ${clock(at)}. Not sent yet.` : "This phone cannot save taps. Stay on this page until it says Sent.", "");
     flush();
   });
 

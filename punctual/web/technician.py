@@ -199,7 +199,7 @@ def _given(as_json: bool) -> dict[str, Any]:
 def _minutes(given: dict[str, Any]) -> int:
     value = str(given.get("minutes") or "0").strip()
     if not value.isdecimal() or len(value) > 4:
-        raise Refused("Write the minutes as a number, for example 30.", status=422, field="minutes")
+        raise Refused("Write the minutes as a whole number from 1 to 600, for example 30.", status=422, field="minutes")
     return int(value)
 
 

@@ -53,6 +53,29 @@ def test_a_break_stands_where_it_comes_until_it_is_over(phone: FlaskClient, begi
     assert ("Break" in coming) is bool(order)
 
 
+def test_a_time_that_was_named_is_shown_as_it_was_said(phone: FlaskClient) -> None:
+    tap(phone, 1, "undo", "key-undo-0")
+    tap(phone, 1, "arrived", "key-arrived-2", tapped_at="2026-11-24T09:00:40+00:00")
+    assert "Here until <input" in phone.get("/t/").text
+    assert tap(phone, 1, "late", "key-of-a-time", time="10:29").status_code == 200  # type: ignore[attr-defined]
+    page = phone.get("/t/").text
+    assert "Here until 10:29, tapped 9:20" in page and "Running late +" not in page
+    tap(phone, 1, "late", "key-of-a-button", minutes=30)
+    assert "Running late +30, tapped 9:20" in phone.get("/t/").text
+    tap(phone, 1, "undo", "key-undo-1")
+    assert "Here until 10:29, tapped 9:20" in phone.get("/t/").text
+    tap(phone, 1, "done", "key-done-1")
+    assert "There at <input" in phone.get("/t/").text
+    tap(phone, 2, "late", "key-of-a-time-2", time="11:05")
+    assert "There at 11:05, tapped 9:20" in phone.get("/t/").text
+
+
+@pytest.mark.parametrize("minutes", ["99999", "-1", "1.5", "many"])
+def test_minutes_that_cannot_be_are_answered_with_those_that_can(phone: FlaskClient, minutes: str) -> None:
+    answer = tap(phone, 1, "late", minutes=minutes)
+    assert "1 to 600" in answer.get_json()["detail"]  # type: ignore[attr-defined]
+
+
 def test_the_phone_and_the_board_have_one_word_for_how_a_visit_stands(phone: FlaskClient) -> None:
     """Told of a lateness that has shrunk since: the board does not call it late, nor does the phone."""
     with transaction() as s:
