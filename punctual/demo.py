@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from punctual import config, demo_day, demo_told, learn, links
+from punctual import clock, config, demo_day, demo_told, learn, links
 from punctual.actions import Refused, access, customer, transaction
 from punctual.actions import technician as taps
 from punctual.core.day import OVER, local
@@ -31,20 +31,17 @@ GRACE, HERO = "tom-2", "tom"
 
 class Ticker:
     """Simulated technicians: each sets off, arrives and finishes by its own seeded truth. A technician with a phone of
-    a visitor is the visitor's to play."""
+    a visitor is the visitor's to play, but for the minutes that `everyone` lived before the visitor looks."""
 
-    def __init__(self, app: Flask) -> None:
-        self.app = app
+    def __init__(self, app: Flask, *, everyone: bool = False) -> None:
+        self.app, self.everyone = app, everyone
 
     def tick(self, at: datetime) -> None:
         """Tap what is due at that instant."""
         s = db.session()
         on = local(at, demo_day.ZONE).date()
-        played = set(
-            s.scalars(
-                select(Signin.technician_id).where(Signin.technician_id.is_not(None), Signin.revoked_at.is_(None))
-            )
-        )
+        visitors = select(Signin.technician_id).where(Signin.technician_id.is_not(None), Signin.revoked_at.is_(None))
+        played = set() if self.everyone else set(s.scalars(visitors))
         shifts = s.scalars(select(Shift).where(Shift.date == on, Shift.off == "")).all()
         for shift in (x for x in shifts if x.technician_id not in played):
             self._one(shift.technician_id, shift, at)
@@ -95,12 +92,7 @@ class Ticker:
 
 def _truth(visit: Visit, luck: np.random.Generator) -> float:
     name = "-".join((visit.ref or "").split("-")[:2])
-    own = demo_day.TRUTH.get(name) if visit.date == _story_day() else None
-    return own or demo_day.duration(visit.job_type_id, visit.planned_min, luck)
-
-
-def _story_day() -> Any:
-    return db.session.scalar(select(Visit.date).where(Visit.ref.like(f"{GRACE}-%")).order_by(Visit.date).limit(1))
+    return demo_day.TRUTH.get(name) or demo_day.duration(visit.job_type_id, visit.planned_min, luck)
 
 
 def _drive(s: Any, visit: Visit, ended: list[Visit], technician: int) -> float:
@@ -175,7 +167,7 @@ def prepare(app: Flask, on: Any) -> None:
         with transaction() as s:
             demo_day.company(s, made_at)
             count = demo_day.history(s, on, made_at)
-            demo_day.day(s, on, made_at, story=True)
+            demo_day.day(s, on, made_at, first=True)
             plan_ahead(s, on, made_at)
         print(f"  {count} finished visits generated to learn from", flush=True)
         with transaction() as s:
@@ -186,7 +178,7 @@ def prepare(app: Flask, on: Any) -> None:
 
 def _roll(app: Flask, begin: datetime, end: datetime, on: Any) -> None:
     """Live some minutes at once: what would have happened, minute by minute."""
-    worker = Worker(app, (Ticker(app).tick,))
+    worker = Worker(app, (Ticker(app, everyone=True).tick,))
     at = begin
     while at < end:
         worker.tick(at)
@@ -205,7 +197,7 @@ def plan_ahead(s: Session, after: Any, at: datetime) -> None:
     for _ in range(AHEAD):
         on = demo_day.workday(on + timedelta(days=1))
         if s.scalar(select(Visit.id).where(Visit.date == on, Visit.origin == "demo").limit(1)) is None:
-            demo_day.day(s, on, at, story=False, most=5)
+            demo_day.day(s, on, at, first=False, most=5)
 
 
 def stand_still(app: Flask) -> None:
@@ -215,9 +207,12 @@ def stand_still(app: Flask) -> None:
 
 
 def next_day(app: Flask, after: Any) -> datetime:
-    """Go on with the next working day, and plan one more ahead; returns the instant it begins."""
+    """Go on with the next working day as the first one began, its first minutes lived, and plan one more ahead; returns
+    the instant it begins."""
     on = demo_day.workday(after + timedelta(days=1))
-    begin = demo_day.wall(on, "07:55")
+    opens, begin = demo_day.wall(on, ROLL_FROM), demo_day.wall(on, BEGIN)
+    clock.configure(clock.written(begin, 1.0))
     with app.app_context(), transaction() as s:
-        plan_ahead(s, after, begin)
+        plan_ahead(s, after, opens)
+    _roll(app, opens, begin, on)
     return begin

@@ -205,22 +205,22 @@ def duration(job: int, planned: float, rng: np.random.Generator) -> float:
     return float(planned * np.exp(np.clip(rng.normal(mean, spread), -1.0, 1.1) + trouble))
 
 
-def day(s: Session, on: date, at: datetime, *, story: bool, most: int = 6) -> int:
-    """One day's plan with its promises; with the first day's story where asked. At most `most` visits a technician; days
-    ahead also have gaps between them. Returns how many visits."""
+def day(s: Session, on: date, at: datetime, *, first: bool, most: int = 6) -> int:
+    """One day's plan with its promises and the story; Grace and the others of the README are the first day's. At most
+    `most` visits a technician; days ahead also have gaps between them. Returns how many visits."""
     rng = np.random.default_rng(on.toordinal())
     s.execute(insert(Shift), _shifts(on))
     rows: list[dict[str, object]] = []
     customers = rng.permutation(np.arange(1, 181))
     for planned in plans(on, rng, most):
         for k, p in enumerate(planned):
-            if not story and k and rng.uniform() < OPEN_SHARE:
+            who = TECHNICIANS[p.technician - 1][0].split()[0].lower()
+            told = k < len(STORY.get(who, ()))
+            if not first and k and not told and rng.uniform() < OPEN_SHARE:
                 continue
             note = str(rng.choice(NOTES))
-            first = TECHNICIANS[p.technician - 1][0].split()[0].lower()
-            rows.append(_row(p, on, f"{first}-{k + 1}-{on.isoformat()}", int(customers[len(rows)]), at, "demo", note))
-    if story:
-        _tell_story(s, rows, on)
+            rows.append(_row(p, on, f"{who}-{k + 1}-{on.isoformat()}", int(customers[len(rows)]), at, "demo", note))
+    _tell_story(s, rows, on, named=first)
     ends = {t + 1: wall(on, end) + timedelta(minutes=30) for t, (_, _, _, _, end) in enumerate(TECHNICIANS)}
     rows = [r for r in rows if r["planned_start"] + timedelta(minutes=r["planned_min"]) <= ends[r["technician_id"]]]  # type: ignore[operator,index,arg-type]
     s.execute(insert(Visit), rows)
@@ -243,28 +243,20 @@ STORY = {
 }
 
 
-def _tell_story(s: Session, rows: list[dict[str, object]], on: date) -> None:
-    """Put the story's people and times into the first visits of three technicians."""
+def _tell_story(s: Session, rows: list[dict[str, object]], on: date, *, named: bool) -> None:
+    """Put the story's times - and its people, or whoever has these visits - into the first visits of three technicians."""
     for first, visits in STORY.items():
         for k, clock, minutes, job, street, name in visits:
             ref = f"{first}-{k}-{on.isoformat()}"
             row = next((r for r in rows if r["ref"] == ref), None)
             if row is None:
                 continue
-            mail = name.lower().replace(" ", ".") + "@example.com"
-            customer = Customer(
-                name=name,
-                email=mail,
-                phone=f"+447700900{300 + len(name) + k}",
-                language="en",
-                created_at=row["created_at"],
-            )
-            s.add(customer)
-            s.flush()
+            if named:
+                row["customer_id"] = _person(s, name, k, row["created_at"])
             start = wall(on, clock)
             end = start + timedelta(minutes=30)
             row |= {
-                "customer_id": customer.id, "planned_start": start, "planned_min": float(minutes), "job_type_id": job,
+                "planned_start": start, "planned_min": float(minutes), "job_type_id": job,
                 "place_id": street, "window_start": start, "window_end": end,
                 "wall_start": f"{on.isoformat()}T{clock}", "wall_end": _wall(end),
             }  # fmt: skip
@@ -272,6 +264,14 @@ def _tell_story(s: Session, rows: list[dict[str, object]], on: date) -> None:
                 row["deadline"] = wall(on, "10:00")
         mine = sorted((r for r in rows if str(r["ref"]).startswith(f"{first}-")), key=lambda r: str(r["ref"]))
         _respace(mine)
+
+
+def _person(s: Session, name: str, k: int, at: object) -> int:
+    mail = name.lower().replace(" ", ".") + "@example.com"
+    customer = Customer(name=name, email=mail, phone=f"+447700900{300 + len(name) + k}", language="en", created_at=at)
+    s.add(customer)
+    s.flush()
+    return customer.id
 
 
 def _respace(rows: list[dict[str, object]]) -> None:

@@ -52,9 +52,9 @@ def supervise(*, port: int, host: str, speed: float, fresh: bool) -> int:
         code = _serve(app, settings)
         now = clock.now()
         if code == 0 and local(now, demo_day.ZONE).strftime("%H:%M") >= OVER_AT:
+            print("The day is over; the next one begins.", flush=True)
             started = next_day(app, local(now, demo_day.ZONE).date()).isoformat()
             let_go(app)
-            print("The day is over; the next one begins.", flush=True)
             continue
         demo_state.stopped(settings)
         stand_still(app)

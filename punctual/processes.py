@@ -83,8 +83,7 @@ def together(
     let_go(app)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until there is somebody to hear them
     children = _forked(app, parts)
-    for number in SIGNALS:
-        signal.signal(number, lambda n, _: stopping.append(n))
+    before = {number: signal.signal(number, lambda n, _: stopping.append(n)) for number in SIGNALS}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     code, next_ = 0, time.monotonic() + BESIDE_S
     while not stopping and not (until and until()):
@@ -101,6 +100,8 @@ def together(
     for c in children:
         c.join(END_S)
         c.kill()
+    for number, handler in before.items():
+        signal.signal(number, handler)  # what is done between two days can be ended too
     return STOPPED if stopping else code
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from punctual import clock, demo, demo_day, demo_run, demo_state, gate
 from punctual.actions import Refused, access, transaction
+from punctual.actions import demo as verbs
 from punctual.app import create_app
 from punctual.config import Settings
 from punctual.models import Company, Message, Notice, Report, Visit, db
@@ -105,11 +106,38 @@ def test_the_hero_can_be_played_and_is_then_left_alone(example: Flask) -> None:
     assert db.session.query(Report).filter_by(technician_id=8).count() > 0
 
 
-def test_the_next_day_has_visits_too(example: Flask) -> None:
-    begin = demo.next_day(example, DAY)
-    tomorrow = DAY + timedelta(days=1)
-    assert begin == demo_day.wall(tomorrow, "07:55")
-    assert db.session.query(Visit).filter_by(date=tomorrow, origin="demo").count() > 20
+def test_the_next_day_tells_the_story_again_of_somebody_else(example: Flask) -> None:
+    key, client, at = example.config["SETTINGS"].key("link"), example.test_client(), demo_day.wall(DAY, "08:41")
+    clock.configure(f"{at.isoformat()} x0.01")
+    assert "Grace was promised 9:00" in client.get("/").text and "Leila" in client.get("/").text
+    access.enrol(access.enrol_link(1, key=key, at=at), label="phone", at=at)
+    begin, tomorrow = demo.next_day(example, DAY), DAY + timedelta(days=1)
+    assert begin == demo_day.wall(tomorrow, "08:40")
+    clock.configure(f"{begin.isoformat()} x0.01")
+    name = verbs.story(begin).name  # type: ignore[union-attr]
+    page = client.get("/").text
+    assert name != "Grace" and f"{name} was promised 9:00 and must leave at 10:00" in page and "Grace" not in page
+    hers = client.post("/demo/customer", follow_redirects=True).text
+    assert "9:00 and 9:30" in hers
+
+    def tomorrows(ref: str) -> Visit:
+        return db.session.query(Visit).filter_by(ref=f"{ref}-{tomorrow}").one()
+
+    assert tomorrows("tom-1").state == "arrived", "whose phone a visitor has is there in time too"
+    assert tomorrows("mei-2").promise_version == 2, "one customer has answered: this works"
+    worker, minute = Worker(example, (demo.Ticker(example).tick,)), begin
+    while minute <= demo_day.wall(tomorrow, "09:10"):
+        worker.tick(minute)
+        minute += timedelta(minutes=1)
+    worker.sender.close()
+    db.session.rollback()
+    asked = db.session.query(Message).filter_by(visit_id=tomorrows("tom-2").id, kind="deadline_done").one()
+    assert asked.state == "sent"
+    clock.configure(f"{demo_day.wall(tomorrow, '11:00').isoformat()} x0.01")
+    with transaction():
+        tomorrows("tom-1").state = tomorrows("leila-1").state = "done"
+    page = client.get("/").text
+    assert "had to leave at 10:00" in page and "Leila" not in page
 
 
 def test_the_three_links_open_the_three_faces(example: Flask) -> None:
@@ -117,6 +145,7 @@ def test_the_three_links_open_the_three_faces(example: Flask) -> None:
     links = demo.make_links(example, clock.now())
     client = example.test_client()
     assert client.get("/").status_code == 200 and "Demo" in client.get("/").text
+    assert client.get("/").text.count('target="_blank"') == 3, "they are looked at side by side"
     for link, words in (
         (links.technician, "Use this phone"),
         (links.customer, "visit"),

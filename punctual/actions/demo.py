@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
 from punctual import links
 from punctual.actions import Refused, access, transaction
-from punctual.core.day import local
+from punctual.core.day import OVER, local
 from punctual.models import Company, Customer, Technician, User, Visit, db
 
-#: The story's technician and customer.
-HERO, GRACE = "tom", "tom-2-%"
+#: The story's technician; his first two visits and the first one of whoever falls silent, by reference before the date.
+HERO, FIRST, GRACE, SILENT = "tom", "tom-1", "tom-2", "leila-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is true of the day that runs: who has the visit after Tom's first job, whether that job is over, and whether
+    the silent technician still has said nothing."""
+
+    name: str
+    over: bool
+    silent: bool
+
+
+def story(at: datetime) -> Story | None:
+    """The story of that day; None where it has none."""
+    s = db.session()
+    company = s.get(Company, 1)
+    if company is None or not company.demo:
+        return None
+    on = local(at, company.zone).date()
+    hers, first, silent = (s.scalar(select(Visit).where(Visit.ref == f"{ref}-{on}")) for ref in (GRACE, FIRST, SILENT))
+    if hers is None or first is None:
+        return None
+    return Story(hers.customer.first_name, first.state in OVER, silent is not None and silent.state == "arrived")
 
 
 def link(face: str, *, key: bytes, at: datetime) -> tuple[str, str] | None:
@@ -29,10 +53,9 @@ def link(face: str, *, key: bytes, at: datetime) -> tuple[str, str] | None:
         return None if user is None else ("signin.look_at_link", access.signin_link(user, key=key, at=at))
     if face == "customer":
         with transaction() as w:
-            # Hers is the first visit of that place in Tom's days, also when it is over: then she is asked how it went.
-            hers = w.scalar(select(Visit).where(Visit.ref.like(GRACE)).order_by(Visit.ref).limit(1))
-            visit = hers if hers and hers.date >= local(at, company.zone).date() else None
-            visit = visit or w.scalar(
+            # Hers also when it was moved to another day, or is over: then she is asked how it went.
+            hers = select(Visit).where(Visit.ref == f"{GRACE}-{local(at, company.zone).date()}")
+            visit = w.scalar(hers) or w.scalar(
                 select(Visit)
                 .where(Visit.state == "planned", Visit.window_start > at)
                 .order_by(Visit.window_start)

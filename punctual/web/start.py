@@ -31,7 +31,7 @@ def demo_banner() -> dict[str, object]:
 def start() -> str:
     """In the demo: the three faces and what to try. Else the company and where to sign in."""
     company = db.session.get(Company, 1)
-    return render_template("start.html", company=company, at=g.at, speed=clock.speed())
+    return render_template("start.html", company=company, at=g.at, speed=clock.speed(), story=verbs.story(g.at))
 
 
 @door.post("/demo/<face>")

@@ -23,11 +23,13 @@ def main(origin: str, folder: Path) -> None:
             (desk, "The dispatcher's board", "Open the board", "board.png"),
         ):
             page.goto(origin)
-            page.get_by_role("button", name=button).click()
+            with page.expect_popup() as opened:
+                page.get_by_role("button", name=button).click()
+            face = opened.value
             if then:
-                page.get_by_role("button", name=then).click()
-            page.wait_for_load_state("networkidle") if page is phone else page.wait_for_timeout(1500)
-            page.screenshot(path=str(folder / name))
+                face.get_by_role("button", name=then).click()
+            face.wait_for_load_state("networkidle") if page is phone else face.wait_for_timeout(1500)
+            face.screenshot(path=str(folder / name))
         browser.close()
 
 
