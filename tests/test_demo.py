@@ -21,6 +21,7 @@ from punctual.actions import demo as verbs
 from punctual.app import create_app
 from punctual.config import Settings
 from punctual.models import Company, Message, Notice, Report, Visit, db
+from punctual.processes import let_go
 from punctual.queries import slots
 from punctual.worker import Worker
 from tests import build
@@ -175,6 +176,20 @@ def test_a_fresh_demo_is_no_copied_database(tmp_path: Path) -> None:
         file.write_text("{}")
     demo_run._forget(Settings(instance=tmp_path))
     assert not any(file.exists() for file in old)
+
+
+def test_a_demo_that_was_killed_goes_on_from_its_last_sign_of_life(
+    example: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody wrote down where its day stopped."""
+    for name in ("DEMO", "PORT", "HOST", "ORIGIN"):
+        monkeypatch.setenv(f"PUNCTUAL_{name}", "1")
+    app, begin = demo_run._ready(example.config["SETTINGS"], "", 20.0)
+    let_go(app)
+    assert begin == demo_day.wall(DAY, "08:39")
+    app, begin = demo_run._ready(example.config["SETTINGS"], demo_day.wall(DAY, "08:40").isoformat(), 20.0)
+    let_go(app)
+    assert begin == demo_day.wall(DAY, "08:40"), "where one wrote it down, that counts"
 
 
 def test_a_port_in_use_is_a_sentence() -> None:
