@@ -56,7 +56,7 @@ def test_a_break_stands_where_it_comes_until_it_is_over(phone: FlaskClient, begi
 def test_a_time_that_was_named_is_shown_as_it_was_said(phone: FlaskClient) -> None:
     tap(phone, 1, "undo", "key-undo-0")
     tap(phone, 1, "arrived", "key-arrived-2", tapped_at="2026-11-24T09:00:40+00:00")
-    assert "Here until <input" in phone.get("/t/").text
+    assert "here until <input" in phone.get("/t/").text
     assert tap(phone, 1, "late", "key-of-a-time", time="10:29").status_code == 200  # type: ignore[attr-defined]
     page = phone.get("/t/").text
     assert "Here until 10:29, tapped 9:20" in page and "Running late +" not in page
@@ -65,7 +65,7 @@ def test_a_time_that_was_named_is_shown_as_it_was_said(phone: FlaskClient) -> No
     tap(phone, 1, "undo", "key-undo-1")
     assert "Here until 10:29, tapped 9:20" in phone.get("/t/").text
     tap(phone, 1, "done", "key-done-1")
-    assert "There at <input" in phone.get("/t/").text
+    assert "there at <input" in phone.get("/t/").text
     tap(phone, 2, "late", "key-of-a-time-2", time="11:05")
     assert "There at 11:05, tapped 9:20" in phone.get("/t/").text
 
