@@ -40,17 +40,22 @@ def part(
     """The calendar part that is wanted, its method and SEQUENCE; None where there is nothing to send again.
 
     `visit.sequence` is the next number: every mailed revision takes one, a dropped claim leaves a gap (calendar.md 0.3).
+    Calendar programs ignore what comes with a number they have: see `entry_sequence` for what goes without a mail.
     """
     assert kind.calendar  # it is wanted
     if kind.calendar == "DECLINECOUNTER":
         return _decline(visit, company, facts, at), kind.calendar, None
     if kind.again:
-        return _again(s, visit, at)
-    sequence = visit.sequence
+        last = _last(s, visit)
+        if last is None or last[1] >= visit.window_sequence:
+            return (itip.restamped(last[0], at.replace(microsecond=0)), "REQUEST", last[1]) if last else None
+    # A booking is the first anybody has of it; without one the entry of the page, which is 0, may be in a calendar.
+    sequence = visit.sequence if message.kind == "booked" else max(visit.sequence, 1)
+    gives = kind.moves_window or kind.again  # an invitation of an older time is none to send again
     # A first invitation always asks: without RSVP=TRUE mail programs show no buttons and keep no entry.
-    asks = kind.moves_window and (message.kind in ("booked", "moved_by_us") or visit.invited_at is None)
-    partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if kind.moves_window else visit.partstat
-    moved = sequence if kind.moves_window else visit.window_sequence
+    asks = gives and (message.kind in ("booked", "moved_by_us") or kind.again or visit.invited_at is None)
+    partstat = "NEEDS-ACTION" if asks else "ACCEPTED" if gives else visit.partstat
+    moved = sequence if gives else visit.window_sequence
     _REVISED.run(s.connection(), visit=visit.id, sequence=sequence + 1, window_sequence=moved, partstat=partstat)
     s.expire(visit, _GIVEN)
     return (
@@ -99,8 +104,17 @@ def _decline(visit: Visit, company: Company, facts: dict[str, Any], at: datetime
     )
 
 
-def _again(s: Session, visit: Visit, at: datetime) -> Part | None:
-    """The invitation sent last, as it was, with a new DTSTAMP; None where none went out or it was a cancellation."""
+def entry_sequence(visit: Visit) -> int:
+    """The SEQUENCE of an entry that is handed out without a mail: as often as somebody likes, and nothing is written.
+
+    One below the next mail's. That is what was mailed last, or after a change of the time a number no mail has, above
+    all that went out about the time that is left: so whatever has another time has a higher number, by either way.
+    """
+    return max(visit.sequence - 1, 0)
+
+
+def _last(s: Session, visit: Visit) -> tuple[bytes, int] | None:
+    """The invitation sent last and its SEQUENCE; None where none went out or it was a cancellation."""
     last = s.scalar(
         select(Attempt)
         .join(Message, Message.id == Attempt.message_id)
@@ -109,9 +123,9 @@ def _again(s: Session, visit: Visit, at: datetime) -> Part | None:
         .limit(1)
     )
     found = next(itip.parts(message_from_bytes(last.body)), None) if last else None
-    if last is None or found is None or found.get_param("method") != "REQUEST":
+    if last is None or last.sequence is None or found is None or found.get_param("method") != "REQUEST":
         return None
-    return itip.restamped(bytes(found.get_payload(decode=True)), at.replace(microsecond=0)), "REQUEST", last.sequence
+    return bytes(found.get_payload(decode=True)), last.sequence
 
 
 def summary(kind: str, facts: dict[str, Any]) -> str:

@@ -182,6 +182,7 @@ def customer_facts(
         "told_to": clock(before.end),
         "deadline": clock(visit.deadline) if visit.deadline else "",
         "arrive": visit.deadline_kind == "arrive",
+        "invited": visit.invited_at is not None,
         "due": messages.due_words(due, at, zone, language),
         "zone": messages.zone_words(zone, told.start, language),
         "job": visit.job_type.public_name,

@@ -350,6 +350,7 @@ EXAMPLE: dict[str, Any] = {
     "answer_text": "It is Tuesday; we have corrected the letter.",
     "owner_above": "Maria",
     "stays": True,
+    "invited": True,
     "words": "Tom has the key. He rings when he is at the door.",
     "time": "10:50",
     "arrived": "10:50",

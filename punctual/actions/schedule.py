@@ -89,6 +89,8 @@ def _give_window(visit: Visit, window: Window, at: datetime) -> None:
     visit.window_start, visit.window_end = window.start, window.end
     visit.wall_start, visit.wall_end = _wall(window.start, visit.zone), _wall(window.end, visit.zone)
     visit.promise_version += 1
+    # Two up, never one: the number between is for the entry a page hands out of this time (invites.entry_sequence).
+    visit.sequence = visit.window_sequence = max(visit.sequence, 1) + 1
     visit.told_start = visit.told_end = visit.told_at = None
     visit.told_kind, visit.changed_at = "", at
 

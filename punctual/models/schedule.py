@@ -102,8 +102,9 @@ class Visit(Model):
     `window_start/end` are the promised arrival window as instants, `wall_start/end` the same as agreed: local wall
     time ("2026-11-24T09:00") in `zone`. State and step times are what core.day.fold makes of the reports, written in
     the transaction that adds a report. `sequence` is the calendar counter, `window_sequence` its value when the
-    window last changed. `told_start/end` is the range last accepted by a provider for this customer. `imported` is the
-    row of the file this visit was last imported from: only what has changed in the file since is taken again.
+    window last changed, which raises it. `told_start/end` is the range last accepted by a provider for this customer.
+    `imported` is the row of the file this visit was last imported from: only what has changed in the file since is
+    taken again.
     """
 
     __tablename__ = "visit"

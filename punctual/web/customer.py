@@ -375,7 +375,7 @@ def calendar(token: str) -> Response:
     }
     entry = itip.Entry(
         uid=visit.uid,
-        sequence=max(visit.sequence - 1, 0),  # what was mailed last: the next mail is above it
+        sequence=invites.entry_sequence(visit),
         stamp=visit.changed_at.replace(microsecond=0),
         created=visit.created_at.replace(microsecond=0),
         start=window.start,
