@@ -209,6 +209,12 @@ def too_long(late_min: float, rules: Rules) -> bool:
     return late_min > rules.wait_max_min
 
 
+def unheard(due: datetime | None, off: bool, rules: Rules, at: datetime) -> bool:
+    """Whether no time is told any more about a technician's day: the next report is missing for too long since it was
+    `due`, or nobody makes that day (`off`). Of many days at once core.sift tells the same."""
+    return off or (due is not None and at - due >= timedelta(minutes=rules.silence_min))
+
+
 def _better(kind: str, now: Now, rules: Rules) -> str:
     """What the forecast says; well past the limit, so that a wobble does not silence a warning."""
     if kind in ("deadline_done", "deadline_arrive"):

@@ -227,6 +227,12 @@ def forecasts(s: Session, shift_ids: Collection[int]) -> dict[int, VisitForecast
     return found
 
 
+def looked(s: Session, shift_id: int) -> tuple[dict[int, VisitForecast], datetime | None]:
+    """The newest forecast of a shift's visits, and when its next report should have come."""
+    row = s.execute(_FORECASTS.where(forecast_.c.shift_id == shift_id)).first()
+    return (kept.visits(row.packed, row.at), kept.expected_report(row.packed)) if row is not None else ({}, None)
+
+
 def forecast_of(s: Session, visit: VisitRow) -> VisitForecast | None:
     """The newest forecast of one visit; None where its day was not looked at, or nobody makes it."""
     row = _ITS_DAY.first(s.connection(), technician=visit.technician_id, on=visit.date)

@@ -12,7 +12,7 @@ from punctual.core.day import OVER, Window, outward
 from punctual.core.duration import usual
 from punctual.core.forecast import VisitForecast
 from punctual.core.kinds import KINDS
-from punctual.core.policy import Rules, too_long
+from punctual.core.policy import Rules, too_long, unheard
 from punctual.models import Answer, Attempt, Company, Concern, Good, Message, Notice, Promise, Report, Visit
 from punctual.queries import day as days
 from punctual.queries import promises, taught
@@ -49,8 +49,8 @@ class Story:
 
     `state`: on_time, at_risk, late, very_late, no_time, on_my_way, arrived, missed, done, nobody_home, cannot_finish,
     cancelled_us, cancelled_you or expired. `agreed`: what "This works" on this page agrees to, None before anything was
-    told; `news`: the last report of that day, where nobody knows when; `takes`: how many minutes such work usually takes,
-    once it has begun.
+    told; `silent`: nothing is heard of the technician's day, so no time is told (policy.md 1); `news`: its last report then,
+    or where nobody knows when; `takes`: how many minutes such work usually takes, once it has begun.
     """
 
     visit: Visit
@@ -70,6 +70,7 @@ class Story:
     earlier: Window | None
     checked_at: datetime
     agreed: Window | None = None
+    silent: bool = False
     news: datetime | None = None
     takes: tuple[int, int] | None = None
 
@@ -142,14 +143,15 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
     visit = s.get_one(Visit, visit_id)
     company = s.get_one(Company, 1)
     shift = days.shift_of(s, visit.technician_id, visit.date) if visit.technician_id else None
-    made = days.forecasts(s, [shift.id]).get(visit.id) if shift else None
+    expected, due = days.looked(s, shift.id) if shift else ({}, None)
+    made, rules = expected.get(visit.id), days.rules(s)
+    silent = shift is not None and visit.state not in OVER and unheard(due, bool(shift.off), rules, at)
     arrival = None
-    if made is not None and visit.arrived_at is None:
+    if made is not None and visit.arrived_at is None and not silent:
         arrival = outward(Window(made.arrive[0], max(made.arrive[2], made.arrive[0])), at, visit.zone)
-    rules = days.rules(s)
     last = _last_told(s, visit)
     doomed = _doomed(visit, made, rules.deadline_chance) or _too_long(visit, made, rules) or last == "please_choose"
-    quiet = last == "no_time_yet"
+    quiet = last == "no_time_yet" or (silent and told_range(visit) is not None)
     state = _state(visit, made, at, rules.tell_chance, doomed=doomed, quiet=quiet)
     if state in ("on_time", "at_risk", "late", "very_late", "no_time", "expired") and missed(s, visit):
         state = "missed"
@@ -171,7 +173,8 @@ def story(s: Session, visit_id: int, *, at: datetime) -> Story:
         earlier=earlier(s, visit, at),
         checked_at=made.at if made is not None else at,
         agreed=_agreed(told_range(visit), arrival, rules),
-        news=_news(s, visit) if state == "no_time" else None,
+        silent=silent,
+        news=_news(s, visit) if silent or state == "no_time" else None,
         takes=_takes(s, visit) if state == "arrived" else None,
     )
 
