@@ -14,6 +14,7 @@
 (() => {
   const live = document.querySelector("[data-live]");
   if (!live) return;
+  let gone;
   const look = async () => {
     if (document.hidden) return;
     try {
@@ -29,11 +30,15 @@
         if (there) document.getElementById(part)?.replaceWith(there);
       }
       if (before.state === now.dataset.state && before.range === now.dataset.range) return;
-      const words = [now.querySelector("#head"), now.querySelector(".range")].map((x) => x?.textContent.trim()).filter(Boolean);
-      document.querySelector("[role=status]").textContent = words.join(". ");
-      // Another state offers other choices: load them, unless something is being written.
+      // Another state offers other choices: load them, unless something is being written. A page that loads is read out.
       const writing = [...document.querySelectorAll("textarea, input[type=tel]")].some((x) => x.value);
-      if (before.state !== now.dataset.state && !writing) location.replace(location.pathname);
+      if (before.state !== now.dataset.state && !writing) return location.replace(location.pathname);
+      // For who listens; who looks sees the heading itself. Gone again, so that nobody comes upon it twice.
+      const words = [now.querySelector("#head"), now.querySelector(".range")].map((x) => x?.textContent.trim()).filter(Boolean);
+      const news = document.querySelector("[data-news]");
+      news.textContent = words.join(". ");
+      clearTimeout(gone);
+      gone = setTimeout(() => { news.textContent = ""; }, 10000);
     } catch { /* no signal: the page still shows when it was checked */ }
   };
   setInterval(look, 20000);

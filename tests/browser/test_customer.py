@@ -171,7 +171,10 @@ def test_the_page_keeps_itself_up_to_date_and_says_what_changed(grace: Grace) ->
     grace.tap("Priya", "late", "09:39", 30)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#eta .range")).not_to_have_text(before)
-    expect(page.get_by_role("status")).to_contain_text(page.locator("#eta .range").inner_text())
+    heading, range_ = page.locator("#head").inner_text(), page.locator("#eta .range").inner_text()
+    expect(page.locator("[data-news]")).to_have_text(f"{heading}. {range_}")
+    boxes = [x.bounding_box() for x in page.get_by_text(heading).all()]
+    assert sum(1 for box in boxes if box and box["width"] > 1) == 1, "who looks sees it once, in its place"
     expect(page.get_by_label("What should we know?")).to_have_value("I am writing this")
 
 
