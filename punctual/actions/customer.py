@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual import outbox, promises
+from punctual import links, outbox, promises
 from punctual.actions import Refused, lock, schedule, transaction
-from punctual.core.day import OVER, Window, at_wall, local
+from punctual.core.day import Window, at_wall, local
 from punctual.core.promise import office_due
 from punctual.models import Answer, Company, Look, Notice, Promise, Shift, Visit, touch_board
 from punctual.queries import day as queries
@@ -49,7 +49,7 @@ def _locked(s: Session, visit_id: int, also: Shift | None = None) -> Visit:
 def unfinished(s: Session, visit_id: int, at: datetime, also: Shift | None = None) -> Visit:
     """The visit, locked, if its customer may still change it; one that nobody came to stays theirs to move."""
     visit = _locked(s, visit_id, also)
-    if visit.state in OVER or (at > visit.window_end + visits.EXPIRED and not visits.missed(s, visit)):
+    if visits.ended(s, visit, at):
         raise Refused("This visit is over or cancelled already, so nothing was changed. Ask for a call if you need us.")
     return visit
 
@@ -142,19 +142,30 @@ def keep(visit_id: int, seen: str = "", *, at: datetime, by: str = "page") -> Sa
     return saved
 
 
-def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, by: str = "page") -> Saved:
-    """Take another time. Re-checked inside the transaction; the loser of a race is refused (409) and sees fresh times."""
+def choose(
+    visit_id: int,
+    technician_id: int,
+    start: datetime,
+    *,
+    at: datetime,
+    by: str = "page",
+    key: bytes | None = None,
+) -> Saved:
+    """Take another time. Re-checked inside the transaction; the loser of a race is refused (409) and sees fresh times.
+
+    `key`: of links, for the page of a visit that is booked anew.
+    """
     with transaction() as s:
         rules = queries.rules(s)
         if not 0 < technician_id < 2**31 or not at < start < at + timedelta(days=rules.offer_days + 1):
-            raise Refused(schedule.TAKEN)
+            raise _taken(s, visit_id, at)
         on = local(start, s.get_one(Visit, visit_id).zone).date()
         shift = queries.shift_of(s, technician_id, on)
         if shift is None:
-            raise Refused(schedule.TAKEN)
+            raise _taken(s, visit_id, at)
         window = Window(start, start + timedelta(minutes=rules.window_min))
         if visits.repeatable(s, visit_id):
-            return _again(s, visit_id, technician_id, window, at, by, shift)
+            return _again(s, visit_id, technician_id, window, at, by, shift, key)
         visit = unfinished(s, visit_id, at, shift)
         if visit.planned_start == start and visit.technician_id == technician_id:
             return _had(last_answer(s, visit, "time"))
@@ -165,7 +176,17 @@ def choose(visit_id: int, technician_id: int, start: datetime, *, at: datetime, 
     return saved
 
 
-def _again(s: Session, visit_id: int, technician_id: int, window: Window, at: datetime, by: str, shift: Shift) -> Saved:
+def _taken(s: Session, visit_id: int, at: datetime) -> Refused:
+    """That a time is gone and others are free - unless none can be taken for this visit, which is said then."""
+    if not visits.repeatable(s, visit_id):
+        still_open(s, visit_id, at)
+    return Refused(schedule.TAKEN)
+
+
+def _again(
+    s: Session, visit_id: int, technician_id: int, window: Window, at: datetime, by: str, shift: Shift,
+    key: bytes | None,
+) -> Saved:  # fmt: skip
     """Another visit, once, for work that is not done or that nobody could begin."""
     visit = _locked(s, visit_id, shift)
     last = last_answer(s, visit, "again")
@@ -174,6 +195,8 @@ def _again(s: Session, visit_id: int, technician_id: int, window: Window, at: da
     made = schedule.repeat(
         s, visit, technician_id=technician_id, start=window.start, window=window, at=at, by="customer"
     )
+    if key is not None:
+        links.make(s, key, "customer", made.id, at=at, version=visit.customer.link_version)
     saved = answered(s, visit, "again", at, by=by, start=window.start.isoformat(), next=made.id)
     _close_calls(s, visit, at)
     return saved

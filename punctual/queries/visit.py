@@ -89,6 +89,11 @@ class Story:
         return any(a.kind == "again" for a in self.answers)
 
     @property
+    def next_id(self) -> int:
+        """The visit that was booked for this one; 0 for none."""
+        return next((int(a.data.get("next", 0)) for a in self.answers if a.kind == "again"), 0)
+
+    @property
     def told_late(self) -> Saying | None:
         """How and when they were last told that we are late."""
         return next((x for x in self.said if KINDS[x.kind].class_ == "delay"), None)
@@ -136,6 +141,19 @@ def repeatable(s: Session, visit_id: int) -> bool:
         .limit(1)
     )
     return visit.state == "done" and s.scalar(word) == "not_done"
+
+
+def ended(s: Session, visit: Visit, at: datetime) -> bool:
+    """Whether there is nothing to change any more; a visit that nobody came to stays its customer's to move."""
+    return visit.state in OVER or (at > visit.window_end + EXPIRED and not missed(s, visit))
+
+
+def choosable(s: Session, visit_id: int, *, at: datetime) -> bool:
+    """Whether another time can be chosen: for the visit while nobody is on the way, or for one that takes its place."""
+    visit = s.get_one(Visit, visit_id)
+    if repeatable(s, visit_id):
+        return s.scalar(select(Answer.id).where(Answer.visit_id == visit_id, Answer.kind == "again").limit(1)) is None
+    return not ended(s, visit, at) and visit.state == "planned"
 
 
 def story(s: Session, visit_id: int, *, at: datetime) -> Story:

@@ -16,11 +16,11 @@ from punctual.actions import customer as verbs
 from punctual.actions import note as notes
 from punctual.core.day import Window
 from punctual.core.slot import in_order
-from punctual.models import Answer, Company, Technician, Visit, db
+from punctual.models import Company, Technician, Visit, db
 from punctual.queries import day as days
 from punctual.queries import offers, promises, slots
 from punctual.queries import visit as visits
-from punctual.web import again, filters
+from punctual.web import again, customer_said, filters
 from punctual.web.access import allow, settings
 from punctual.web.ruler import ruler
 
@@ -48,7 +48,8 @@ def _page(token: str, template: str = "page", status: int = 200, **more: object)
         token=token,
         story=story,
         ruler=ruler(story),
-        said=_said(story, bool(more.get("offers"))),
+        said=customer_said.said(story, bool(more.get("offers"))),
+        next_page=_next(story),
         just={x: request.args[x] for x in ("saved", "had") if x in request.args},
         kinds_said=filters.kinds_said(),
         about=lambda what: facts.about(what, story.visit.customer.language),
@@ -71,63 +72,25 @@ def _free(visit_id: int) -> dict[str, object]:
     return {"offers": in_order(found), "names": _names()}
 
 
+def _next(story: visits.Story) -> str:
+    """The address of the visit that was booked for this one: the same person's, who has its link by message too."""
+    if not story.next_id:
+        return ""
+    made = links.token(settings().key("link"), "customer", story.next_id, story.visit.customer.link_version)
+    live = links.find(db.session(), "customer", made, at=g.at) is not None
+    return url_for("customer.page", token=made) if live else ""
+
+
 def _names() -> dict[int, str]:
     return {t.id: t.first_name for t in db.session.query(Technician)}
 
 
-def _said(story: visits.Story, times: bool) -> str:
-    """The sentence for the choice that has just been made; the redirect after it names the answer's row. `times`: free
-    ones are shown below it."""
-    given = request.args.get("saved") or request.args.get("had") or ""
-    answer = next((a for a in story.answers if str(a.id) == given), None)
-    if answer is None:
-        return ""
-    zone = story.visit.zone
-    if "had" in request.args:
-        when = filters.clock(answer.at, zone)
-        return str(_("We already have this from you, at %(time)s. You do not have to send it again.", time=when))
-    saved = _("Saved at %(time)s.", time=filters.clock(answer.at, zone))
-    return f"{saved} {_saved(answer, story, times)}"
-
-
-def _saved(answer: Answer, story: visits.Story, times: bool) -> str:
-    works = story.state != "very_late"
-    said = {
-        "keep": _("Thank you. We keep your visit."),
-        "time": _("Your new time is confirmed."),
-        "again": _("Your next visit is booked. The confirmation has its own page."),
-        "deadline": _("Noted: no fixed time."),
-        "call": _("We will call you."),
-        "wish": _("We will call you."),
-        "cancel": _("Your visit is cancelled."),
-        "done": _("Thank you. The work is done."),
-        "not_done": _("We are sorry. We have reopened it."),
-        "rating": _("Thank you."),
-        "note": _("Received. Your technician sees it before setting off."),
-    }
-    if answer.kind == "deadline" and answer.text:
-        if works:
-            return str(_("Noted. It works as things stand now."))
-        missed = _("Noted. We cannot do it by then, and we are sorry.")
-        return str(_("Noted. We cannot do it by then, and we are sorry. These times work:") if times else missed)
-    owed = next((c for c in story.concerns if c.said_id == answer.id), None)
-    if owed is not None:
-        if owed.about == "rating":
-            sentence = _("Thank you for being honest. %(owner)s reads this and answers by %(due)s.")
-        else:
-            sentence = _(
-                "Thank you. %(owner)s checks it and answers you by %(due)s. It cannot be closed without an answer to you."
-            )
-        due = filters.due_words(owed.promise.due_at, g.at, story.visit.zone)
-        return str(sentence) % {"owner": promises.first_name(owed.promise), "due": due}
-    if answer.kind in ("call", "wish") and story.call:
-        return str(_("We will call you by %(due)s.", due=filters.due_words(story.call.due_at, g.at, story.visit.zone)))
-    return str(said.get(answer.kind, ""))
-
-
 def _times(token: str, error: str = "", status: int = 200) -> Response:
-    """Times kept for this customer, else times that are free; a time shown without being kept says so."""
+    """Times kept for this customer, else times that are free; a time shown without being kept says so. Where none can be
+    taken any more, the page with what can be done."""
     visit_id, s = _visit_id(token), db.session()
+    if not visits.choosable(s, visit_id, at=g.at):
+        return _page(token, status=status, error=error, fixed=not error)
     more = request.args.get("more") == "1"
     kept = offers.standing(s, visit_id, at=g.at)
     found = list(kept.slots) if kept.slots and not more else slots.offers(s, visit_id, at=g.at, most=_most(more))
@@ -229,7 +192,16 @@ def choice(token: str) -> Response | Base:
     visit_id = _visit_id(token)
     try:
         technician, start = _chosen()
-        return _done(token, verbs.choose(visit_id, technician, start, at=g.at))
+        return _done(
+            token,
+            verbs.choose(
+                visit_id,
+                technician,
+                start,
+                at=g.at,
+                key=settings().key("link"),
+            ),
+        )
     except Refused as no:
         return _times(token, error=filters.refusal(no), status=no.status)
 
