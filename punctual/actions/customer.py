@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from punctual import links, outbox, promises
+from punctual import links, messages, outbox, promises
 from punctual.actions import Refused, lock, schedule, transaction
 from punctual.core.day import Window, at_wall, local
 from punctual.core.promise import office_due
@@ -19,6 +19,9 @@ from punctual.queries import visit as visits
 
 NUMBER_MAX = 40
 INVALID = "Enter a time like 10:00."
+MOVED = (
+    "Your visit has been moved since you opened this page: %(when)s. Nothing was changed now. You can still move it."
+)
 #: Without and with the company's phone number.
 ON_THE_WAY = (
     "%(tech)s is already on the way, so this cannot be changed here. Ask for a call.",
@@ -149,11 +152,14 @@ def choose(
     *,
     at: datetime,
     by: str = "page",
+    version: str = "",
     key: bytes | None = None,
 ) -> Saved:
     """Take another time. Re-checked inside the transaction; the loser of a race is refused (409) and sees fresh times.
 
-    `key`: of links, for the page of a visit that is booked anew.
+    `version`: the promise that the page showed from which it was chosen; after another one took its place the present
+    time is said instead, so that a page left open moves nothing unasked. `key`: of links, for the page of a visit that is
+    booked anew.
     """
     with transaction() as s:
         rules = queries.rules(s)
@@ -170,6 +176,9 @@ def choose(
         if visit.planned_start == start and visit.technician_id == technician_id:
             return _had(last_answer(s, visit, "time"))
         _not_started(s, visit)
+        if version not in ("", str(visit.promise_version)):
+            now = Window(visit.window_start, visit.window_end)
+            raise Refused(MOVED, values={"when": messages.range_words(now, visit.zone, visit.customer.language)})
         schedule.move(s, visit, technician_id=technician_id, planned_start=start, window=window, at=at, by="customer")
         saved = answered(s, visit, "time", at, by=by, start=start.isoformat())
         _close_calls(s, visit, at)

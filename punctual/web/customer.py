@@ -199,6 +199,7 @@ def choice(token: str) -> Response | Base:
                 technician,
                 start,
                 at=g.at,
+                version=request.form.get("version", ""),
                 key=settings().key("link"),
             ),
         )

@@ -1,4 +1,4 @@
-"""Old links of a customer: nothing is offered that would be refused."""
+"""Old links and old tabs of a customer: nothing is offered that would be refused, and nothing moves unasked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from punctual import clock, links
 from punctual.models import Link, Visit, db
 from tests.web.desk import words
-from tests.web.visitor import Page, visitor
+from tests.web.visitor import Page, everything, visitor
 
 
 @pytest.fixture
@@ -20,13 +20,47 @@ def grace(lite: Flask) -> Iterator[Page]:
     yield visitor(lite)
 
 
-def times(page: Page) -> list[str]:
-    return re.findall(r'name="slot" value="([^"]+)"', page.get("/times"))
+def form(page: Page, path: str = "/times") -> tuple[list[str], str]:
+    """The times on a page, and the promise it was made of."""
+    html = page.get(path)
+    version = re.search(r'name="version" value="([^"]+)"', html)
+    assert version
+    return re.findall(r'name="slot" value="([^"]+)"', html), version[1]
+
+
+def starts(page: Page) -> str:
+    return page.visit.planned_start.isoformat()
+
+
+def test_a_tab_left_open_does_not_move_the_visit_again(grace: Page) -> None:
+    times, old = form(grace)
+    first, second = times[0], times[1]
+    grace.post("choice", slot=first, version=old)
+    before = everything()
+    answer = grace.post("choice", 409, slot=second, version=old)
+    text = words(answer.text)
+    assert re.search(
+        r"Your visit has been moved since you opened this page: \w+ \d+ November 2026, between [\d:]+ and [\d:]+\. "
+        r"Nothing was changed now\.",
+        text,
+    )
+    assert first.endswith(starts(grace)) and everything() == before
+    fresh = re.search(r'name="version" value="([^"]+)"', answer.text)
+    assert fresh and fresh[1] != old, "who reads that and still wants another time, takes it here"
+    other = next(x for x in re.findall(r'name="slot" value="([^"]+)"', answer.text) if not x.endswith(starts(grace)))
+    assert "Your new time is confirmed." in grace.after("choice", slot=other, version=fresh[1])
+    assert other.endswith(starts(grace))
+
+
+def test_the_same_time_from_two_tabs_is_one_choice(grace: Page) -> None:
+    times, old = form(grace)
+    grace.post("choice", slot=times[0], version=old)
+    assert "We already have this from you" in grace.after("choice", slot=times[0], version=old)
 
 
 def test_the_link_to_other_times_of_a_finished_visit_says_what_can_be_done(grace: Page) -> None:
     assert 'name="slot"' in grace.get("/times")
-    slot = times(grace)[-1]
+    slot = form(grace)[0][-1]
     clock.configure("2026-11-24T12:00:00+00:00 x1")
     grace.tap("Grace", "arrived", "10:05")
     grace.tap("Grace", "done", "11:00")
@@ -58,7 +92,7 @@ def test_a_visit_that_is_long_past_offers_no_times(grace: Page) -> None:
 
 def test_what_is_booked_again_has_its_page_behind_a_button(grace: Page) -> None:
     grace.post("cancel")
-    slot = times(grace)[0]
+    slot = form(grace)[0][0]
     html = grace.client.get(grace.post("choice", slot=slot).location).text
     assert "Your next visit is booked. The confirmation has its own page." in words(html)
     found = re.search(r'href="/c/([^"/]+)">Open the page of your next visit', html)
@@ -73,7 +107,7 @@ def test_what_is_booked_again_has_its_page_behind_a_button(grace: Page) -> None:
 
 def test_a_link_to_the_next_visit_that_no_longer_works_is_not_shown(grace: Page) -> None:
     grace.post("cancel")
-    grace.post("choice", slot=times(grace)[0])
+    grace.post("choice", slot=form(grace)[0][0])
     html = grace.get()
     token = re.search(r'href="/c/([^"/]+)">Open the page', html)
     assert token
