@@ -293,9 +293,7 @@ def cancel(visit_id: int, *, at: datetime, by: str = "page") -> Saved:
         visit = unfinished(s, visit_id, at)
         _not_started(s, visit)
         schedule.cancel(s, visit, at=at, by="customer")
-        saved = answered(s, visit, "cancel", at, by=by)
-        _close_calls(s, visit, at)
-    return saved
+        return answered(s, visit, "cancel", at, by=by)
 
 
 def seen(visit_id: int, *, at: datetime) -> None:

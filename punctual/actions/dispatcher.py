@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -20,7 +19,7 @@ from punctual.core.kinds import KINDS
 from punctual.core.policy import worth_telling
 from punctual.models import Customer, JobType, Message, Notice, Place, Promise, Shift, Technician, Visit, touch_board
 from punctual.queries import day as queries
-from punctual.queries.tasks import ABOUT_LATENESS, ASTRAY
+from punctual.queries.tasks import ASTRAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,6 @@ def cancel(visit_id: int, *, tell: bool, at: datetime, by: By) -> None:
         if visit.state in OVER:
             raise Refused("This visit is over already.")
         schedule.cancel(s, visit, at=at, by=by.source, tell=tell)
-        _close_calls(s, visit_id, at, by, (*ABOUT_LATENESS, "no_contact"))
 
 
 def add_visit(
@@ -269,17 +267,13 @@ def called(visit_id: int, *, at: datetime, by: By) -> None:
         for promise in s.scalars(open_).all():
             promises.keep(s, promise, at=at, by=by.name)
         promises.replied(s, visit_id, at=at, by=by.name)
-        _close_calls(s, visit_id, at, by, None)
+        open_tasks = Notice.visit_id == visit_id, Notice.decision == "task", Notice.resolved_at.is_(None)
+        for notice in s.scalars(select(Notice).where(*open_tasks)):
+            notice.resolved_at, notice.resolved_by = at, by.name
         astray = select(Message.notice_id).where(Message.visit_id == visit_id, Message.state.in_(ASTRAY))
         for notice in s.scalars(select(Notice).where(Notice.id.in_(astray), Notice.resolved_at.is_(None))):
             notice.resolved_at, notice.resolved_by = at, by.name
         touch_board(s, visit.date)
-
-
-def _close_calls(s: Session, visit_id: int, at: datetime, by: By, reasons: Collection[str] | None) -> None:
-    open_ = select(Notice).where(Notice.visit_id == visit_id, Notice.decision == "task", Notice.resolved_at.is_(None))
-    for notice in s.scalars(open_ if reasons is None else open_.where(Notice.reason.in_(reasons))):
-        notice.resolved_at, notice.resolved_by = at, by.name
 
 
 def _visit(s: Session, visit_id: int) -> Visit:

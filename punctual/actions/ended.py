@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from punctual import clock, outbox, promises
-from punctual.actions import correct
+from punctual.actions import correct, settle
 from punctual.core import promise as core
 from punctual.core.day import Standing
 from punctual.models import Company, Notice, Promise
@@ -20,7 +20,9 @@ REPORT = "report"
 
 
 def promises_of(s: Session, visit_id: int, now: Standing, at: datetime) -> None:
-    """The arrival window as the visit leaves it, and a restore time that its end keeps. In the caller's transaction."""
+    """The arrival window as the visit leaves it, a restore time that its end keeps, and tasks that have lost their reason
+    (settle.py). In the caller's transaction."""
+    settle.reported(s, visit_id, now, at)
     _window(s, visit_id, now, at)
     if now.state == "done":
         for promise in _mine(s, visit_id, "restore", Promise.state == "open"):

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from punctual import outbox, watch
-from punctual.actions import Refused
+from punctual.actions import Refused, settle
 from punctual.core.day import OVER, Window, at_wall, local
 from punctual.models import (
     Company,
@@ -361,9 +361,7 @@ def cancel(s: Session, visit: Visit, *, at: datetime, by: str, tell: bool = True
     outbox.supersede(s, visit.id, at=at, why="cancelled")
     visit.state, visit.cancelled_at, visit.changed_at = "cancelled", at, at
     visit.cancelled_by = "customer" if by == "customer" else "us"
-    open_ = select(Promise).where(Promise.visit_id == visit.id, Promise.state == "open")
-    for promise in s.scalars(open_.where(Promise.kind.not_in(("job", "answer")))):
-        promise.state, promise.ended_at, promise.ended_by = "cancelled", at, by[:120]
+    settle.cancelled(s, visit, at=at, by=by)
     s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id))
     kind = "cancelled_you" if by == "customer" else "cancelled_us"
     if tell:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from punctual import outbox
 from punctual.core.truth import Found, differences
-from punctual.models import Difference, Visit, touch_board
+from punctual.models import Difference, Notice, Visit, touch_board
 from punctual.queries import day as days
 from punctual.queries import truth as queries
 
@@ -43,6 +43,7 @@ def act(s: Session, visit_ids: Collection[int], at: datetime) -> None:
             _write(s, key[0], found[key], kept.get(key), at)
         else:
             kept[key].ended_at = at
+            _asked_no_more(s, kept[key], at)
             _touch(s, key[0])
 
 
@@ -69,6 +70,8 @@ def _write(s: Session, visit_id: int, x: Found, row: Difference | None, at: date
     elif (row.action, row.facts) != (x.action, x.facts):
         asked = row.action != "call" and x.action == "call"
         row.action, row.facts = x.action, x.facts
+        if x.action != "call":
+            _asked_no_more(s, row, at)
         _touch(s, visit_id)
         if asked:
             _ask(s, row, at)
@@ -89,6 +92,19 @@ def _ask(s: Session, row: Difference, at: datetime) -> None:
         visit=visit,
         to="dispatcher",
     )
+
+
+def _asked_no_more(s: Session, row: Difference, at: datetime) -> None:
+    """It differs no longer, or something will tell the customer after all: nobody has to call. The key is given free:
+    should a person be needed for it again, the same is asked again."""
+    open_ = select(Notice).where(
+        Notice.visit_id == row.visit_id,
+        Notice.decision == "task",
+        Notice.cause == f"truth:{row.id}",
+        Notice.resolved_at.is_(None),
+    )
+    for task in s.scalars(open_):
+        task.resolved_at, task.resolved_by, task.key = at, "truth", f"{task.key}:{task.id}"
 
 
 def _touch(s: Session, visit_id: int) -> None:

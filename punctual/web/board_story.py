@@ -32,6 +32,10 @@ ENDED = {
     "report": "a report came",
     "undo": "taken back by the technician",
     "message": "the message left after all",
+    "arrived": "the technician came",
+    "done": "the visit is done",
+    "cancelled": "the visit was cancelled",
+    "truth": "it differs no longer",
 }
 #: So many technicians are offered at once; the rest behind "others".
 OFFERED = 3

@@ -8,11 +8,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from punctual import outbox
 from punctual.actions import dispatcher, transaction
 from punctual.actions.dispatcher import By
 from punctual.core.day import Window
 from punctual.follow import truth as follow
-from punctual.models import Difference, Notice, db
+from punctual.models import Difference, Notice, Visit, db
 from tests import build, sender
 from tests.build import Built, wall
 
@@ -55,6 +56,12 @@ def tasks() -> list[str]:
     return list(db.session.scalars(select(Notice.reason).where(Notice.decision == "task").order_by(Notice.id)))
 
 
+def open_tasks() -> list[str]:
+    db.session.rollback()
+    mine = Notice.decision == "task", Notice.resolved_at.is_(None)
+    return list(db.session.scalars(select(Notice.reason).where(*mine).order_by(Notice.id)))
+
+
 def silently(built: Built, start: str) -> None:
     dispatcher.move(
         built.visits["Grace"].id,
@@ -84,10 +91,31 @@ def test_a_difference_ends_when_it_is_mended(app: Flask, built: Built) -> None:
     sender.send(sender.worker(app, sender.Keeper()), wall("08:10"))
     silently(built, "16:00")
     look("08:21")
+    assert open_tasks() == ["differs"]
     silently(built, "15:00")
     assert look("08:23") == []
     ended = db.session.scalars(select(Difference)).one()
     assert ended.ended_at == wall("08:23")
+    assert open_tasks() == [], "nobody has to call about it any more"
+    silently(built, "16:00")
+    look("08:25")
+    assert open_tasks() == ["differs"], "and somebody has to if it differs again"
+
+
+def test_a_person_is_asked_no_more_while_a_message_will_say_it(app: Flask, built: Built) -> None:
+    """A message is on its way now; when it fails, the same call is asked for again."""
+    sender.send(sender.worker(app, sender.Keeper()), wall("08:10"))
+    silently(built, "16:00")
+    look("08:21")
+    with transaction() as s:
+        visit = s.get_one(Visit, built.visits["Grace"].id)
+        put = outbox.put(s, key="again", kind="moved_by_us", at=wall("08:22"), reason="moved", visit=visit)
+        assert put is not None
+    assert look("08:22") == [("window", "waiting")]
+    assert open_tasks() == []
+    sender.send(sender.worker(app, sender.Keeper([sender.GONE])), wall("08:22"))
+    assert look("08:23") == [("window", "call")]
+    assert open_tasks().count("differs") == 1
 
 
 def test_a_message_that_failed_leaves_a_difference(app: Flask, built: Built) -> None:
