@@ -52,17 +52,23 @@ class Effect:
 
     @property
     def broken(self) -> int:
-        """Promises that would break."""
-        return sum(c.after_look == "late" for c in self.changes)
+        """Promises that would break by it: one that is late anyway does not, unless it is the visit itself."""
+        return sum(c.after_look == "late" and (i == 0 or c.before_look != "late") for i, c in enumerate(self.changes))
 
     @property
     def risky(self) -> int:
-        """Promises that would be at risk."""
-        return sum(c.after_look == "risk" for c in self.changes)
+        """Promises that it would put at risk, counted alike."""
+        worse = (c.after_look == "risk" and (i == 0 or c.before_look == "ontime") for i, c in enumerate(self.changes))
+        return sum(worse)
 
     @property
     def holds(self) -> bool:
         """Every promise it touches holds."""
+        return all(c.after_look not in ("late", "risk") for c in self.changes)
+
+    @property
+    def harmless(self) -> bool:
+        """It keeps the visit's promise and costs nobody else theirs: what a dispatcher may be advised to do."""
         return not self.broken and not self.risky
 
     @property
@@ -80,7 +86,7 @@ def candidates(s: Session, visit_id: int, at: datetime) -> list[Effect]:
         .join(Technician, Technician.id == Shift.technician_id)
         .where(Shift.date == visit.date, Shift.off == "", Technician.active.is_(True), Shift.ends_at > at)
     ).all()
-    quiet = slots.silent(s, visit.date, queries.rules(s)).tolist()
+    quiet = {*slots.silent(s, visit.date, queries.rules(s)).tolist(), *slots.unheard(s, visit.date, at).tolist()}
     able = [
         (r[0], r[1], r[2])
         for r in rows

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import LargeBinary, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from punctual.core import forecast as core
@@ -25,6 +25,7 @@ from punctual.models import Forecast, JobType, Place, Plain, Shift, SlotClaim, T
 from punctual.queries import day as days
 from punctual.queries import packed, taught
 from punctual.queries.others import others
+from punctual.queries.standing import overdue
 
 #: A free time begins at least this long from now: somebody has to get there.
 LEAD = timedelta(minutes=30)
@@ -84,6 +85,14 @@ _ASKED = Plain(
     select(shift_.c.technician_id, shift_.c.nudged_at, forecast_.c.packed)
     .join(forecast_, forecast_.c.shift_id == shift_.c.id)
     .where(shift_.c.date == bindparam("on", None, type_=shift_.c.date.type), shift_.c.nudged_at.is_not(None)),
+    "on",
+)
+_HEARD = Plain(
+    select(
+        shift_.c.technician_id, func.substr(forecast_.c.packed, 1, kept.HEAD.itemsize, type_=LargeBinary).label("head")
+    )
+    .join(forecast_, forecast_.c.shift_id == shift_.c.id)
+    .where(shift_.c.date == bindparam("on", None, type_=shift_.c.date.type), shift_.c.off == ""),
     "on",
 )
 _PAST = Plain(
@@ -190,11 +199,13 @@ def at_time(s: Session, visit_id: int, start: datetime, *, at: datetime) -> Slot
 
 def within(s: Session, visit_id: int, *, at: datetime) -> list[Slot]:
     """Who else could come inside the promised window on its day, every promise kept: one start a technician, the
-    least drive first."""
+    least drive first; nobody whose report is overdue."""
     search = _search(s, visit_id, at)
     v = search.visit
     window = Window(v.window_start, v.window_end)
-    search = replace(search, grid=rescue.inside(window, minutes(at)), rules=replace(search.rules, window_min=0.0))
+    quiet = np.union1d(search.silent, unheard(s, v.date, at))
+    rules = replace(search.rules, window_min=0.0)
+    search = replace(search, grid=rescue.inside(window, minutes(at)), rules=rules, silent=quiet)
     if not len(search.grid.at):
         return []
     (there,) = _packed(s, search, [v.date])
@@ -227,6 +238,13 @@ def silent(s: Session, on: date, rules: Rules) -> Ints:
     lasted = timedelta(minutes=rules.silence_min - 1.0)
     rows = [(r, kept.expected_report(r.packed)) for r in _ASKED.all(s.connection(), on=on)]
     return np.array([r.technician_id for r, due in rows if due and r.nudged_at > due + lasted], dtype=np.int64)
+
+
+def unheard(s: Session, on: date, at: datetime) -> Ints:
+    """Technicians whom the board shows as silent at `at`: a report of theirs is overdue, asked for yet or not. Nobody
+    proposes to give a visit to one of whom the line below says that nothing was heard."""
+    due = [(r.technician_id, kept.expected_report(r.head)) for r in _HEARD.all(s.connection(), on=on)]
+    return np.array([i for i, when in due if when is not None and overdue(when, at)], dtype=np.int64)
 
 
 def _drives(s: Session, place: int | None, homes: dict[int, int]) -> tuple[dict[int, float], dict[int, float]]:

@@ -18,6 +18,9 @@ LOOKS: tuple[Look, ...] = ("late", "silent", "risk", "ontime", "done")
 #: A visit is shown at risk from this chance on that its window breaks: 3 in 10 is worth a glance, not yet a message.
 RISK = 0.3
 
+#: A report this much later than nine in ten such reports is shown as silence; the watch asks after rules.silence_min.
+QUIET = timedelta(minutes=5)
+
 #: States in words, for what is over.
 ENDED = {"done": "Done", "nobody_home": "Nobody home", "cannot_finish": "Not finished", "cancelled": "Cancelled"}
 
@@ -73,6 +76,11 @@ def _there(deadline: datetime | None, forecast: VisitForecast | None, rules: Rul
     if deadline and forecast and forecast.p_deadline is not None and forecast.p_deadline > 1.0 - rules.deadline_chance:
         return Standing("risk", "There, deadline at risk")
     return Standing("ontime", "There")
+
+
+def overdue(due: datetime, at: datetime) -> bool:
+    """Whether a report that was due then is missed by `at`."""
+    return due + QUIET < at
 
 
 def worst(looks: list[Look]) -> Look:

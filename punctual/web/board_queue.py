@@ -172,13 +172,20 @@ def _said(facts: Mapping[str, Any], now: Here) -> str:
 
 def _proposal(t: Task, best: Effect, zone: str) -> str:
     """What giving the visit to somebody else does to everybody, in a sentence or two."""
-    if not best.holds:
-        others = f"{best.broken} would be late." if best.broken else f"{best.risky} at risk."
-        return f"{best.first_name} could be there at {clock(best.changes[0].after, zone)}. {others}"
+    if not best.harmless:
+        cost = f"put {best.risky} promise{'s' if best.risky > 1 else ''} at risk"
+        if best.broken:
+            cost = f"break {best.broken} promise{'s' if best.broken > 1 else ''}"
+        return f"{best.first_name} could be there at {clock(best.changes[0].after, zone)}, which would {cost}."
     moved = [f"{c.customer.split()[0]} {_minutes(c)}" for c in best.changes[1:] if c.before is not None]
     effect = ", ".join(moved) if moved else "nobody else moves"
     when = clock(best.changes[0].window.start, zone)
-    return f"Give {when} {t.who.split()[0]} to {best.first_name}: every promise holds. Effect: {effect}."
+    return f"Give {when} {t.who.split()[0]} to {best.first_name}: {outcome(best)}. Effect: {effect}."
+
+
+def outcome(best: Effect) -> str:
+    """What giving it to them does to promises that hold: none breaks; others may be late as they are."""
+    return "every promise holds" if best.holds else "no promise breaks that holds now"
 
 
 def _minutes(c: Change) -> str:
@@ -231,19 +238,18 @@ def _acts(t: Task, best: Effect | None) -> Iterable[Act]:
         for ask in t.asks:
             yield Act("They answered", post=f"/board/tasks/{ask.id}/resolve", key="c")
         return
-    if t.look and t.stop and best is not None and best.holds:
-        asked = urlencode({"technician": best.technician_id, "start": best.start.isoformat()})
+    query = urlencode({"technician": best.technician_id, "start": best.start.isoformat()}) if best is not None else ""
+    effect = f"/board/visits/{t.visit_id}/effect?{query}"
+    if t.look and t.stop and best is not None and best.harmless:
         yield Act(
-            f"Give to {best.first_name}", post=f"/board/visits/{t.visit_id}/give?{asked}", key="g", look="primary"
+            f"Give to {best.first_name}", post=f"/board/visits/{t.visit_id}/give?{query}", key="g", look="primary"
         )
-        yield Act("Effect", href=f"/board/visits/{t.visit_id}/effect?{asked}")
+        yield Act("Effect", href=effect)
     elif t.look and t.stop:
-        yield Act(
-            f"Give to {best.first_name}" if best else "Give or move",
-            href=f"/board/visits/{t.visit_id}",
-            key="g",
-            look="primary" if t.look == "late" else "",
-        )
+        look = "primary" if t.look == "late" else ""
+        yield Act("Give or move", href=f"/board/visits/{t.visit_id}", key="g", look=look)
+        if best is not None:
+            yield Act(f"Effect with {best.first_name}", href=effect)
     if t.asks or t.call_by:
         yield from _answers(t)
     for promise in t.owed[:1]:

@@ -72,7 +72,7 @@ def story(s: Session, d: Dossier, at: datetime, *, others: bool = False, times: 
     pressing = open_ and (standing.look in ("late", "risk") or d.visit.technician_id is None or _off(d))
     offers = effects.candidates(s, d.visit.id, at) if open_ and (others or pressing) else []
     saves = effects.rescue(s, d.visit.id, at) if pressing else None
-    best = saves or next(iter(offers), None)
+    best = saves or next((e for e in offers if e.harmless), None)
     offers = [e for e in offers if best is None or e.technician_id != best.technician_id]
     return {
         "d": d,

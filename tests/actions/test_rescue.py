@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import SMTP
@@ -12,10 +13,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from punctual import watch
 from punctual.actions import dispatcher, effect, technician, transaction
 from punctual.actions.technician import Taken
+from punctual.core.day import Window
 from punctual.models import Message, Visit, db
-from punctual.queries import slots
+from punctual.queries import board, slots
 from punctual.queries import visit as visits
 from tests import build
 from tests.build import Built, wall
@@ -169,3 +172,50 @@ def test_nothing_is_given_to_somebody_of_whom_nobody_has_heard(app: Flask, heard
         assert ana not in [e.technician_id for e in effect.candidates(db.session(), visit, at)]
         today = [x.technician for x in slots.free(db.session(), visit, at=at) if x.start < wall("18:00")]
         assert today and ana not in today
+
+
+def test_whom_the_board_shows_silent_is_not_proposed_though_nobody_has_asked_yet(app: Flask) -> None:
+    """Half an hour lies between a report that is missed and the question about it; before, she is proposed."""
+    text = build.MORNING.replace("11:00-11:30 Lewis boiler 60", "09:15-09:45 Lewis boiler 30")
+    built = morning(
+        text.replace("10:00-10:30 Grace boiler 45", "11:00-11:30 Grace boiler 45").replace(" leave 12:00", "")
+    )
+    ana, visit = built.technicians["Ana"].id, built.visits["Grace"].id
+    overrun(built, "09:05")
+    seen: dict[bool, set[bool]] = {True: set(), False: set()}
+    for minute in range(0, 60, 2):
+        at = wall("09:06") + timedelta(minutes=minute)
+        with transaction() as s:
+            watch.look(s, [x.id for x in built.shifts.values()], at=at)
+        db.session.rollback()
+        line = next(x for x in board.load(db.session(), build.DATE, at).lines if x.technician_id == ana)
+        if line.nudged_at is not None:
+            break
+        best = effect.rescue(db.session(), visit, at)
+        could = {e.technician_id for e in effect.candidates(db.session(), visit, at)}
+        seen[line.silent_since is not None] |= {best is not None and best.technician_id == ana, ana in could}
+    assert seen == {False: {True}, True: {False}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "broken", "risky", "harmless", "holds"),
+    [
+        ("ontime", "ontime", 0, 0, True, True),
+        ("ontime", "late", 1, 0, False, False),
+        ("risk", "late", 1, 0, False, False),
+        ("late", "late", 0, 0, True, False),
+        ("ontime", "risk", 0, 1, False, False),
+        ("late", "risk", 0, 0, True, False),
+    ],
+)
+def test_a_promise_that_is_late_anyway_is_not_broken_by_giving_another_visit_away(
+    before: Any, after: Any, broken: int, risky: int, harmless: bool, holds: bool
+) -> None:
+    """What it costs is what it makes worse; that every promise holds is said only where every one does."""
+    window, at = Window(wall("10:00"), wall("10:30")), wall("10:10")
+    mine = effect.Change(1, "Grace Whitfield", window, at, "late", at, "ontime")
+    other = effect.Change(2, "Lewis Whitfield", window, at, before, at, after)
+    found = effect.Effect(1, "Ana Hale", at, (mine, other), window)
+    assert (found.broken, found.risky, found.harmless, found.holds) == (broken, risky, harmless, holds)
+    unsaved = effect.Effect(1, "Ana Hale", at, (replace(mine, after_look="late"),), window)
+    assert unsaved.broken == 1, "their own promise is what it is for"
