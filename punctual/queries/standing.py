@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -23,6 +25,9 @@ QUIET = timedelta(minutes=5)
 
 #: States in words, for what is over.
 ENDED = {"done": "Done", "nobody_home": "Nobody home", "cannot_finish": "Not finished", "cancelled": "Cancelled"}
+
+#: Over, and the work is not done: no tick, and not counted as done.
+FAILED = frozenset({"nobody_home", "cannot_finish"})
 
 #: Message kinds that tell a customer about lateness.
 DELAY = frozenset({"late_first", "late_update", "deadline_done", "deadline_arrive", "no_time_yet", "please_choose"})
@@ -76,6 +81,12 @@ def _there(deadline: datetime | None, forecast: VisitForecast | None, rules: Rul
     if deadline and forecast and forecast.p_deadline is not None and forecast.p_deadline > 1.0 - rules.deadline_chance:
         return Standing("risk", "There, deadline at risk")
     return Standing("ontime", "There")
+
+
+def day_ended(states: Iterable[str]) -> str:
+    """How a day stands whose visits are all over: done, and how many are not done after all."""
+    left = Counter(state for state in states if state in FAILED)
+    return ", ".join(["Done for the day", *(f"{n} {ENDED[state].lower()}" for state, n in sorted(left.items()))])
 
 
 def overdue(due: datetime, at: datetime) -> bool:

@@ -22,6 +22,7 @@ from punctual.queries import board as queries
 from punctual.queries import figures as head
 from punctual.queries import heard, tasks, truth
 from punctual.queries.board import Board, Line, Stamp
+from punctual.queries.standing import FAILED
 from punctual.web import (
     board_again,
     board_concerns,
@@ -219,8 +220,8 @@ def _line(line: Line, words: str, hours: Axis, dense: bool, on: date) -> Markup:
 
 
 def _name(stop: queries.Stop) -> str:
-    if stop.look == "silent":
-        return f"{stop.surname}, no report"
+    if stop.look == "silent" or stop.state in FAILED:
+        return f"{stop.surname}, {stop.word.lower()}"
     return (
         f"{stop.surname}, still there"
         if stop.state == "arrived" and stop.over_min >= board_words.NEAR

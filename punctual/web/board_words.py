@@ -10,6 +10,7 @@ from typing import Any
 from punctual.core.day import OVER, Window, local
 from punctual.facts import noun
 from punctual.queries.board import Line, Stop
+from punctual.queries.standing import day_ended
 
 #: Minutes off the plan that are not worth a word.
 NEAR = 5
@@ -118,8 +119,7 @@ ASKED = {
     "cap": "Automatic messages are used up.",
     "silent": "No report although one was due.",
     "no_news": "No news from the technician.",
-    "asked": "Asked for a call.",
-    "call_me": "Asked for a call.",
+    **dict.fromkeys(("asked", "call_me"), "Asked for a call."),
     "storm": "Many messages from one cause are paused.",
     "wrote": "Wrote to us and waits for an answer.",
     "may_cancel": "May want to cancel the visit: ask.",
@@ -220,7 +220,7 @@ def line_words(line: Line, at: datetime, zone: str) -> str:
     if not line.shift:
         return "No shift that day"
     if not open_:
-        return "Done for the day" if line.stops else "No visits"
+        return day_ended(s.state for s in line.stops) if line.stops else "No visits"
     return _under_way(open_[0], line, at, zone)
 
 
