@@ -16,6 +16,8 @@ from punctual.models import Customer, Message, Notice, Place, Shift, Signin, Tec
 #: Message states in the order a dispatcher asks for them.
 STATES = ("failed", "uncertain", "held", "undelivered", "queued", "claimed", "sending", "sent", "delivered", "dropped")
 MOST = 200
+#: So many messages stand on a page; older ones are a link away, as far as anybody turns pages.
+ON_A_PAGE, PAGES = 30, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,10 @@ def visits(s: Session, customer_id: int) -> Sequence[Visit]:
     return s.scalars(wanted.options(joinedload(Visit.technician), joinedload(Visit.job_type))).all()
 
 
-def messages(s: Session, *, state: str, day: date | None) -> Sequence[tuple[Message, Notice, Visit | None, str]]:
-    """The newest messages with their notice, visit and whom they are for."""
+def messages(
+    s: Session, *, state: str, day: date | None, page: int = 1
+) -> tuple[Sequence[tuple[Message, Notice, Visit | None, str]], bool]:
+    """A page of messages, the newest first, with their notice, visit and whom they are for; whether there are older ones."""
     wanted = (
         select(Message, Notice, Visit, Customer.name, Technician.name, User.name)
         .join(Notice, Notice.id == Message.notice_id)
@@ -88,13 +92,15 @@ def messages(s: Session, *, state: str, day: date | None) -> Sequence[tuple[Mess
         .outerjoin(Technician, Technician.id == Message.technician_id)
         .outerjoin(User, User.id == Message.user_id)
         .order_by(Message.state_at.desc(), Message.id.desc())
-        .limit(MOST)
+        .limit(ON_A_PAGE + 1)
+        .offset(ON_A_PAGE * (page - 1))
     )
     if state:
         wanted = wanted.where(Message.state == state)
     if day:
         wanted = wanted.where(Visit.date == day)
-    return [(m, n, v, c or t or u or "?") for m, n, v, c, t, u in s.execute(wanted)]
+    found = [(m, n, v, c or t or u or "?") for m, n, v, c, t, u in s.execute(wanted)]
+    return found[:ON_A_PAGE], len(found) > ON_A_PAGE
 
 
 def readable(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as Answer
 
@@ -180,12 +182,18 @@ def messages() -> str:
     here = board.zone(s)
     today = local(g.at, here).date()
     state = request.args.get("state", "")
-    found = people.messages(
-        s, state=state if state in people.STATES else "", day=form.day("day") if request.args.get("day") else None
-    )
+    state = state if state in people.STATES else ""
+    page = request.args.get("page", 1, type=int)
+    page = page if 1 <= page <= people.PAGES else 1
+    day = form.day("day") if request.args.get("day") else None
+    found, older = people.messages(s, state=state, day=day, page=page)
+    asked = {"state": state} | ({"day": request.args["day"]} if day else {})
     return render_template(
         "board/messages.html",
         messages=found,
+        page=page,
+        newer=urlencode(asked | {"page": page - 1}) if page > 1 else "",
+        older=urlencode(asked | {"page": page + 1}) if older and page < people.PAGES else "",
         again=AGAIN,
         shut=gate.shut(s, settings()),
         states=people.STATES,

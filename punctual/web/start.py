@@ -22,8 +22,9 @@ NOBODY = "No worker is alive: nothing is sent."
 
 @door.app_context_processor
 def demo_banner() -> dict[str, object]:
-    """Every page of a demo says that it is one, and what time it is there."""
-    return {"demo": settings().demo, "demo_at": g.get("at")}
+    """Every page of a demo says that it is one, which day it is there and how fast it goes: a clock that stands still
+    beside the board's moving one would be wrong a moment later."""
+    return {"demo": settings().demo, "demo_at": g.get("at"), "demo_speed": clock.speed()}
 
 
 @door.get("/")
