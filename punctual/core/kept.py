@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -170,6 +171,14 @@ def expected_report(data: bytes | None) -> datetime | None:
         return None
     value = float(np.frombuffer(data[: HEAD.itemsize], dtype=HEAD)["expected"][0])
     return None if np.isnan(value) else _instant(round(value * 60.0))
+
+
+def expected_reports(heads: Sequence[bytes]) -> Floats:
+    """The same of many days by the heads of what was kept, as whole seconds since 1970; NaN where none is expected."""
+    none = bytes(HEAD.itemsize)
+    whole = b"".join(x if len(x) == HEAD.itemsize and x[0] == FORMAT else none for x in heads)
+    found = np.frombuffer(whole, dtype=HEAD)
+    return np.rint(np.where(found["format"] == FORMAT, found["expected"], np.nan) * 60.0)
 
 
 def visits(data: bytes | None, at: datetime) -> dict[int, VisitForecast]:

@@ -32,7 +32,7 @@ from punctual.models import (
     UtcDateTime,
 )
 from punctual.models import Visit as VisitRow
-from punctual.queries.standing import LOOKS, Look, overdue, stands, worst
+from punctual.queries.standing import LOOKS, QUIET, Look, stands, worst
 
 visit_, customer_, place_, job_ = VisitRow.__table__, Customer.__table__, Place.__table__, JobType.__table__
 shift_, technician_, forecast_ = Shift.__table__, Technician.__table__, Forecast.__table__
@@ -294,7 +294,7 @@ def line(row: Any, rows: Iterable[Any], rules: Rules, at: datetime) -> Line:
     rows = list(rows)
     due = kept.expected_report(row.packed)
     current = next((r.id for r in rows if r.state not in OVER), 0)
-    silent = due is not None and overdue(due, at) and bool(current) and not row.off
+    silent = due is not None and due + QUIET < at and bool(current) and not row.off
     stops = tuple(
         _stop(r, forecasts.get(r.id), rules, at, silent=silent and r.id == current, off=bool(row.off)) for r in rows
     )

@@ -25,7 +25,7 @@ from punctual.models import Forecast, JobType, Place, Plain, Shift, SlotClaim, T
 from punctual.queries import day as days
 from punctual.queries import packed, taught
 from punctual.queries.others import others
-from punctual.queries.standing import overdue
+from punctual.queries.standing import QUIET
 
 #: A free time begins at least this long from now: somebody has to get there.
 LEAD = timedelta(minutes=30)
@@ -243,8 +243,10 @@ def silent(s: Session, on: date, rules: Rules) -> Ints:
 def unheard(s: Session, on: date, at: datetime) -> Ints:
     """Technicians whom the board shows as silent at `at`: a report of theirs is overdue, asked for yet or not. Nobody
     proposes to give a visit to one of whom the line below says that nothing was heard."""
-    due = [(r.technician_id, kept.expected_report(r.head)) for r in _HEARD.all(s.connection(), on=on)]
-    return np.array([i for i, when in due if when is not None and overdue(when, at)], dtype=np.int64)
+    rows = _HEARD.all(s.connection(), on=on)
+    due = kept.expected_reports([r.head for r in rows])
+    late = due + QUIET.total_seconds() < at.timestamp()  # NaN: none is expected
+    return np.array([r.technician_id for r in rows], dtype=np.int64)[late]
 
 
 def _drives(s: Session, place: int | None, homes: dict[int, int]) -> tuple[dict[int, float], dict[int, float]]:

@@ -89,11 +89,6 @@ def day_ended(states: Iterable[str]) -> str:
     return ", ".join(["Done for the day", *(f"{n} {ENDED[state].lower()}" for state, n in sorted(left.items()))])
 
 
-def overdue(due: datetime, at: datetime) -> bool:
-    """Whether a report that was due then is missed by `at`."""
-    return due + QUIET < at
-
-
 def worst(looks: list[Look]) -> Look:
     """The look that asks loudest."""
     return min(looks, key=LOOKS.index, default="ontime")

@@ -328,6 +328,7 @@ def preview(
         "change": change,
         "technician_id": technician_id,
         "technician": choices.name(s, technician_id),
+        "quiet": technician_id in slots.unheard(s, local(start, here).date(), at),
         "start": start,
         "new_window": window,
         "day": words.long_date(local(start, here).date()),

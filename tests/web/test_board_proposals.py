@@ -42,9 +42,26 @@ def test_what_would_cost_a_promise_is_said_and_never_the_button_that_is_filled(
     visit = f"/board/visits/{board.visit('Grace')}"
     drawer = board.get(visit).text
     assert primary(drawer) == (["Give to Ana G"] if free else [])
-    assert ("Nobody else can take it without breaking another promise" in words(drawer)) != free
+    assert ("Nobody else could come in time without another promise breaking" in words(drawer)) != free
     assert ("would break 1" in drawer or "1 at risk" in drawer) != free
     ana = board.built.technicians["Ana"].id
     effect = board.get(f"{visit}/effect?technician={ana}").text
     assert primary(effect) == (["Give to Ana G"] if free else [])
     assert "Give to Ana" in effect, "who has seen the cost may still choose it"
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_who_is_silent_can_be_chosen_by_hand_and_the_page_says_so(lite: Flask, heard: bool) -> None:
+    """13:20 is more than two hours after Ana's visit began; she is shown silent until she says that it is over."""
+    clock.configure("2026-11-24T13:20:10+00:00 x1")
+    board = desk(lite, build.MORNING)
+    board.tap("Lewis", "arrived", "11:00")
+    if heard:
+        board.tap("Lewis", "done", "11:50")
+    board.look("13:20")
+    assert ("Silent since 11:00" in board.text("/board/")) != heard
+    page = board.get(f"/board/visits/{board.visit('Helen')}/effect?technician={board.built.technicians['Ana'].id}").text
+    assert ("A report of Ana's is overdue" in words(page)) != heard
+    assert "Give to Ana" in words(page)
+    if not heard:
+        assert primary(page) == []
