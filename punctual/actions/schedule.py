@@ -193,6 +193,7 @@ def move(
         "old_end": visit.window_end.isoformat(),
     }
     outbox.supersede(s, visit.id, at=at, why="moved")
+    settle.moved(s, visit, at=at)
     touch_board(s, visit.date, after.date)
     visit.technician_id, visit.date, visit.planned_start = technician_id, after.date, planned_start
     anew(s, visit, at=at, cause=f"{by}:move:{visit.id}:{visit.promise_version}")

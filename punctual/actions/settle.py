@@ -6,6 +6,7 @@ A dispatcher who rings somebody because of a visit that is over reads nonsense o
   and messages of that sort that did not arrive. Whoever opens the door knows.
 * **Done**: also what was asked about when this visit shall be - a calendar that declined, handed it on or proposes another
   time, "nothing is free", a time that was wished for - and the call that was promised because nobody knew when we come.
+* **Moved**: what was to warn of the time that is left, and what was asked about it; a promised call stays.
 * **Cancelled**: all of that, and every call that was promised, as their page says; "may want to cancel", for it is.
 
 What still has to be said stays open: a promised call after nobody was home or the work could not be finished, a call they
@@ -36,7 +37,7 @@ WHEN = frozenset({"declined", "delegated", "proposed"})
 #: The same as a promised call.
 FREE = frozenset({"nothing_fits", "wish"})
 #: Who ended a task: shown in the log (web/board_story.py), and what an undo opens again.
-THERE, DONE, CANCELLED = "arrived", "done", "cancelled"
+THERE, DONE, MOVED, CANCELLED = "arrived", "done", "moved", "cancelled"
 
 notice_ = Notice.__table__
 _ASKED = Plain(
@@ -79,6 +80,15 @@ def cancelled(s: Session, visit: Visit, *, at: datetime, by: str) -> None:
     for task in tasks:
         if task.promise_id in ended or _warns(task) or task.reason in WHEN or task.reason == "may_cancel":
             _end(task, CANCELLED, at)
+
+
+def moved(s: Session, visit: Visit, *, at: datetime) -> None:
+    """The visit gets another time: nobody is warned of the old one any more. In the caller's transaction, before the
+    customer is told: whoever cannot be told asks for a call of their own, and whether what they know differs is the
+    comparison's to say (follow/truth.py)."""
+    for task in _tasks(s, visit.id):
+        if task.resolved_at is None and task.reason != "differs" and (_warns(task) or task.reason in WHEN):
+            _end(task, MOVED, at)
 
 
 def _tasks(s: Session, visit_id: int) -> list[Notice]:

@@ -35,6 +35,7 @@ ENDED = {
     "arrived": "the technician came",
     "done": "the visit is done",
     "cancelled": "the visit was cancelled",
+    "moved": "the visit was moved",
     "truth": "it differs no longer",
 }
 #: So many technicians are offered at once; the rest behind "others".

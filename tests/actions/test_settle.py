@@ -9,6 +9,7 @@ from sqlalchemy import select
 from punctual import outbox, promises
 from punctual.actions import customer, dispatcher, technician, transaction
 from punctual.actions.dispatcher import By
+from punctual.core.day import Window
 from punctual.core.kinds import KINDS
 from punctual.models import Notice, Promise, Visit, db
 from punctual.queries import board, tasks
@@ -103,6 +104,21 @@ def test_a_cancelled_visit_leaves_only_what_still_has_to_be_said(
     ask(built, reason, kind)
     customer.cancel(built.visits["Priya"].id, at=NOW)
     assert open_tasks(built) == ([reason] if ends == NEVER else [])
+
+
+@pytest.mark.parametrize(("reason", "kind", "ends"), RULE)
+def test_a_visit_that_is_moved_needs_no_warning_of_its_old_time(
+    built: Built, reason: str, kind: str, ends: str
+) -> None:
+    """What differs is compared anew, what has nothing to do with the time stays; given away at its time, all stays."""
+    priya, at = built.visits["Priya"].id, wall("08:41")
+    ask(built, reason, kind)
+    dispatcher.give(priya, built.technicians["Ana"].id, at=at, by=DANA)
+    assert open_tasks(built) == [reason]
+    window = Window(wall("15:00"), wall("15:30"))
+    dispatcher.move(priya, built.technicians["Tom"].id, start=wall("15:00"), window=window, tell=True, at=at, by=DANA)
+    gone = ends in (THERE, DONE) and reason != "differs"
+    assert open_tasks(built) == ([] if gone else [reason])
 
 
 @pytest.mark.parametrize("by", ["customer", "office"])
