@@ -79,7 +79,8 @@ class Phone:
 
     @property
     def done(self) -> int:
-        return sum(x.over for x in self.stops)
+        """How many are done; where nobody was home, or that could not be finished, are over and not done."""
+        return sum(x.visit.state == "done" for x in self.stops)
 
     @property
     def coming(self) -> list[Stop]:

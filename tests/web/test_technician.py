@@ -41,6 +41,18 @@ def test_the_page_shows_the_day_in_order(phone: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "counted", "mark"), [("done", "1 of 3 done", "done"), ("nobody-home", "0 of 3 done", "done failed")]
+)
+def test_who_was_not_at_home_is_over_and_not_counted_as_done(
+    phone: FlaskClient, step: str, counted: str, mark: str
+) -> None:
+    tap(phone, 1, step, "key-over-1")
+    page = phone.get("/t/").text
+    assert f"Tom, {counted}" in page
+    assert f'<span class="chip {mark}"' in page.split('id="before"')[1]
+
+
+@pytest.mark.parametrize(
     ("begins", "order"),
     [("10:30", ["Grace", "Break, until 11:00", "Helen"]), ("18:00", ["Helen", "Break"]), ("08:30", [])],
 )
