@@ -60,7 +60,7 @@ def test_what_comes_back_is_what_was_there_links_included_and_silent(
     counts = backup.save(settings, tmp_path / "b.tar.gz")
     assert counts["message"] == 2
     assert backup.load(elsewhere, tmp_path / "b.tar.gz") == counts
-    monkeypatch.setattr("punctual.config.load", lambda: elsewhere)
+    monkeypatch.setattr("punctual.config.load", lambda _: elsewhere)
     (mend,) = (f.mend for f in doctor.examine() if f.what == "messages go out")
     assert mend.endswith("`punctual outbox release`")
     with create_app(elsewhere).app_context() as there:
