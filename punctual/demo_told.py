@@ -41,10 +41,11 @@ def tell(s: Session) -> int:
         for row, chance, arrive in zip(looks.row.tolist(), looks.chance, looks.arrive, strict=True):
             over = np.flatnonzero(np.nan_to_num(chance) >= limit)
             if len(over):
-                told.append(_one(past, row, int(over[0]), float(chance[over[0]]), arrive[over[0]], zone, rng))
+                k = int(over[0])
+                told.append(_one(past, row, k, float(chance[k]), float(limit[k]), arrive[k], zone, rng))
     s.execute(insert(Promise), promises)
     if told:
-        _write(s, told, people)
+        _write(s, told, people, rules.threshold_min)
     return len(told)
 
 
@@ -61,7 +62,14 @@ def _promises(past: history.Past) -> Iterator[dict[str, Any]]:
 
 
 def _one(
-    past: history.Past, row: int, look: int, chance: float, arrive: Any, zone: str, rng: np.random.Generator
+    past: history.Past,
+    row: int,
+    look: int,
+    chance: float,
+    limit: float,
+    arrive: Any,
+    zone: str,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """One delay told at one look: when, which range, and when the provider had it."""
     days = past.days
@@ -74,16 +82,17 @@ def _one(
         "at": instant(at),
         "sent": instant(at + slow),
         "range": range_,
-        "chance": chance,
+        "chance": round(100 * chance, 1),
+        "limit": round(100 * limit, 1),
     }
 
 
-def _write(s: Session, told: list[dict[str, Any]], people: dict[int, tuple[int, str | None]]) -> None:
+def _write(s: Session, told: list[dict[str, Any]], people: dict[int, tuple[int, str | None]], threshold: float) -> None:
     """The rows that telling leaves behind."""
     s.execute(insert(Notice), [
         {
             "key": f"{t['visit']}:1:late_first:1", "visit_id": t["visit"], "decision": "tell", "kind": "late_first", "reason": "late", "cause": "watch:0",
-            "facts": {"chance": round(100 * t["chance"], 1)}, "told_start": t["range"].start, "told_end": t["range"].end,
+            "facts": {"chance": t["chance"], "limit": t["limit"], "threshold": threshold}, "told_start": t["range"].start, "told_end": t["range"].end,
             "at": t["at"], "resolved_by": "",
         }
         for t in told

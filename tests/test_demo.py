@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from punctual import clock, demo, demo_day, demo_run, demo_state, gate
 from punctual.actions import Refused, access, transaction
@@ -23,6 +23,7 @@ from punctual.config import Settings
 from punctual.models import Company, Message, Notice, Report, Visit, db
 from punctual.processes import let_go
 from punctual.queries import slots
+from punctual.web import board_words
 from punctual.worker import Worker
 from tests import build
 
@@ -89,6 +90,14 @@ def test_the_first_story_is_told(example: Flask, caplog: pytest.LogCaptureFixtur
         leila = db.session.query(Report).filter_by(visit_id=visit("leila-1").id).all()
         assert max(r.at for r in leila) <= demo_day.wall(DAY, "08:12")
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+def test_what_was_told_on_the_days_before_says_why(example: Flask) -> None:
+    with example.app_context():
+        past = db.session.scalars(select(Notice.facts).where(Notice.kind == "late_first", Notice.cause == "watch:0"))
+        told = [board_words.why_told("late_first", "late", facts, "watch:0", demo_day.ZONE) for facts in past]
+    assert told
+    assert not [words for words in told if "?" in words]
 
 
 def test_a_silent_technician_is_noticed_without_a_tap(example: Flask) -> None:
