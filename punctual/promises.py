@@ -139,11 +139,11 @@ def move(s: Session, promise: Promise, due: datetime, *, at: datetime, by: str, 
 def break_(s: Session, promise: Promise, *, at: datetime, by: str) -> Promise | None:
     """Not kept at its due time: the customer hears it, and by when they hear more from the next one up.
 
-    Nothing follows where the visit is cancelled.
+    Nothing follows where the visit is cancelled, but of what they wrote and asked.
     """
     end(s, promise, "broken", at=at, by=by)
     visit = s.get_one(Visit, promise.visit_id)
-    if visit.state == "cancelled" and promise.job_id is None and promise.kind != "answer":
+    if visit.state == "cancelled" and promise.job_id is None and promise.kind not in ("answer", "reply"):
         return None
     zone = s.get_one(Company, 1).zone
     due = core.again(at, zone, works(s), queries.broken_before(s, promise))

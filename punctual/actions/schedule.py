@@ -339,7 +339,8 @@ def agree(s: Session, visit: Visit, *, window: Window, at: datetime, by: str) ->
     shift = _day(s, visit)
     _give_window(visit, window, at)
     s.execute(delete(SlotClaim).where(SlotClaim.visit_id == visit.id, SlotClaim.kind == "hold"))
-    visit.planned_start = max(visit.planned_start, window.start)
+    if not visit.late_min:  # else the technician's word stands, and is said of the plan that was
+        visit.planned_start = max(visit.planned_start, window.start)
     _promise(s, visit, window, at, by)
     touch_board(s, visit.date)
     if shift is not None:

@@ -121,10 +121,14 @@ def _again(s: Session, task: Notice) -> None:
 
 
 def _calls_about_when(s: Session, visit_id: int, at: datetime) -> None:
-    """Calls that were promised to say, or to agree, when we come; not the one that was promised because nobody came."""
+    """Calls that were promised to say, or to agree, when we come; not the one that was promised because nobody came. One that
+    took the place of another was promised for what the first was."""
     why = {t.promise_id: t.reason for t in _tasks(s, visit_id) if t.promise_id is not None}
-    open_ = select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call", Promise.state == "open")
-    for promise in s.scalars(open_).all():
-        reason = why.get(promise.id)
-        if reason in FREE or (promise.made_by == "watch" and reason == "promised"):
+    calls = {p.id: p for p in s.scalars(select(Promise).where(Promise.visit_id == visit_id, Promise.kind == "call"))}
+    for promise in [p for p in calls.values() if p.state == "open"]:
+        first = promise
+        while first.replaces_id in calls:
+            first = calls[first.replaces_id]
+        reason = why.get(first.id)
+        if reason in FREE or (first.made_by == "watch" and reason == "promised"):
             promises.end(s, promise, "cancelled", at=at, by=DONE)

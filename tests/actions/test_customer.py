@@ -82,6 +82,24 @@ def test_keeping_what_was_told_moves_the_promise_with_notice(built: Built) -> No
     assert queued(grace).count("kept") == 1
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_time_the_technician_named_and_the_customer_keeps_is_not_counted_twice(app: Flask, named: bool) -> None:
+    """Without the technician's word the plan moves with what was kept; with it, the word holds already."""
+    with transaction() as s:
+        made = build.day(s, build.MORNING.replace(" leave 12:00", ""))
+        watch.look(s, [x.id for x in made.shifts.values()], at=wall("08:29"))
+    grace = made.visits["Grace"].id
+    if named:
+        tap(made, "Grace", "late", "08:30", minutes=60)
+    told(grace, "11:00", "11:30")
+    customer.keep(grace, at=NOW)
+    db.session.rollback()
+    visit, story = db.session.get_one(Visit, grace), visits.story(db.session(), grace, at=NOW)
+    assert visit.planned_start + timedelta(minutes=visit.late_min) == wall("11:00")
+    assert story.state == "on_time" and story.arrival is not None
+    assert wall("10:45") <= story.arrival.start <= wall("11:00"), "and not an hour later"
+
+
 def test_a_range_told_after_the_answer_can_be_kept_again(built: Built) -> None:
     grace = built.visits["Grace"].id
     told(grace, "10:45", "11:20")

@@ -166,6 +166,26 @@ def test_a_call_promised_to_say_when_we_come_is_not_needed_once_it_is_done(
         assert calls(built, "Priya") == ["open"] and len(open_tasks(built)) == 1, "it is not done after all"
 
 
+@pytest.mark.parametrize("how", ["broken", "moved"])
+def test_a_call_that_took_the_place_of_another_ends_with_what_the_first_was_promised_for(
+    built: Built, how: str
+) -> None:
+    with transaction() as s:
+        visit = s.get_one(Visit, built.visits["Priya"].id)
+        made = promises.make(s, visit, "call", wall("09:00"), at=NOW, by="watch", tell=False)
+        promises.call_task(s, made, at=NOW, reason="promised", cause="")
+    with transaction() as s:
+        first = s.scalars(select(Promise).where(Promise.kind == "call")).one()
+        if how == "broken":
+            promises.break_(s, first, at=wall("09:02"), by="clock")
+        else:
+            promises.move(s, first, wall("11:00"), at=wall("08:50"), by="Dana Price")
+    assert len(open_tasks(built)) == 1
+    tap(built, "arrived", "09:05")
+    tap(built, "done", "09:30")
+    assert (open_tasks(built), calls(built, "Priya")) == ([], [how, "cancelled"])
+
+
 def test_a_call_promised_because_nobody_came_is_made_though_they_came_in_the_end(built: Built) -> None:
     with transaction() as s:
         visit = s.get_one(Visit, built.visits["Priya"].id)
@@ -200,6 +220,9 @@ def test_words_that_wait_are_owed_a_reply_though_the_visit_is_cancelled(built: B
     db.session.rollback()
     reply = db.session.scalars(select(Promise).where(Promise.kind == "reply")).one()
     assert reply.state == "open"
+    with transaction() as s:
+        after = promises.break_(s, s.get_one(Promise, reply.id), at=wall("11:05"), by="clock")
+    assert after is not None and (after.kind, after.state) == ("reply", "open"), "broken, it is owed anew"
 
 
 @pytest.mark.parametrize("mute", [True, False])

@@ -115,3 +115,13 @@ def test_the_work_at_the_door_is_not_said_to_end_at_a_time_when_nothing_was_hear
     assert "We expect to be done between" in see(grace, before(silent))
     text = see(grace, silent)
     assert "Tom arrived at 9:40" in text and "We expect to be done" not in text and "no news" not in text
+
+
+def test_a_limit_is_not_said_to_work_while_nobody_knows(grace: Page) -> None:
+    silent = due(grace)
+    for at, works in ((before(silent), True), (silent, False)):
+        text = see(grace, at)
+        assert ("If you do nothing, we come as shown above." in text) == works
+        said = grace.after("deadline", leave_by="16:30" if works else "16:40", kind="done")
+        assert ("It works as things stand now." in said) == works
+        assert "Saved at" in said
