@@ -17,7 +17,7 @@ CALL_CHANCE = 0.5
 #: The company's own limit is learned from looks so many minutes before a visit (looks.WATCHED); outside of them this one counts.
 NEAR, LAST, SURE_CHANCE = 90.0, 15.0, 0.98
 #: No limit was learned from looks at a window that is about to open or open: that of a company without history counts
-#: (policy 1), unless the promise breaks within so many minutes.
+#: (policy 1) - but within LAST of the opening of one so short that its promise breaks in less than SOON minutes.
 UNLEARNED_CHANCE, SOON = 0.8, 30.0
 
 
