@@ -43,7 +43,7 @@ def _of(answer: Answer, story: visits.Story, times: bool) -> str:
     }
     if answer.kind == "deadline" and answer.text:
         if story.silent and works:
-            return str(_("The time may have changed. We are finding out."))
+            return str(_("Noted. The time may have changed. We are finding out."))
         if works:
             return str(_("Noted. It works as things stand now."))
         missed = _("Noted. We cannot do it by then, and we are sorry.")

@@ -124,4 +124,4 @@ def test_a_limit_is_not_said_to_work_while_nobody_knows(grace: Page) -> None:
         assert ("If you do nothing, we come as shown above." in text) == works
         said = grace.after("deadline", leave_by="16:30" if works else "16:40", kind="done")
         assert ("It works as things stand now." in said) == works
-        assert "Saved at" in said
+        assert "Saved at" in said and "Noted." in said
