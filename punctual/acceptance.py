@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
 from punctual.core.kinds import KINDS
+from punctual.core.policy import WITHOUT_TIME
 from punctual.models import Attempt, Message, Notice, Plain, UtcDateTime, Visit, touch_board
 from punctual.transports import Receipt
 
@@ -51,7 +52,7 @@ def _told(c: Connection, row: Any, at: datetime) -> None:
     """What the visit says of what its customer was told."""
     told, kind = row.told_start is not None, KINDS[row.kind]
     what = (
-        told or row.kind in ("no_time_yet", "please_choose"),  # these take back the range
+        told or row.kind in WITHOUT_TIME,  # these take back the range
         told or kind.class_ == "delay",
         row.sequence is not None and kind.calendar == "REQUEST",
     )

@@ -21,7 +21,7 @@ from punctual.core import kept
 from punctual.core.day import Ints
 from punctual.core.forecast import Forecast
 from punctual.core.notice import Decision, Mark
-from punctual.core.policy import Rules
+from punctual.core.policy import WITHOUT_TIME, Rules
 from punctual.core.sift import CODES, REASONS, STATES, STEP, Sifted, numbers
 from punctual.models import Customer, Notice, Plain, Promise, Rows, Shift, Technician, Visit
 from punctual.models import Forecast as ForecastRow
@@ -33,8 +33,6 @@ notice_, forecast_ = cast(Table, Notice.__table__), cast(Table, ForecastRow.__ta
 
 #: Kinds after which a customer knows a time, or was asked.
 ABOUT_TIME = TELLING - {"no_time_yet"}
-#: Kinds that tell no time and promise a call instead.
-WITHOUT_TIME = ("no_time_yet", "please_choose")
 #: Kinds that come of a technician's silence.
 OF_SILENCE = ("tech_nudge", "silent")
 _FORECAST = ("shift_id", ("at", "packed", "marks"))
@@ -69,8 +67,8 @@ def notices(
     put: list[Notice] = []
     silent: list[dict[str, Any]] = []
     about = {decision.visit for decision in decisions if decision.verb != "silent"}
-    visits = _visits(s, about)
-    shifts = _shifts(s, {d.day for d in decisions if d.verb != "silent" and d.kind in OF_SILENCE})
+    visits = _with(s, _ABOUT, "customer", about)
+    shifts = _with(s, _OF_DAY, "technician", {d.day for d in decisions if d.verb != "silent" and d.kind in OF_SILENCE})
     for decision in decisions:
         if decision.verb == "silent":
             silent.append(_silent(decision, at))
@@ -83,21 +81,12 @@ def notices(
     return put, silent
 
 
-def _visits(s: Session, ids: Collection[int]) -> dict[int, Visit]:
-    """These visits with their customers, by id."""
-    found: dict[int, Visit] = {}
-    for visit, customer in _ABOUT.all(s, ids=json.dumps(list(ids))) if ids else []:
-        set_committed_value(visit, "customer", customer)
-        found[visit.id] = visit
-    return found
-
-
-def _shifts(s: Session, ids: Collection[int]) -> dict[int, Shift]:
-    """These shifts with their technicians, by id."""
-    found: dict[int, Shift] = {}
-    for shift, technician in _OF_DAY.all(s, ids=json.dumps(list(ids))) if ids else []:
-        set_committed_value(shift, "technician", technician)
-        found[shift.id] = shift
+def _with(s: Session, question: Rows, name: str, ids: Collection[int]) -> dict[int, Any]:
+    """The objects by id that a question of two finds, each with the other one as its `name`."""
+    found: dict[int, Any] = {}
+    for one, other in question.all(s, ids=json.dumps(list(ids))) if ids else []:
+        set_committed_value(one, name, other)
+        found[one.id] = one
     return found
 
 

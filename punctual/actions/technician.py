@@ -264,7 +264,7 @@ def _again(s: Session, key: str, visit_id: int, technician_id: int, row: Any, at
     known = queries.forecasts(s, shift_ids)
     etas = [eta(known[v.id]) for v in visits if v.state in STATES[:OPEN] and v.id in known]
     wait = watch.waiting(s, row.shift_id, at=at, cause=f"report:{r.id}") if row.shift_id else []
-    return Taken(r.id, True, row.shift_id, _told(s, told), etas, _later(s, wait, told) if wait else [])
+    return Taken(r.id, True, row.shift_id, _told(s, told), etas, _later(s, wait, told))
 
 
 def _theirs(row: Any, technician_id: int, tapped_at: datetime) -> None:
@@ -314,7 +314,7 @@ def _settled(s: Session, row: Any, reports: Sequence[Report], report_id: int, ki
         return Taken(report_id, False, None, _told(s, asked), [])
     told, wait, etas = watch.look_at(s, row.shift_id, at=at, cause=f"report:{report_id}")
     told = asked + rescue.alone(s, told, at=at)
-    return Taken(report_id, False, row.shift_id, _told(s, told), etas, _later(s, wait, told) if wait else [])
+    return Taken(report_id, False, row.shift_id, _told(s, told), etas, _later(s, wait, told))
 
 
 def _heard(s: Session, shift_id: int, at: datetime) -> None:
@@ -352,6 +352,8 @@ def _told(s: Session, notices: Sequence[Notice]) -> list[dict[str, Any]]:
 
 def _later(s: Session, wait: Sequence[Later], told: Sequence[Notice]) -> list[dict[str, Any]]:
     """Who is to be told and is not yet, with names; a call that is asked for only while it is open and not told now."""
+    if not wait:
+        return []
     calls = {n.visit_id for n in told if n.decision == "task"}
     open_ = {x.visit for x in wait if x.how == "call"} - calls
     if open_:

@@ -12,7 +12,7 @@ import numpy as np
 from punctual.core.day import Days, Window, instant
 from punctual.core.forecast import Forecast
 from punctual.core.notice import Decision, Known
-from punctual.core.policy import Rules, may, outlasts
+from punctual.core.policy import WITHOUT_TIME, Rules, may, outlasts
 from punctual.core.truth import LATER, STOPPED
 
 How = Literal["later", "office", "call", "not_now"]
@@ -109,5 +109,4 @@ def _at_risk(f: Forecast, row: int, d: Decision, rules: Rules) -> bool:
 
 def _asked_before(d: Decision, k: Known) -> bool:
     """Told without a time already, on a day nothing is heard from."""
-    asked = ("no_time_yet", "please_choose")
-    return d.reason == "no_news" and any(x.kind in asked and x.live and x.version == k.version for x in k.said)
+    return d.reason == "no_news" and any(x.kind in WITHOUT_TIME and x.live and x.version == k.version for x in k.said)

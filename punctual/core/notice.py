@@ -14,7 +14,7 @@ import numpy as np
 from punctual.core.day import OVER, Days, State, Window, instant, minutes, outward
 from punctual.core.forecast import LEVELS, Forecast
 from punctual.core.limit import CALL_CHANCE, limits_of, muted_until
-from punctual.core.policy import AUTOMATIC, Rules, Said, acted, call_key, may, outlasts, too_long
+from punctual.core.policy import AUTOMATIC, WITHOUT_TIME, Rules, Said, acted, call_key, may, outlasts, too_long
 
 Verb = Literal["tell", "silent", "task"]
 
@@ -361,14 +361,13 @@ def _untold(c: _Case, quiet: Quiet, expected: float) -> list[Decision]:
         facts |= {"silent_min": round(minutes(c.at) - expected), "expected": instant(expected).isoformat()}
     if quiet.nudged_at is not None:
         facts["nudged_at"] = quiet.nudged_at.isoformat()
-    asked = ("no_time_yet", "please_choose")
-    told = any(x.kind in asked and x.live and x.version == c.known.version for x in c.known.said)
+    told = any(x.kind in WITHOUT_TIME and x.live and x.version == c.known.version for x in c.known.said)
     answer = timedelta(minutes=c.rules.silence_answer_min)
     waited = quiet.nudged_at is not None and c.at >= quiet.nudged_at + answer
     warn_by = c.window.start - timedelta(minutes=c.rules.warn_by_min) - answer
     if told or not waited or not (_at_risk(c) or (quiet.off and c.at >= warn_by)):
         return [c.silent("no_news", **facts)]
-    return _try(c, asked[quiet.off], "no_news", None, due=_due(c), **facts)
+    return _try(c, WITHOUT_TIME[quiet.off], "no_news", None, due=_due(c), **facts)
 
 
 def _or_choose(c: _Case, kind: str) -> tuple[str, Window | None]:

@@ -98,6 +98,8 @@ def rules(changed: dict[str, Any]) -> Rules:
     return Rules(**typed)
 
 
+#: What a customer is told whom no time is told: that there is none yet, or the question which other time suits.
+WITHOUT_TIME = ("no_time_yet", "please_choose")
 #: Kinds that no person asked for and that count against caps and gap; the others follow a person's act.
 AUTOMATIC = frozenset(
     {

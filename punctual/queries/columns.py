@@ -215,9 +215,8 @@ def see(
     of_shift, named = SHIFT.table(found), [r[ID] for r in found]
     shift = of_shift.columns()
     spoken = named if signed else [r[ID] for r in found if r[SAID_OF]]
-    news = (
-        _NEWS.rows(c, ids=listed(spoken)) if spoken else []
-    )  # before the visits: its index was just read for the signs
+    # Before the visits: its index was just read for the signs.
+    news = _NEWS.rows(c, ids=listed(spoken)) if spoken else []
     if memory is None or at is None:
         visit = _visits(c, named).columns()
         days = days_of(shift, visit)

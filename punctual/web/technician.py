@@ -136,7 +136,7 @@ def tap(visit_id: int, step: str) -> Response | Base:
     if as_json:
         etas = [{"visit": e.visit_id, "expected": e.expected, "from": e.start, "to": e.end} for e in taken.etas]
         told = [_told(t) for t in taken.told]
-        later = [_later(x) for x in taken.later] if taken.later else []
+        later = [_later(x) for x in taken.later]
         said = {"report": taken.report_id, "already": taken.already, "told": told, "later": later, "etas": etas}
         return Response(json.dumps(said), mimetype="application/json")
     concerned = taken.told + [_later(x) for x in taken.later]
